@@ -1,0 +1,18 @@
+# Every find_package of the project. All of it comes from Debian 12 (scripts/install-deps.sh).
+find_package(Threads REQUIRED)
+# Module mode on purpose: Debian's protobuf ships no CMake config, and gRPC's own config asks for it.
+find_package(Protobuf REQUIRED)
+find_package(gRPC CONFIG REQUIRED)
+find_package(fmt CONFIG REQUIRED)
+find_package(spdlog CONFIG REQUIRED)
+find_package(CLI11 CONFIG REQUIRED)
+find_package(nlohmann_json CONFIG REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(rocksdb REQUIRED IMPORTED_TARGET rocksdb)
+pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
+find_path(LTS_HTTPLIB_INCLUDE httplib.h REQUIRED)
+find_library(LTS_HTTPLIB_LIBRARY cpp-httplib REQUIRED)
+if(LTS_BUILD_TESTS)
+  find_package(GTest CONFIG REQUIRED)
+  find_package(benchmark CONFIG REQUIRED)
+endif()
