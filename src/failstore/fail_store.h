@@ -37,9 +37,9 @@ struct FailStoreLimits {
 };
 
 struct FailStoreUsage {
-  std::int64_t count = 0;   // records held, parked ones included
-  std::int64_t bytes = 0;   // of keys, contents and record headers, parked ones included
-  std::int64_t parked = 0;  // of `count`
+  std::int64_t count = 0;    // records held, parked ones included
+  std::int64_t bytes = 0;    // of keys, contents and record headers, parked ones included
+  std::int64_t parked = 0;   // of `count`
   std::int64_t refused = 0;  // records refused over a limit or by a full disk since Open
 };
 
@@ -82,8 +82,7 @@ class FailStore {
   // Puts a parked record back at its old place in the order, counted as stored now, so that one
   // parked for its age is really sent. kNotFound when no such record is parked.
   virtual Status Unpark(std::uint64_t id) = 0;
-  virtual Result<std::vector<FailRecord>> ListParked(std::size_t n,
-                                                     std::uint64_t after_id = 0) = 0;
+  virtual Result<std::vector<FailRecord>> ListParked(std::size_t n, std::uint64_t after_id = 0) = 0;
   virtual FailStoreUsage Usage() const = 0;
   virtual const std::string& path() const = 0;
   // Releases the folder. Further calls fail with kFailedPrecondition; a second Close is Ok.

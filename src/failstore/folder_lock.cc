@@ -17,8 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 Status FileError(int error, const std::string& what, const std::string& path) {
-  const std::string text =
-      what + " " + path + ": " + std::generic_category().message(error);
+  const std::string text = what + " " + path + ": " + std::generic_category().message(error);
   if (error == ENOSPC || error == EDQUOT) return Status::ResourceExhausted(text);
   if (error == EACCES || error == EPERM || error == EROFS) return Status::PermissionDenied(text);
   return Status::Internal(text);

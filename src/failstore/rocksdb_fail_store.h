@@ -12,8 +12,8 @@ class Env;
 
 namespace lts {
 
-// As OpenFailStore. `env` is borrowed for the life of the store; null = the host's. Tests hand in one
-// that fails.
+// As OpenFailStore. `env` is borrowed for the life of the store; null = the host's. Tests hand in
+// one that fails.
 Result<std::unique_ptr<FailStore>> OpenRocksdbFailStore(const std::string& folder,
                                                         const FailStoreLimits& limits,
                                                         const Clock* clock,
