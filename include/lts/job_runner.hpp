@@ -1,5 +1,5 @@
-// What a runner plugin is written against: derive from lts::JobRunner, name it with LTS_JOB_RUNNER, build
-// a shared library. Header-only C++17 over lts/runner_abi.h; links nothing.
+// What a runner plugin is written against: derive from lts::JobRunner, name it with LTS_JOB_RUNNER,
+// build a shared library. Header-only C++17 over lts/runner_abi.h; links nothing.
 //
 //   class Hello final : public lts::JobRunner {
 //    public:
@@ -49,16 +49,20 @@ class RunResult {
     return {LTS_RUNNER_SUCCESS, std::move(message), -1};
   }
   // Ends the job; never retried.
-  static RunResult Failed(std::string message) { return {LTS_RUNNER_FAILED, std::move(message), -1}; }
+  static RunResult Failed(std::string message) {
+    return {LTS_RUNNER_FAILED, std::move(message), -1};
+  }
   // Not now. Counts as a retry and is due again when the job's retry policy says so.
   static RunResult Later(std::string message) { return {LTS_RUNNER_LATER, std::move(message), -1}; }
-  // Not now, again after `delay` (below zero is taken as zero). A snooze: it does not count as a retry.
+  // Not now, again after `delay` (below zero is taken as zero). A snooze: it does not count as a
+  // retry.
   template <typename Rep, typename Period>
   static RunResult Later(std::chrono::duration<Rep, Period> delay, std::string message = {}) {
     const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(delay).count();
     return {LTS_RUNNER_LATER, std::move(message), ms < 0 ? 0 : static_cast<std::int64_t>(ms)};
   }
-  // Went wrong in a way that may pass: retried as the job's policy says. A throw out of Run is the same.
+  // Went wrong in a way that may pass: retried as the job's policy says. A throw out of Run is the
+  // same.
   static RunResult Exception(std::string message) {
     return {LTS_RUNNER_EXCEPTION, std::move(message), -1};
   }
@@ -85,8 +89,8 @@ class MissingParam final : public std::runtime_error {
 };
 
 // The options runner.<name>.* of the TaskTracker's configuration, asked for by the part after that
-// prefix. A getter without a default throws std::invalid_argument when the key is absent; every getter
-// does so when the value cannot be read. The text names the whole key. Owns its data.
+// prefix. A getter without a default throws std::invalid_argument when the key is absent; every
+// getter does so when the value cannot be read. The text names the whole key. Owns its data.
 class RunnerConfig {
  public:
   RunnerConfig(std::string runner, std::map<std::string, std::string> items)
@@ -123,7 +127,8 @@ class RunnerConfig {
     if (unit == "m" || unit == "mb" || unit == "mib") factor = std::int64_t{1} << 20;
     if (unit == "g" || unit == "gb" || unit == "gib") factor = std::int64_t{1} << 30;
     if (unit == "t" || unit == "tb" || unit == "tib") factor = std::int64_t{1} << 40;
-    return static_cast<std::size_t>(Scaled(key, text, number, factor, "bytes such as 65536, 64k, 64MiB"));
+    return static_cast<std::size_t>(
+        Scaled(key, text, number, factor, "bytes such as 65536, 64k, 64MiB"));
   }
   std::size_t Bytes(const std::string& key, std::size_t fallback) const {
     return Has(key) ? Bytes(key) : fallback;
@@ -141,7 +146,8 @@ class RunnerConfig {
     return std::chrono::milliseconds(
         Scaled(key, text, number, factor, "a length of time such as 250ms, 30s, 5m"));
   }
-  std::chrono::milliseconds Duration(const std::string& key, std::chrono::milliseconds fallback) const {
+  std::chrono::milliseconds Duration(const std::string& key,
+                                     std::chrono::milliseconds fallback) const {
     return Has(key) ? Duration(key) : fallback;
   }
 
@@ -150,7 +156,8 @@ class RunnerConfig {
 
   std::string Required(const std::string& key) const {
     const auto found = items_.find(key);
-    if (found == items_.end()) throw std::invalid_argument("option " + FullKey(key) + " is missing");
+    if (found == items_.end())
+      throw std::invalid_argument("option " + FullKey(key) + " is missing");
     return found->second;
   }
 
@@ -163,7 +170,8 @@ class RunnerConfig {
     errno = 0;
     char* end = nullptr;
     const long long value = std::strtoll(text.c_str(), &end, 10);
-    const bool blank_first = !text.empty() && (text[0] == ' ' || (text[0] >= '\t' && text[0] <= '\r'));
+    const bool blank_first =
+        !text.empty() && (text[0] == ' ' || (text[0] >= '\t' && text[0] <= '\r'));
     if (text.empty() || blank_first || errno != 0 || end != text.c_str() + text.size()) {
       throw Bad(key, text, "a whole number");
     }
@@ -232,7 +240,8 @@ class JobContext {
     return std::chrono::system_clock::time_point(std::chrono::milliseconds(attempt_.fire_time_ms));
   }
   std::int64_t FireTimeMs() const { return attempt_.fire_time_ms; }
-  // The fencing token "epoch-sequence" of this dispatch: a later dispatch of the same job has a greater one.
+  // The fencing token "epoch-sequence" of this dispatch: a later dispatch of the same job has a
+  // greater one.
   std::string Token() const { return std::string(runner_internal::View(attempt_.token)); }
 
   // Bytes as submitted.
@@ -268,7 +277,8 @@ class JobContext {
   int ShardIndex() const { return attempt_.shard_index; }
   int ShardTotal() const { return attempt_.shard_total; }
 
-  // True once the job was cancelled, ran out of time, or the TaskTracker is stopping. Cheap: ask often.
+  // True once the job was cancelled, ran out of time, or the TaskTracker is stopping. Cheap: ask
+  // often.
   bool StopRequested() const { return attempt_.stop_requested(attempt_.host) != 0; }
   // Time left; nothing without a limit, zero when it is up.
   std::optional<std::chrono::milliseconds> Remaining() const {
@@ -294,9 +304,9 @@ class JobContext {
   const JobLogger log_;
 };
 
-// Job code. One object per slot: Run is never called twice at a time on one object, but objects of the
-// same class run side by side. The constructor takes (const RunnerConfig&) or nothing; when it throws, the
-// TaskTracker refuses to start with that text.
+// Job code. One object per slot: Run is never called twice at a time on one object, but objects of
+// the same class run side by side. The constructor takes (const RunnerConfig&) or nothing; when it
+// throws, the TaskTracker refuses to start with that text.
 class JobRunner {
  public:
   virtual ~JobRunner() = default;
@@ -306,22 +316,23 @@ class JobRunner {
 
   // One attempt. A throw is EXECUTE_EXCEPTION with its what().
   virtual RunResult Run(JobContext& ctx) = 0;
-  // From another thread, once StopRequested() is true: override it to wake a Run that blocks. It may come
-  // just before Run is entered, never after Run has returned. Must not throw.
+  // From another thread, once StopRequested() is true: override it to wake a Run that blocks. It
+  // may come just before Run is entered, never after Run has returned. Must not throw.
   virtual void Cancel() noexcept {}
 };
 
 namespace runner_internal {
 
-// The plugin's own table. Hidden, so that two plugins in one process never share it (a default-visible
-// inline variable would be unique in the whole process). Constant-initialised: registrations may run in
-// any order, and nothing is torn down at exit.
+// The plugin's own table. Hidden, so that two plugins in one process never share it (a
+// default-visible inline variable would be unique in the whole process). Constant-initialised:
+// registrations may run in any order, and nothing is torn down at exit.
 __attribute__((visibility("hidden"))) inline lts_runner_plugin plugin_table = {
     sizeof(lts_runner_plugin), LTS_RUNNER_ABI_VERSION, nullptr};
 
 template <typename Class>
 struct Calls {
-  static_assert(std::is_base_of_v<JobRunner, Class>, "LTS_JOB_RUNNER needs a class derived from JobRunner");
+  static_assert(std::is_base_of_v<JobRunner, Class>,
+                "LTS_JOB_RUNNER needs a class derived from JobRunner");
 
   static void* Create(const lts_runner_config* config) noexcept {
     try {
@@ -346,7 +357,8 @@ struct Calls {
   }
 
   static void Run(void* runner, const lts_runner_attempt* attempt) noexcept {
-    const auto end = [attempt](std::int32_t action, std::string_view message, std::int64_t delay_ms) {
+    const auto end = [attempt](std::int32_t action, std::string_view message,
+                               std::int64_t delay_ms) {
       attempt->set_result(attempt->host, action, Text(message), delay_ms);
     };
     try {
@@ -371,7 +383,7 @@ template <typename Class>
 class Registration {
  public:
   explicit Registration(const char* name)
-      : type_{sizeof(lts_runner_type), plugin_table.first,    name,
+      : type_{sizeof(lts_runner_type), plugin_table.first, name,
               &Calls<Class>::Create,   &Calls<Class>::Run, &Calls<Class>::Cancel,
               &Calls<Class>::Destroy} {
     plugin_table.first = &type_;
@@ -396,15 +408,15 @@ extern "C" LTS_RUNNER_EXPORT inline const lts_runner_plugin* LTS_RUNNER_PLUGIN_E
 #define LTS_JOB_RUNNER_CONCAT_(a, b) a##b
 #define LTS_JOB_RUNNER_NAME_(prefix, line) LTS_JOB_RUNNER_CONCAT_(prefix, line)
 
-// Makes `Class` (derived from lts::JobRunner) available to jobs as the runner `name`. At namespace scope of
-// a source file, any number of times per library, one to a line.
-#define LTS_JOB_RUNNER(name, Class)                                                                     \
-  namespace {                                                                                           \
-  ::lts::runner_internal::Registration<Class> LTS_JOB_RUNNER_NAME_(lts_runner_registration_,            \
-                                                                   __LINE__)(name);                     \
-  __attribute__((used)) const lts_runner_plugin_entry_fn LTS_JOB_RUNNER_NAME_(lts_runner_entry_,        \
-                                                                              __LINE__) =               \
-      &LTS_RUNNER_PLUGIN_ENTRY;                                                                         \
+// Makes `Class` (derived from lts::JobRunner) available to jobs as the runner `name`. At namespace
+// scope of a source file, any number of times per library, one to a line.
+#define LTS_JOB_RUNNER(name, Class)                                                           \
+  namespace {                                                                                 \
+  ::lts::runner_internal::Registration<Class> LTS_JOB_RUNNER_NAME_(lts_runner_registration_,  \
+                                                                   __LINE__)(name);           \
+  __attribute__((used))                                                                       \
+  const lts_runner_plugin_entry_fn LTS_JOB_RUNNER_NAME_(lts_runner_entry_,                    \
+                                                        __LINE__) = &LTS_RUNNER_PLUGIN_ENTRY; \
   }
 
 #endif  // LTS_JOB_RUNNER_HPP_

@@ -1,0 +1,72 @@
+// The runners this process can offer: those of its plugins, and the built-in ones that are switched
+// on.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/clock.h"
+#include "lts/runner_abi.h"
+#include "lts/status.h"
+#include "tasktracker/runners/runner.h"
+
+namespace lts::runners {
+
+inline constexpr char kExecRunnerName[] = "exec";
+
+struct RunnerOptions {
+  std::vector<std::string>
+      plugins;              // runner.plugins: paths or globs; relative ones below base_folder
+  std::string base_folder;  // empty: the working folder
+  std::string
+      default_runner;  // runner.default: for jobs that name none; empty: the only plugin runner
+  bool exec_enable = false;                   // runner.exec.enable
+  std::vector<std::string> exec_allow;        // runner.exec.allow: resolved paths, empty: nothing
+  std::map<std::string, std::string> config;  // every runner.* option by its whole key
+  RunnerLimits limits;
+};
+
+// Loads at Open, then never changes: thread-safe. Borrows the clock, which must outlive it and
+// every runner it made. The runners do not need the registry any more once made.
+class RunnerRegistry {
+ public:
+  // Errors name the plugin (plugin.h lists them), the runner that two plugins offer
+  // (kAlreadyExists), or the option.
+  static Result<std::unique_ptr<RunnerRegistry>> Open(RunnerOptions options, const Clock& clock);
+
+  // Every runner by name, sorted.
+  std::vector<std::string> names() const;
+  // Empty when there is none: a job must name its runner then.
+  const std::string& default_runner() const { return default_runner_; }
+
+  // The runner that a job with `wanted` (possibly empty) gets. kNotFound with what there is.
+  Result<std::string> Resolve(const std::string& wanted) const;
+
+  // A new object of the runner `name` (as Resolve gives it), for one slot. kFailedPrecondition with
+  // the constructor's text when it refuses: a daemon makes its objects at start, so that it refuses
+  // then.
+  Result<std::unique_ptr<Runner>> Create(const std::string& name) const;
+
+ private:
+  struct Entry {
+    const lts_runner_type* type = nullptr;  // null: built in
+    std::string origin;                     // the plugin's path, or "built in"
+  };
+
+  RunnerRegistry(RunnerOptions options, const Clock& clock)
+      : options_(std::move(options)), clock_(clock) {}
+  Status Load();
+  Status LoadFile(const std::string& path);
+  Status ChooseDefault();
+  std::map<std::string, std::string> ConfigOf(const std::string& runner) const;
+  std::string KnownNames() const;
+
+  const RunnerOptions options_;
+  const Clock& clock_;
+  std::map<std::string, Entry> entries_;
+  std::string default_runner_;
+};
+
+}  // namespace lts::runners
