@@ -51,10 +51,11 @@ std::string_view Name(Outcome outcome) {
 std::string_view Name(Action action) { return Name(OutcomeOf(action)); }
 
 std::optional<JobState> JobStateFromName(std::string_view name) {
-  constexpr std::array kStates = {
-      JobState::kWaiting,  JobState::kRunning, JobState::kSuspended, JobState::kSucceeded, JobState::kFailed,
-      JobState::kCancelled, JobState::kExpired, JobState::kDead,      JobState::kReplaced,  JobState::kSkipped,
-      JobState::kActive,   JobState::kEnded,   JobState::kYielded};
+  constexpr std::array kStates = {JobState::kWaiting,   JobState::kRunning, JobState::kSuspended,
+                                  JobState::kSucceeded, JobState::kFailed,  JobState::kCancelled,
+                                  JobState::kExpired,   JobState::kDead,    JobState::kReplaced,
+                                  JobState::kSkipped,   JobState::kActive,  JobState::kEnded,
+                                  JobState::kYielded};
   for (const JobState state : kStates) {
     if (Name(state) == name) return state;
   }
