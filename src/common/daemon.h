@@ -1,0 +1,148 @@
+// What every daemon does in the same way: its command line, its folders, the ordered start and stop
+// of its parts, and the files and the line by which the outside sees that it is ready.
+//
+//   int main(int argc, char** argv) {
+//     lts::BlockSignals();
+//     const auto begun = lts::BeginDaemon(table, argc, argv);
+//     if (const int* code = std::get_if<int>(&begun)) return *code;
+//     …build the parts, StartStopList::Start, ReadyFiles::Ready, WaitForStopSignal, Stop…
+//   }
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/options.h"
+#include "lts/status.h"
+
+namespace lts {
+
+// Exit codes of the daemons; those beyond 1 are of sysexits.h.
+enum ExitCode : int {
+  kExitOk = 0,
+  kExitError = 1,
+  kExitUsage = 64,        // the command line is wrong
+  kExitUnavailable = 69,  // a resource is missing: port taken, data folder locked, no store
+  kExitConfig = 78,       // the configuration is wrong
+};
+
+// The exit code for a failure at start.
+int ExitCodeFor(const Status& status);
+
+// "2.0.0".
+std::string_view Version();
+
+// LTS_HOME, or else the folder above the one that holds the running program.
+std::string HomeFolder();
+
+// `path` itself when absolute, else below `folder`.
+std::string PathBelow(const std::string& folder, const std::string& path);
+
+// "2026-01-31T12:00:00.123Z".
+std::string FormatUtc(TimeMs time);
+
+// The command line of a daemon:
+//   [--config FILE] [--name NAME] [--check-config] [--print-conf] [--help] [--version] [--OPTION
+//   VALUE]…
+// `--OPTION=VALUE` works too.
+struct DaemonCommand {
+  std::string config;
+  std::string name;  // of the instance; letters, digits, `. _ : -`, at most 64 bytes
+  bool check_config = false;
+  bool print_conf = false;
+  bool help = false;
+  bool version = false;
+  std::vector<std::pair<std::string, std::string>> flags;
+};
+// kInvalidArgument when something is no flag, or lacks its value.
+Result<DaemonCommand> ParseDaemonCommand(int argc, const char* const* argv);
+
+// A daemon that may start.
+struct DaemonStart {
+  Options options;
+  std::string home;    // absolute
+  std::string name;    // "default" when not given
+  std::string config;  // empty when there is none
+};
+
+// Reads command line and options. Answers --help, --version, --print-conf and --check-config on
+// standard output, and errors on standard error; then, and on errors, it gives the exit code.
+std::variant<DaemonStart, int> BeginDaemon(const OptionTable& table, int argc,
+                                           const char* const* argv);
+
+// The parts of a daemon in the order of their start; one list, read both ways. Owned and used by
+// main's thread. Parts themselves are owned elsewhere and outlive the list.
+class StartStopList {
+ public:
+  struct Part {
+    std::string name;
+    std::function<Status()> start;  // may be empty
+    std::function<void()> drain;    // stop taking new work; returns soon; may be empty
+    std::function<void()> stop;     // finish what is under way, then end; may be empty
+  };
+
+  StartStopList() = default;
+  StartStopList(const StartStopList&) = delete;
+  StartStopList& operator=(const StartStopList&) = delete;
+  ~StartStopList() { Stop(); }
+
+  void Add(Part part) { parts_.push_back(std::move(part)); }
+
+  // Starts the parts in order. When one fails, those before it are stopped, and its error comes
+  // back with its name.
+  Status Start();
+
+  // First every started part drains, last one first, so that nothing new comes in; then they stop
+  // in the same order. Does nothing when nothing is started.
+  void Stop();
+
+ private:
+  std::vector<Part> parts_;
+  std::size_t started_ = 0;
+};
+
+// How the outside learns that a daemon is ready: `<folder>/<daemon>-NAME.json`, written by rename
+// when it is ready for the first time and removed when this object goes, and one line on standard
+// output. While a daemon that runs cannot work yet, `<folder>/<daemon>-NAME.waiting` holds the
+// reason; one that was ready before says "ready":false in its JSON as well. Not thread-safe.
+class ReadyFiles {
+ public:
+  struct Info {
+    std::string folder;  // pid folder; created
+    std::string daemon;  // "jobtracker"
+    std::string name;    // of the instance
+    TimeMs started_ms = 0;
+  };
+
+  // Removes what a killed process of the same name left.
+  static Result<std::unique_ptr<ReadyFiles>> Open(Info info);
+  ~ReadyFiles();
+  ReadyFiles(const ReadyFiles&) = delete;
+  ReadyFiles& operator=(const ReadyFiles&) = delete;
+
+  // `listen` and `ops` are addresses with the ports actually taken; "" when there is none. The
+  // first call prints "READY <daemon> name=NAME listen=ADDRESS"; without an address its part is
+  // left out.
+  Status Ready(const std::string& listen, const std::string& ops);
+  // Says in one line what is waited for.
+  Status Waiting(const std::string& reason);
+
+ private:
+  explicit ReadyFiles(Info info);
+  Status WriteJson(bool ready) const;
+
+  const Info info_;
+  const std::string json_path_;
+  const std::string waiting_path_;
+  std::string listen_;
+  std::string ops_;
+  bool was_ready_ = false;
+};
+
+}  // namespace lts
