@@ -1,0 +1,92 @@
+// Ready jobs to free slots, in the order I10, and the write-behind marks of what is running.
+#include <algorithm>
+
+#include "jobtracker/core/state.h"
+
+namespace lts::core {
+
+using model::JobState;
+using store::JobRow;
+
+void Partition::WantDispatch(Group& group) {
+  if (group.dispatch_wanted) return;
+  group.dispatch_wanted = true;
+  to_dispatch_.push_back(&group);
+}
+
+void Partition::Dispatch(Group& group) {
+  group.dispatch_wanted = false;
+  while (!group.ready.empty()) {
+    Job& job = **group.ready.begin();
+    if (job.row.expires_ms != 0 && job.row.expires_ms <= now_.wall_ms && !job.row.Started()) {
+      EndWithoutAttempt(job, JobState::kExpired, "not started before it expired");
+      continue;
+    }
+    // The next TaskTracker in turn with a free slot.
+    Worker* free_worker = nullptr;
+    for (std::size_t i = 0; i < group.workers.size() && free_worker == nullptr; ++i) {
+      Worker* worker = group.workers[(group.next_worker + i) % group.workers.size()];
+      if (worker->stream != 0 && worker->outstanding.size() < static_cast<std::size_t>(worker->capacity)) {
+        free_worker = worker;
+        group.next_worker = (group.next_worker + i + 1) % group.workers.size();
+      }
+    }
+    if (free_worker == nullptr) break;
+    Start(group, job, *free_worker);
+  }
+  MaybeRefill(group);
+}
+
+void Partition::AttachExecuting(Job& job, Worker& worker, const model::Token& token) {
+  Unplace(job);
+  job.place = Job::Place::kExecuting;
+  job.worker = &worker;
+  job.token = token;
+  job.started_ms = now_.wall_ms;
+  ++job.group->executing;
+  ++executing_;
+  worker.outstanding.insert(&job);
+  if (!SharesRunKey(job.row)) return;
+  job.task->holder = &job;
+  for (Job* other : job.task->jobs) {
+    if (other != &job && (other->place == Job::Place::kReady || other->place == Job::Place::kHeld)) Place(*other);
+  }
+}
+
+void Partition::Start(Group& group, Job& job, Worker& worker) {
+  (void)group;
+  AttachExecuting(job, worker, {epoch_, ++token_sequence_});
+  ++stats_.dispatched;
+  const AttemptRef ref{job.row.key, job.row.attempt, job.token};
+  // What must never run twice, and what was lost before, is marked before it is sent; the rest a little later, if it
+  // still runs then: a job that ends sooner never pays for a mark.
+  if (job.row.spec->at_most_once || job.row.lost > 0) {
+    Mark(job);
+  } else {
+    mark_timers_.emplace_back(now_.mono_ms + options_.mark_delay_ms, ref);
+  }
+  SendTo(worker.stream).assignments.push_back({ref, job.row.spec, job.row.retries, job.row.due_ms});
+}
+
+void Partition::Mark(Job& job) {
+  JobRow after = job.row;
+  after.state = JobState::kRunning;
+  after.mark = job.token;
+  after.mark_worker = job.worker->identity;
+  ++stats_.marks;
+  Update(job, std::move(after));
+}
+
+void Partition::FlushDueMarks(bool all) {
+  while (!mark_timers_.empty() && (all || mark_timers_.front().first <= now_.mono_ms)) {
+    const AttemptRef ref = mark_timers_.front().second;
+    mark_timers_.pop_front();
+    Job* job = FindJob(ref.key);
+    if (job != nullptr && job->place == Job::Place::kExecuting && job->token == ref.token &&
+        job->row.state != JobState::kRunning) {
+      Mark(*job);
+    }
+  }
+}
+
+}  // namespace lts::core

@@ -1,0 +1,222 @@
+// What goes into a Partition and what comes out. Plain data: the shell around the core turns messages, answers of the
+// store and timers into events, and effects into commits, replies and messages.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/clock.h"
+#include "lts/status.h"
+#include "model/job.h"
+#include "model/job_id.h"
+#include "store/job_store.h"
+#include "store/rows.h"
+
+namespace lts::core {
+
+// The time of an event on both clocks. Leases and delays run on `mono_ms`, due and fire times on `wall_ms`.
+struct Now {
+  TimeMs wall_ms = 0;
+  std::int64_t mono_ms = 0;
+};
+
+using RequestId = std::uint64_t;  // of a client's call; the reply carries it
+using StreamId = std::uint64_t;   // of a TaskTracker's or feedback stream; never reused in a process
+using ReadId = std::uint64_t;     // of a lookup or refill that the core asked for
+
+// Names one attempt, as a TaskTracker knows it.
+struct AttemptRef {
+  model::JobKey key;
+  std::int32_t attempt = 0;
+  model::Token token;
+  bool operator==(const AttemptRef&) const = default;
+};
+
+struct AttemptResult {
+  AttemptRef ref;
+  model::Outcome outcome = model::Outcome::kExecuteSuccess;  // kExecute*, kTimedOut, kKilled
+  std::string message;
+  DurationMs later_delay_ms = 0;
+  DurationMs run_ms = 0;
+  DurationMs ended_ago_ms = 0;
+};
+
+// ---- events ---------------------------------------------------------------------------------------
+
+struct SubmitItem {
+  model::JobSpecPtr spec;  // validated
+  model::JobId id;
+  bool maybe_sent = false;
+};
+struct SubmitEvent {
+  RequestId request = 0;
+  std::vector<SubmitItem> items;
+};
+
+// Cancels what stands under a task, or only the job or schedule `id` when it is not empty. Group and task are always
+// given: the shell finds them for a bare id.
+struct CancelEvent {
+  RequestId request = 0;
+  std::string group;
+  std::string task_id;
+  model::JobId id;
+};
+
+struct HelloEvent {
+  StreamId stream = 0;
+  std::string group;
+  std::string identity;
+  std::string incarnation;
+  std::uint64_t session = 0;
+  std::uint64_t last_sequence = 0;
+  std::int32_t capacity = 0;
+  std::vector<AttemptRef> running;
+  std::vector<AttemptResult> results;
+};
+struct WorkerEvent {
+  StreamId stream = 0;
+  std::uint64_t heartbeat = 0;
+  std::optional<std::int32_t> capacity;
+  std::vector<AttemptResult> results;
+  bool goodbye = false;
+};
+struct WorkerClosedEvent {
+  StreamId stream = 0;
+};
+
+struct FeedbackHelloEvent {
+  StreamId stream = 0;
+  std::string submit_group;
+  std::int32_t window = 100;
+};
+struct FeedbackAck {
+  model::JobKey key;
+  std::int32_t attempt = 0;
+  bool again = false;
+};
+struct FeedbackAckEvent {
+  StreamId stream = 0;
+  std::vector<FeedbackAck> acks;
+};
+struct FeedbackClosedEvent {
+  StreamId stream = 0;
+};
+
+struct LookupAnswer {
+  ReadId id = 0;
+  store::LookupReply reply;
+};
+struct RefillAnswer {
+  ReadId id = 0;
+  std::vector<store::JobRow> ready;
+  std::vector<store::JobRow> dated;
+};
+struct FeedbackRefillAnswer {
+  ReadId id = 0;
+  std::vector<store::FeedbackRow> rows;
+};
+// A read failed in a way that passes (the store is away): the core asks again after a while.
+struct ReadFailed {
+  ReadId id = 0;
+};
+// A time that NextTimer() named has come.
+struct TickEvent {};
+
+using Event = std::variant<SubmitEvent, CancelEvent, HelloEvent, WorkerEvent, WorkerClosedEvent, FeedbackHelloEvent,
+                           FeedbackAckEvent, FeedbackClosedEvent, LookupAnswer, RefillAnswer, FeedbackRefillAnswer,
+                           ReadFailed, TickEvent>;
+
+// ---- effects --------------------------------------------------------------------------------------
+
+enum class SubmitOutcome : std::uint8_t { kAccepted = 0, kReplaced = 1, kDuplicate = 2 };
+
+struct SubmitReply {
+  RequestId request = 0;
+  std::uint32_t index = 0;  // of the item in its SubmitEvent
+  StatusCode code = StatusCode::kOk;
+  SubmitOutcome outcome = SubmitOutcome::kAccepted;
+  model::JobId id;          // of the job that now stands
+  std::string message;
+};
+
+struct CancelReply {
+  RequestId request = 0;
+  StatusCode code = StatusCode::kOk;
+  model::JobState state = model::JobState::kCancelled;
+  model::JobId id;
+  std::string message;
+};
+
+struct Assignment {
+  AttemptRef ref;
+  model::JobSpecPtr spec;
+  std::int32_t retries = 0;
+  TimeMs due_ms = 0;
+};
+
+struct HelloReply {
+  StatusCode code = StatusCode::kOk;
+  std::string message;
+  std::uint64_t session = 0;
+};
+
+// One message to a TaskTracker, in this order: hello, stops, acks, heartbeat, assignments.
+struct WorkerSend {
+  StreamId stream = 0;
+  std::optional<HelloReply> hello;
+  std::uint64_t heartbeat = 0;
+  std::vector<Assignment> assignments;
+  std::vector<AttemptRef> acks;
+  std::vector<AttemptRef> stops;
+  bool close = false;  // after the message
+};
+
+struct FeedbackSend {
+  StreamId stream = 0;
+  std::vector<store::FeedbackRow> rows;
+};
+
+struct LookupRequest {
+  ReadId id = 0;
+  std::vector<model::JobId> ids;
+  std::vector<store::TaskKey> tasks;
+};
+
+struct RefillRequest {
+  ReadId id = 0;
+  std::string group;
+  std::optional<store::ReadyPosition> after;
+  TimeMs now_ms = 0;  // ready: due <= now_ms; dated: due > now_ms
+  std::size_t ready_limit = 0;
+  std::size_t dated_limit = 0;
+};
+
+struct FeedbackRefillRequest {
+  ReadId id = 0;
+  std::string submit_group;
+  std::uint64_t after_seq = 0;
+  std::size_t limit = 0;
+};
+
+// What one or several events led to. `batch` is committed first; everything else takes effect, in order, only after
+// this batch and all earlier ones are durable. That holds for reads too: they see every mutation issued before them.
+struct Effects {
+  store::MutationBatch batch;
+  std::vector<SubmitReply> submit_replies;
+  std::vector<CancelReply> cancel_replies;
+  std::vector<WorkerSend> worker_sends;
+  std::vector<FeedbackSend> feedback_sends;
+  std::vector<LookupRequest> lookups;
+  std::vector<RefillRequest> refills;
+  std::vector<FeedbackRefillRequest> feedback_refills;
+
+  bool OnlyMutations() const {
+    return submit_replies.empty() && cancel_replies.empty() && worker_sends.empty() && feedback_sends.empty() &&
+           lookups.empty() && refills.empty() && feedback_refills.empty();
+  }
+};
+
+}  // namespace lts::core

@@ -1,0 +1,67 @@
+// Why a job does or does not run: from the predicates that the dispatcher itself uses.
+#include <fmt/core.h>
+
+#include "jobtracker/core/state.h"
+
+namespace lts::core {
+
+std::vector<Explanation> Partition::Explain(const store::JobRow& row, Now now) const {
+  std::vector<Explanation> reasons;
+  const Job* job = FindJob(row.key);
+  const store::JobRow& known = job != nullptr ? job->row : row;
+  const auto add = [&](std::string code, std::string text) { reasons.push_back({std::move(code), std::move(text)}); };
+  if (job != nullptr && job->place == Job::Place::kExecuting) {
+    add("RUNNING", fmt::format("attempt {} runs at {}{}", known.attempt, job->worker->identity,
+                               job->worker->stream != 0 ? "" : ", which is not connected now"));
+    if (known.cancel_requested) add("CANCEL_REQUESTED", "it was told to stop; it ends CANCELLED unless it succeeds");
+    return reasons;
+  }
+  if (known.state == model::JobState::kSuspended) {
+    add("SUSPENDED", "suspended; resume it to let it run");
+    return reasons;
+  }
+  if (known.due_ms > now.wall_ms) {
+    add(known.attempt > 1 ? "RETRY_WAITS" : "NOT_DUE",
+        fmt::format("due in {} ms{}", known.due_ms - now.wall_ms,
+                    known.attempt > 1 ? fmt::format(", as attempt {}", known.attempt) : ""));
+    return reasons;
+  }
+  const auto found = groups_.find(known.spec->group);
+  if (found == groups_.end()) {
+    add("NO_TASKTRACKER", fmt::format("no TaskTracker of group {} is connected", known.spec->group));
+    return reasons;
+  }
+  const Group& group = *found->second;
+  if (group.opening && known.seq < first_seq_) {
+    add("WAITING_FOR_WORKERS",
+        fmt::format("{} TaskTrackers that may still run jobs of group {} have not reported since the JobTracker started",
+                    group.expected.size(), group.name));
+    return reasons;
+  }
+  if (job != nullptr && job->place == Job::Place::kParked && job->task->holder != nullptr) {
+    add("RUN_KEY_BUSY", fmt::format("job {} of the same task has not ended", job->task->holder->row.key.id.ToString()));
+    return reasons;
+  }
+  bool connected = false;
+  bool free_slot = false;
+  std::size_t slots = 0;
+  for (const Worker* worker : group.workers) {
+    if (worker->stream == 0) continue;
+    connected = true;
+    slots += static_cast<std::size_t>(worker->capacity);
+    free_slot = free_slot || worker->outstanding.size() < static_cast<std::size_t>(worker->capacity);
+  }
+  if (!connected) {
+    add("NO_TASKTRACKER", fmt::format("no TaskTracker of group {} is connected", group.name));
+  } else if (!free_slot) {
+    add("NO_FREE_SLOT", fmt::format("all {} slots of group {} are busy", slots, group.name));
+  } else {
+    add("NEXT", "it is being dispatched");
+  }
+  if (job == nullptr && !group.Complete()) {
+    add("BEHIND_OTHERS", fmt::format("more than {} jobs of group {} go before it", group.ready.size(), group.name));
+  }
+  return reasons;
+}
+
+}  // namespace lts::core

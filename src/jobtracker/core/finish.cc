@@ -1,0 +1,255 @@
+// Ends of attempts and of cycles: results, retries, losses; each applied exactly once (I4).
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "jobtracker/core/state.h"
+#include "model/retry.h"
+
+namespace lts::core {
+
+using model::JobState;
+using model::Outcome;
+using store::HistoryRow;
+using store::JobRow;
+
+std::vector<Partition::Job*> Partition::InOrder(const std::unordered_set<Job*>& jobs) {
+  std::vector<Job*> sorted(jobs.begin(), jobs.end());
+  std::sort(sorted.begin(), sorted.end(), [](const Job* a, const Job* b) { return a->row.seq < b->row.seq; });
+  return sorted;
+}
+
+HistoryRow Partition::HistoryOf(const Job& job, Outcome outcome, const std::string& message) const {
+  HistoryRow history;
+  history.key = job.row.key;
+  history.attempt = job.row.attempt;
+  history.outcome = outcome;
+  history.kind = job.row.kind;
+  history.group = job.row.spec->group;
+  history.task_id = job.row.spec->task_id;
+  history.message = message;
+  history.due_ms = job.row.due_ms;
+  history.ended_ms = now_.wall_ms;
+  if (job.place == Job::Place::kExecuting) {
+    history.node = job.worker->identity;
+    history.token = job.token;
+    history.started_ms = job.started_ms;
+  }
+  return history;
+}
+
+void Partition::Detach(Job& job) {
+  if (job.place != Job::Place::kExecuting) return;
+  Worker& worker = *job.worker;
+  worker.outstanding.erase(&job);
+  Unplace(job);
+  job.worker = nullptr;
+  job.token = {};
+  WantDispatch(*job.group);
+}
+
+void Partition::End(Job& job, JobState state, HistoryRow history) {
+  history.final = true;
+  history.state = state;
+  history.spec = job.row.spec;
+  AddFeedback(job, state, history.message, history.attempt);
+  const model::JobKey key = job.row.key;
+  const bool occurrence = job.row.kind == store::JobKind::kOccurrence;
+  Detach(job);
+  Delete(job);
+  effects_->batch.mutations.emplace_back(store::InsertHistory{std::move(history)});
+  if (occurrence) {
+    const auto schedule = schedules_.find(key.id);
+    if (schedule != schedules_.end()) schedule->second->occurrences.erase(key);
+    OnOccurrenceEnded(key.id);
+  }
+}
+
+void Partition::EndWithoutAttempt(Job& job, JobState state, const std::string& message) {
+  switch (state) {
+    case JobState::kCancelled: ++stats_.cancelled; break;
+    case JobState::kExpired: ++stats_.expired; break;
+    case JobState::kYielded: ++stats_.yielded; break;
+    case JobState::kReplaced: case JobState::kWaiting: case JobState::kRunning: case JobState::kSuspended:
+    case JobState::kSucceeded: case JobState::kFailed: case JobState::kDead: case JobState::kSkipped:
+    case JobState::kActive: case JobState::kEnded: break;
+  }
+  End(job, state, HistoryOf(job, Outcome::kNone, message));
+}
+
+void Partition::Retry(Job& job, DurationMs delay_ms, bool snooze, const AttemptResult& result,
+                      const std::string& node) {
+  HistoryRow history = HistoryOf(job, result.outcome, result.message);
+  history.node = node;
+  history.token = result.ref.token;
+  history.ended_ms = now_.wall_ms - result.ended_ago_ms;
+  history.started_ms = history.ended_ms - result.run_ms;
+  Detach(job);
+  effects_->batch.mutations.emplace_back(store::InsertHistory{std::move(history)});
+  JobRow after = job.row;
+  after.state = JobState::kWaiting;
+  after.mark_worker.clear();
+  ++after.attempt;
+  ++(snooze ? after.snoozes : after.retries);
+  after.due_ms = now_.wall_ms + delay_ms;
+  ++(snooze ? stats_.snoozed : stats_.retried);
+  if (SharesRunKey(after)) job.task->holder = &job;  // between attempts it keeps its run key
+  const model::JobKey key = after.key;
+  Group& group = *job.group;
+  Update(job, std::move(after));
+  MaybeEvict(key);
+  Shed(group);
+}
+
+void Partition::ApplyResult(const AttemptResult& result, Worker& worker) {
+  Job* job = FindJob(result.ref.key);
+  const bool executing = job != nullptr && job->place == Job::Place::kExecuting;
+  bool counts = job != nullptr && job->row.attempt == result.ref.attempt;
+  // The present attempt's token; or, when nothing of it is known to run (after a takeover), none older than the mark.
+  if (counts) counts = executing ? job->token == result.ref.token : !(result.ref.token < job->row.mark);
+  if (options_.faults.result_without_token_check) counts = job != nullptr;
+  if (!counts) {
+    ++stats_.stale_results;
+    return;
+  }
+  if (!executing) ++stats_.early_results;
+
+  const model::JobSpec& spec = *job->row.spec;
+  const auto history = [&] {
+    HistoryRow row = HistoryOf(*job, result.outcome, result.message);
+    row.node = worker.identity;
+    row.token = result.ref.token;
+    row.ended_ms = now_.wall_ms - result.ended_ago_ms;
+    row.started_ms = row.ended_ms - result.run_ms;
+    return row;
+  };
+
+  bool retryable = false;
+  switch (result.outcome) {
+    case Outcome::kExecuteSuccess:
+      ++stats_.succeeded;
+      End(*job, JobState::kSucceeded, history());
+      return;
+    case Outcome::kExecuteFailed:
+      break;
+    case Outcome::kExecuteLater:
+    case Outcome::kExecuteException:
+      retryable = true;
+      break;
+    case Outcome::kTimedOut:
+      retryable = !spec.at_most_once;
+      break;
+    case Outcome::kKilled:
+    case Outcome::kLost:
+    case Outcome::kStale:
+    case Outcome::kNone:
+      // Stopped from outside (a cancel, the end of a lease): it did not end by itself.
+      if (!job->row.cancel_requested) {
+        if (!executing) {
+          // Only its TaskTracker knew of it: let it run again under the next number.
+          AttachExecuting(*job, worker, result.ref.token);
+        }
+        Lose(*job, result.message.empty() ? "stopped at the TaskTracker" : result.message);
+        return;
+      }
+      break;
+  }
+  if (job->row.cancel_requested) {
+    ++stats_.cancelled;
+    End(*job, JobState::kCancelled, history());
+    return;
+  }
+  if (!retryable) {
+    ++stats_.failed;
+    End(*job, JobState::kFailed, history());
+    return;
+  }
+  const bool snooze = result.outcome == Outcome::kExecuteLater && result.later_delay_ms > 0;
+  if (snooze) {
+    if (job->row.snoozes < options_.later_times_max) {
+      Retry(*job, result.later_delay_ms, true, result, worker.identity);
+      return;
+    }
+    ++stats_.dead;
+    HistoryRow row = history();
+    row.message += fmt::format(" [asked for a later time more than {} times (job.later.times.max)]",
+                               options_.later_times_max);
+    End(*job, JobState::kDead, std::move(row));
+    return;
+  }
+  if (job->row.retries < spec.max_retry_times) {
+    const model::RetryPolicy& policy = spec.retry ? *spec.retry : options_.default_retry;
+    Retry(*job, model::RetryDelayMs(policy, job->row.retries + 1, random_()), false, result, worker.identity);
+    return;
+  }
+  HistoryRow row = history();
+  if (spec.max_retry_times == 0) {
+    ++stats_.failed;
+    row.message += " [not retried: maxRetryTimes is 0]";
+    End(*job, JobState::kFailed, std::move(row));
+  } else {
+    ++stats_.dead;
+    row.message += fmt::format(" [all {} retries used]", spec.max_retry_times);
+    End(*job, JobState::kDead, std::move(row));
+  }
+}
+
+void Partition::Lose(Job& job, const std::string& why) {
+  ++stats_.lost;
+  HistoryRow history = HistoryOf(job, Outcome::kLost, why);
+  if (job.row.cancel_requested) {
+    ++stats_.cancelled;
+    End(job, JobState::kCancelled, std::move(history));
+    return;
+  }
+  if (job.row.spec->at_most_once) {
+    ++stats_.failed;
+    history.message += " [outcome_unknown: at_most_once, so it is not run again]";
+    End(job, JobState::kFailed, std::move(history));
+    return;
+  }
+  if (job.row.lost + 1 >= options_.lost_times_max) {
+    ++stats_.dead;
+    history.message += fmt::format(" [lost {} times (job.max.lost.times)]", job.row.lost + 1);
+    End(job, JobState::kDead, std::move(history));
+    return;
+  }
+  Detach(job);
+  effects_->batch.mutations.emplace_back(store::InsertHistory{std::move(history)});
+  JobRow after = job.row;
+  after.state = JobState::kWaiting;
+  after.mark_worker.clear();
+  ++after.attempt;
+  ++after.lost;
+  if (SharesRunKey(after)) job.task->holder = &job;
+  const model::JobKey key = after.key;
+  Update(job, std::move(after));
+  MaybeEvict(key);
+}
+
+void Partition::Requeue(Job& job) {
+  ++stats_.undelivered;
+  if (job.row.cancel_requested) {
+    ++stats_.cancelled;
+    End(job, JobState::kCancelled, HistoryOf(job, Outcome::kNone, "cancelled before it reached a TaskTracker"));
+    return;
+  }
+  Detach(job);
+  Task& task = *job.task;
+  if (task.holder == &job && job.row.attempt == 1) task.holder = nullptr;
+  const model::JobKey key = job.row.key;
+  if (job.row.state == JobState::kRunning) {
+    JobRow after = job.row;
+    after.state = JobState::kWaiting;
+    after.mark_worker.clear();
+    Update(job, std::move(after));
+  } else {
+    Place(job);
+  }
+  for (Job* other : std::vector<Job*>(task.jobs)) {
+    if (other->place == Job::Place::kParked) Place(*other);
+  }
+  MaybeEvict(key);
+}
+
+}  // namespace lts::core

@@ -1,0 +1,324 @@
+// The scheduling core of one partition: a pure state machine. Events in, effects out (DESIGN 2.1).
+//
+// It starts no thread, reads no clock, does no I/O and draws no randomness but from the seed it was given, so that a
+// whole cluster runs in one thread under simulation. It may run ahead of the store: an event's mutations change its
+// memory at once, while the shell holds back every other effect until they are durable. When a commit fails for good the
+// shell drops the object and loads a new one under a new epoch.
+//
+// The files follow the life of a job:
+//   partition.cc  the event switch, timers      submit.cc    acceptance, duplicates, replace
+//   dispatch.cc   ready -> TaskTracker          finish.cc    results, retries, ends
+//   plan.cc       fires of schedules            operations.cc cancel
+//   worker.cc     hello, leases, losses         feedback.cc  telling the submitting group
+//   window.cc     what of the backlog is held in memory, look-ups and refills
+//   explain.cc    why a job does or does not run
+//
+// Not thread-safe: one strand owns it.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <random>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "jobtracker/core/events.h"
+#include "model/schedule.h"
+#include "store/job_store.h"
+#include "store/rows.h"
+
+namespace lts::core {
+
+// Faults that tests switch on to see that the checkers find them (never in production).
+struct PlantedFaults {
+  bool result_without_token_check = false;
+  bool occurrence_without_fire_time = false;
+  bool forget_running_at_restart = false;
+  bool dispatch_before_hello = false;
+};
+
+struct PartitionOptions {
+  std::uint32_t partition = 0;
+  std::uint64_t seed = 1;                       // jitter of retries
+  std::string default_time_zone = "UTC";
+  model::RetryPolicy default_retry;             // job.retry.default
+  DurationMs tasktracker_lease_ms = 20'000;
+  DurationMs kill_grace_ms = 5'000;
+  DurationMs mark_delay_ms = 100;               // how long a running job may stay unmarked
+  DurationMs misfire_grace_ms = 60'000;
+  std::int32_t catch_up_max = 10;
+  std::int32_t lost_times_max = 5;              // job.max.lost.times
+  std::int32_t later_times_max = 100;           // job.later.times.max
+  DurationMs dedup_horizon_ms = 7LL * 24 * 3'600'000;
+  DurationMs future_id_max_ms = 3'600'000;
+  std::size_t window_max = 10'000;              // waiting jobs held per group, ready and dated each
+  std::size_t lookups_max = 100'000;            // operations that wait for a look-up or a group's opening
+  std::size_t resident_max = 1'000'000;         // rows that share a run key, always in memory
+  std::size_t schedules_max = 1'000'000;
+  std::size_t feedback_window_max = 1'000;      // rows held per submitting group
+  DurationMs feedback_retry_ms = 1'000;         // after "again", doubled up to a minute
+  DurationMs read_retry_ms = 200;               // after a failed read
+  PlantedFaults faults;
+};
+
+// What the shell loads before the first event (DESIGN section 4, Takeover).
+struct LoadedState {
+  std::uint64_t epoch = 0;
+  std::uint64_t next_seq = 1;
+  bool clean = false;                           // the owner before released it with all marks flushed
+  std::vector<store::ScheduleRow> schedules;
+  std::vector<store::WorkerRow> workers;
+  std::vector<store::JobRow> resident;          // LoadRunning: marked and resident rows
+  std::vector<std::string> groups;              // groups that have job rows
+  std::vector<std::string> feedback_groups;
+};
+
+// Counts since construction, and present sizes, for metrics and simulator coverage.
+struct PartitionStats {
+  std::uint64_t accepted = 0, duplicates = 0, replaced = 0, refused = 0;
+  std::uint64_t dispatched = 0, succeeded = 0, failed = 0, retried = 0, snoozed = 0, dead = 0, cancelled = 0;
+  std::uint64_t lost = 0, undelivered = 0, stale_results = 0, adopted = 0, early_results = 0;
+  std::uint64_t fires = 0, skipped_fires = 0, yielded = 0, expired = 0;
+  std::uint64_t marks = 0, lookups = 0, refills = 0, deferred = 0;
+  std::uint64_t refused_over_limit = 0;
+  std::size_t jobs_in_memory = 0, executing = 0, ready = 0, dated = 0, workers = 0, schedules = 0;
+  std::size_t waiting_operations = 0, resident = 0;
+};
+
+// Why a job is where it is, from the same predicates that the dispatcher uses.
+struct Explanation {
+  std::string code;
+  std::string text;
+};
+
+// What the core knows of a job beyond its row.
+struct LiveJob {
+  store::JobRow row;
+  bool executing = false;
+  std::string worker;
+  model::Token token;
+  TimeMs started_ms = 0;
+};
+
+struct GroupView {
+  std::string group;
+  std::int32_t workers = 0;
+  std::int64_t slots = 0;
+  std::int64_t running = 0;
+};
+
+struct WorkerView {
+  std::string group;
+  std::string identity;
+  std::int32_t slots = 0;
+  std::int32_t running = 0;
+  bool connected = false;
+};
+
+class Partition {
+ public:
+  // Effects of loading (refills, worker leases) come with the first Handle() or from TakeInitialEffects().
+  Partition(PartitionOptions options, LoadedState loaded, Now now);
+  ~Partition();
+  Partition(const Partition&) = delete;
+  Partition& operator=(const Partition&) = delete;
+
+  // Appends the effects of one event to `effects`.
+  void Handle(Event event, Now now, Effects* effects);
+
+  // When a TickEvent is wanted next, on each clock; kNever when it is not.
+  static constexpr std::int64_t kNever = INT64_MAX;
+  struct Timers {
+    TimeMs wall_ms = kNever;
+    std::int64_t mono_ms = kNever;
+  };
+  Timers NextTimer() const;
+
+  // Marks every unmarked running job, so that the partition can be released clean.
+  void FlushMarks(Effects* effects);
+
+  std::uint64_t epoch() const { return epoch_; }
+  PartitionStats Stats() const;
+  std::optional<LiveJob> Find(const model::JobKey& key) const;
+  // The next fire of an active schedule, as the core will fire it.
+  std::optional<TimeMs> NextFire(const model::JobId& schedule) const;
+  std::vector<Explanation> Explain(const store::JobRow& row, Now now) const;
+  std::vector<GroupView> Groups() const;
+  std::vector<WorkerView> Workers() const;
+
+ private:
+  struct Job;
+  struct Task;
+  struct Group;
+  struct Worker;
+  struct Schedule;
+  struct FeedbackGroup;
+  struct FeedbackStream;
+  struct Operation;      // a submit or cancel that may have to wait
+  struct PendingRead;
+  struct ReadyLess { bool operator()(const Job* a, const Job* b) const; };
+  struct DatedLess { bool operator()(const Job* a, const Job* b) const; };
+
+  // partition.cc
+  void OnTick();
+  void Finish(Effects* effects);  // the end of Handle: batched look-ups, dispatch of touched groups
+  WorkerSend& SendTo(StreamId stream);
+  std::uint64_t ReadIdNext() { return ++last_read_; }
+
+  // submit.cc
+  void OnSubmit(SubmitEvent event);
+  void OnCancel(CancelEvent event);
+  void Begin(Operation operation);
+  void Run(Operation& operation);
+  void RunSubmit(Operation& operation);
+  void SubmitOneShot(Operation& operation, Group& group, Task* task);
+  void SubmitSchedule(Operation& operation, Group& group, Task* task);
+  void Reply(const Operation& operation, StatusCode code, SubmitOutcome outcome, model::JobId id, std::string message);
+  bool NeedsLookup(const Operation& operation) const;
+  bool MustWaitForOpening(const Operation& operation);
+  void ReleaseKey(const std::string& key);
+  static std::string KeyOf(const std::string& group, const std::string& task);
+
+  // operations.cc
+  void RunCancel(Operation& operation);
+  // False when nothing was there to cancel; else the state it is in now.
+  bool CancelJob(Job& job, model::JobState* state);
+  void CancelSchedule(Schedule& schedule, const std::string& message);
+
+  // window.cc
+  Group& GroupOf(const std::string& name);
+  Task& TaskOf(Group& group, const std::string& task_id);
+  Job* FindJob(const model::JobKey& key) const;
+  Job* AddJob(store::JobRow row);             // to memory only; places it
+  void RemoveJob(Job& job);                   // from memory only
+  void Unplace(Job& job);
+  void Place(Job& job);                       // by its row and the state of its task
+  bool Outside(const Group& group, const store::JobRow& row) const;
+  void Insert(store::JobRow row);             // mutation, and memory if it belongs there
+  void Update(Job& job, store::JobRow after); // mutation and memory; re-places
+  void Delete(Job& job);                      // mutation and memory
+  void MakeResident(Job& job);
+  void Shed(Group& group);
+  void MaybeEvict(const model::JobKey& key);
+  void MaybeRefill(Group& group);
+  void ArmGroup(Group& group);
+  void ForgetTaskIfEmpty(Group& group, const std::string& task_id);
+  void Touch(const store::JobRow& row);
+  void Touch(std::uint64_t hash);
+  bool TouchedSince(std::uint64_t hash, std::uint64_t ordinal) const;
+  void WantLookup(PendingRead&& read);
+  void EndRead();
+  void OnLookup(LookupAnswer answer);
+  void OnRefill(RefillAnswer answer);
+  void OnReadFailed(ReadId id);
+  void Promote(Group& group);                 // dated jobs whose time has come
+  void LeaveTask(Job& job);                   // frees its run key if it holds it
+  static bool SharesRunKey(const store::JobRow& row);
+
+  // dispatch.cc
+  void Dispatch(Group& group);
+  void Start(Group& group, Job& job, Worker& worker);
+  void Mark(Job& job);
+  void FlushDueMarks(bool all);
+  // Makes it executing at `worker` under `token`, with the run key taken.
+  void AttachExecuting(Job& job, Worker& worker, const model::Token& token);
+  void WantDispatch(Group& group);
+
+  // finish.cc
+  void ApplyResult(const AttemptResult& result, Worker& worker);
+  void Detach(Job& job);                      // from its TaskTracker; its slot is free
+  void Retry(Job& job, DurationMs delay_ms, bool snooze, const AttemptResult& result, const std::string& node);
+  void Lose(Job& job, const std::string& why);
+  // Ends the cycle: history, feedback, the row goes.
+  void End(Job& job, model::JobState state, store::HistoryRow history);
+  void EndWithoutAttempt(Job& job, model::JobState state, const std::string& message);
+  store::HistoryRow HistoryOf(const Job& job, model::Outcome outcome, const std::string& message) const;
+  void Requeue(Job& job);                     // the attempt never reached its TaskTracker
+  static std::vector<Job*> InOrder(const std::unordered_set<Job*>& jobs);
+
+  // plan.cc
+  Schedule* AddSchedule(store::ScheduleRow row);
+  void ArmSchedule(Schedule& schedule);
+  void FireDue();
+  void Fire(Schedule& schedule);
+  void Generate(Schedule& schedule, TimeMs fire_ms);
+  void Skip(Schedule& schedule, TimeMs fire_ms, const std::string& reason);
+  void FlushSkips(Schedule& schedule);
+  void OnOccurrenceEnded(const model::JobId& schedule_id);
+  void MaybeEndSchedule(Schedule& schedule);
+  void DropSchedule(Schedule& schedule, model::JobState state, const std::string& message);
+
+  // worker.cc
+  void OnHello(HelloEvent event);
+  void RunHello(HelloEvent& event, bool looked_up);
+  bool Adopt(Worker& worker, const AttemptRef& ref);
+  void OnWorker(WorkerEvent event);
+  void RunResults(StreamId stream, std::vector<AttemptResult>& results, bool looked_up);
+  void OnWorkerClosed(StreamId stream);
+  void LoseWorker(Worker& worker, const std::string& why);
+  void RemoveWorker(Worker& worker);
+  void ArmWorker(Worker& worker, std::int64_t from_mono_ms);
+  void ExpectedArrived(Group& group, Worker& worker);
+  void OpenGroup(Group& group);
+
+  // feedback.cc
+  void OnFeedbackHello(FeedbackHelloEvent event);
+  void OnFeedbackAck(FeedbackAckEvent event);
+  void OnFeedbackClosed(StreamId stream);
+  void OnFeedbackRefill(FeedbackRefillAnswer answer);
+  void AddFeedback(const Job& job, model::JobState state, const std::string& message, std::int32_t attempt);
+  void Offer(FeedbackGroup& group);
+  FeedbackGroup& FeedbackGroupOf(const std::string& name);
+
+  const PartitionOptions options_;
+  const std::uint64_t epoch_;
+  const std::uint64_t first_seq_;   // rows below it were accepted by an earlier owner
+  std::uint64_t next_seq_;
+  std::uint64_t token_sequence_ = 0;
+  std::uint64_t session_counter_ = 0;
+  std::uint64_t last_read_ = 0;
+  Now now_;
+  Effects* effects_ = nullptr;      // of the Handle() under way
+  std::mt19937_64 random_;
+  PartitionStats stats_;
+
+  std::unordered_map<model::JobKey, std::unique_ptr<Job>> jobs_;
+  std::unordered_map<std::string, std::unique_ptr<Group>> groups_;
+  std::unordered_map<model::JobId, std::unique_ptr<Schedule>> schedules_;
+  std::map<std::pair<std::string, std::string>, std::unique_ptr<Worker>> workers_;  // by group and identity
+  std::unordered_map<StreamId, Worker*> streams_;
+  std::map<std::string, std::unique_ptr<FeedbackGroup>> feedback_;
+  std::unordered_map<StreamId, FeedbackGroup*> feedback_streams_;
+
+  // Timers. Ties are broken by names and ids, never by addresses, so that a run can be repeated.
+  std::set<std::pair<TimeMs, std::string>> group_timers_;
+  std::set<std::pair<TimeMs, model::JobId>> fire_timers_;
+  std::set<std::pair<TimeMs, model::JobKey>> expiry_timers_;
+  std::set<std::pair<std::int64_t, std::pair<std::string, std::string>>> worker_timers_;
+  std::deque<std::pair<std::int64_t, AttemptRef>> mark_timers_;
+  std::set<std::pair<std::int64_t, std::string>> feedback_timers_;
+  std::multimap<std::int64_t, PendingRead> read_retries_;
+
+  // Reads under way, and what was changed while they are.
+  std::map<ReadId, PendingRead> reads_;
+  std::unordered_map<std::uint64_t, std::uint64_t> touched_;  // hash of id or task -> ordinal of the last change
+  std::uint64_t ordinal_ = 0;
+  std::unique_ptr<PendingRead> gathering_;                    // the look-up that this Handle() will issue
+  std::vector<std::unique_ptr<PendingRead>> wanted_reads_;
+  // Operations in order of arrival per task while one of them waits for a look-up.
+  std::unordered_map<std::string, std::deque<Operation>> waiting_keys_;
+  std::size_t waiting_operations_ = 0;
+  std::vector<Group*> to_dispatch_;
+  std::size_t executing_ = 0;
+  std::size_t resident_ = 0;
+};
+
+}  // namespace lts::core

@@ -1,0 +1,313 @@
+// Acceptance: de-duplication by job id (I2), one waiting one-shot per task (I3), replace; the order of arrival per task.
+#include <fmt/core.h>
+
+#include <utility>
+
+#include "jobtracker/core/state.h"
+
+namespace lts::core {
+
+using model::JobId;
+using model::JobState;
+using store::JobKind;
+using store::JobRow;
+
+std::string Partition::KeyOf(const std::string& group, const std::string& task) {
+  std::string key;
+  key.reserve(group.size() + 1 + task.size());
+  key.append(group).push_back('\0');
+  return key.append(task);
+}
+
+void Partition::OnSubmit(SubmitEvent event) {
+  for (std::size_t i = 0; i < event.items.size(); ++i) {
+    Operation operation;
+    operation.submit = std::move(event.items[i]);
+    operation.request = event.request;
+    operation.index = static_cast<std::uint32_t>(i);
+    const TimeMs made = operation.submit.id.TimeOf();
+    if (made < now_.wall_ms - options_.dedup_horizon_ms || made > now_.wall_ms + options_.future_id_max_ms) {
+      ++stats_.refused;
+      Reply(operation, StatusCode::kTooOld, SubmitOutcome::kAccepted, operation.submit.id,
+            fmt::format("job id {} was made outside the de-duplication horizon of {} days, or more than an hour in "
+                        "the future; submit the job under a new id",
+                        operation.submit.id.ToString(), options_.dedup_horizon_ms / 86'400'000));
+      continue;
+    }
+    Begin(std::move(operation));
+  }
+}
+
+void Partition::OnCancel(CancelEvent event) {
+  Operation operation;
+  operation.request = event.request;
+  operation.cancel = std::move(event);
+  Begin(std::move(operation));
+}
+
+void Partition::Reply(const Operation& operation, StatusCode code, SubmitOutcome outcome, JobId id,
+                      std::string message) {
+  effects_->submit_replies.push_back(
+      {operation.request, operation.index, code, outcome, id, std::move(message)});
+}
+
+bool Partition::NeedsLookup(const Operation& operation) const {
+  if (operation.looked_up) return false;
+  const JobId& id = operation.id();
+  const bool id_known = id.empty() || jobs_.contains({id, 0}) || schedules_.contains(id);
+  const bool asks_history = operation.is_submit() ? operation.submit.maybe_sent : !id.empty();
+  if (!id_known && asks_history) return true;
+  const auto group = groups_.find(operation.group());
+  return group != groups_.end() && !group->second->Complete();
+}
+
+// Runs the operation, or puts it in line: behind earlier ones of its task that wait, or behind a look-up of its own.
+void Partition::Begin(Operation operation) {
+  std::string key;
+  if (!waiting_keys_.empty()) {
+    key = KeyOf(operation.group(), operation.task_id());
+    if (const auto line = waiting_keys_.find(key); line != waiting_keys_.end()) {
+      if (waiting_operations_ < options_.lookups_max) {
+        ++waiting_operations_;
+        line->second.push_back(std::move(operation));
+        return;
+      }
+    } else {
+      key.clear();
+    }
+  }
+  if (key.empty() && !NeedsLookup(operation)) {
+    Run(operation);
+    return;
+  }
+  if (!key.empty() || waiting_operations_ >= options_.lookups_max) {
+    ++stats_.refused_over_limit;
+    std::string message = fmt::format("{} operations wait for the store (limit partition.lookups.max={}); retry later",
+                                      waiting_operations_, options_.lookups_max);
+    if (operation.is_submit()) {
+      Reply(operation, StatusCode::kResourceExhausted, SubmitOutcome::kAccepted, operation.submit.id,
+            std::move(message));
+    } else {
+      effects_->cancel_replies.push_back(
+          {operation.request, StatusCode::kResourceExhausted, JobState::kWaiting, {}, std::move(message)});
+    }
+    return;
+  }
+  PendingRead read;
+  read.lookup.tasks.push_back({operation.group(), operation.task_id()});
+  if (!operation.id().empty()) read.lookup.ids.push_back(operation.id());
+  key = KeyOf(operation.group(), operation.task_id());
+  read.keys.push_back(key);
+  ++waiting_operations_;
+  waiting_keys_[std::move(key)].push_back(std::move(operation));
+  WantLookup(std::move(read));
+}
+
+// The first operation of this task is done: the next ones follow.
+void Partition::ReleaseKey(const std::string& key) {
+  while (true) {
+    const auto line = waiting_keys_.find(key);
+    line->second.pop_front();
+    --waiting_operations_;
+    if (line->second.empty()) {
+      waiting_keys_.erase(line);
+      return;
+    }
+    Operation& next = line->second.front();
+    if (NeedsLookup(next)) {
+      PendingRead read;
+      read.lookup.tasks.push_back({next.group(), next.task_id()});
+      if (!next.id().empty()) read.lookup.ids.push_back(next.id());
+      read.keys.push_back(key);
+      WantLookup(std::move(read));
+      return;
+    }
+    Run(next);
+  }
+}
+
+// True when a row of an earlier owner is concerned that may be running at a TaskTracker which has not said hello: the
+// operation then runs when the group opens.
+bool Partition::MustWaitForOpening(const Operation& operation) {
+  const auto group = groups_.find(operation.group());
+  if (group == groups_.end() || !group->second->opening) return false;
+  const auto task = group->second->tasks.find(operation.task_id());
+  if (task == group->second->tasks.end()) return false;
+  for (const Job* job : task->second.jobs) {
+    // Rows that are marked, dated or new can be judged at once.
+    if (job->row.seq < first_seq_ && (job->place == Job::Place::kHeld || job->place == Job::Place::kParked)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void Partition::Run(Operation& operation) {
+  if (MustWaitForOpening(operation)) {
+    ++stats_.deferred;
+    GroupOf(operation.group()).deferred.push_back(std::move(operation));
+    return;
+  }
+  if (operation.is_submit()) {
+    RunSubmit(operation);
+  } else {
+    RunCancel(operation);
+  }
+}
+
+void Partition::RunSubmit(Operation& operation) {
+  const SubmitItem& item = operation.submit;
+  if (operation.id_ended || jobs_.contains({item.id, 0}) || schedules_.contains(item.id)) {
+    // Sent again after it was accepted: the same answer, nothing new (I2).
+    ++stats_.duplicates;
+    Reply(operation, StatusCode::kOk, SubmitOutcome::kAccepted, item.id, {});
+    return;
+  }
+  Group& group = GroupOf(item.spec->group);
+  const auto found = group.tasks.find(item.spec->task_id);
+  Task* task = found == group.tasks.end() ? nullptr : &found->second;
+  if (item.spec->IsSchedule()) {
+    SubmitSchedule(operation, group, task);
+  } else {
+    SubmitOneShot(operation, group, task);
+  }
+}
+
+void Partition::SubmitOneShot(Operation& operation, Group& group, Task* task) {
+  const SubmitItem& item = operation.submit;
+  const model::JobSpec& spec = *item.spec;
+  SubmitOutcome outcome = SubmitOutcome::kAccepted;
+  Job* waiting = nullptr;   // the waiting one-shot of the task
+  Job* between = nullptr;   // a one-shot between attempts
+  if (task != nullptr) {
+    for (Job* job : task->jobs) {
+      if (job->row.kind != JobKind::kOneShot || job->place == Job::Place::kExecuting) continue;
+      (job->row.Started() ? between : waiting) = job;
+    }
+  }
+  if (waiting != nullptr) {
+    const JobId standing = waiting->row.key.id;
+    if (spec.fail_if_exists) {
+      ++stats_.refused;
+      Reply(operation, StatusCode::kAlreadyExists, SubmitOutcome::kDuplicate, standing,
+            fmt::format("task {} of group {} waits already as job {}", spec.task_id, spec.group, standing.ToString()));
+      return;
+    }
+    if (!spec.replace_on_exist) {
+      ++stats_.duplicates;
+      Reply(operation, StatusCode::kOk, SubmitOutcome::kDuplicate, standing, {});
+      return;
+    }
+    EndWithoutAttempt(*waiting, JobState::kReplaced, fmt::format("replaced by job {}", item.id.ToString()));
+    outcome = SubmitOutcome::kReplaced;
+  } else if (spec.replace_on_exist && between != nullptr) {
+    EndWithoutAttempt(*between, JobState::kReplaced, fmt::format("replaced by job {}", item.id.ToString()));
+    outcome = SubmitOutcome::kReplaced;
+  } else if (spec.replace_on_exist && task != nullptr && task->schedule != nullptr) {
+    ++stats_.refused;
+    Reply(operation, StatusCode::kAlreadyExists, SubmitOutcome::kDuplicate, task->schedule->row.id,
+          fmt::format("task {} of group {} is a schedule (job {}); a one-shot job never replaces a schedule: cancel it, "
+                      "or submit without replaceOnExist to run beside it",
+                      spec.task_id, spec.group, task->schedule->row.id.ToString()));
+    return;
+  }
+  if (resident_ >= options_.resident_max) {
+    ++stats_.refused_over_limit;
+    Reply(operation, StatusCode::kResourceExhausted, SubmitOutcome::kAccepted, item.id,
+          fmt::format("{} jobs share their task with another one (limit partition.resident.max={}); retry later",
+                      resident_, options_.resident_max));
+    return;
+  }
+  JobRow row;
+  row.key = {item.id, 0};
+  row.kind = JobKind::kOneShot;
+  row.spec = item.spec;
+  row.priority = spec.priority;
+  row.accepted_ms = now_.wall_ms;
+  row.due_ms = spec.trigger_delay_ms ? now_.wall_ms + *spec.trigger_delay_ms
+               : spec.trigger_time_ms ? *spec.trigger_time_ms
+                                      : now_.wall_ms;
+  row.seq = next_seq_++;
+  if (spec.expires_in_ms) row.expires_ms = now_.wall_ms + *spec.expires_in_ms;
+  // The task may have gone with the row that was replaced.
+  const auto again = group.tasks.find(spec.task_id);
+  if (again != group.tasks.end()) {
+    row.blocked = true;
+    for (Job* other : std::vector<Job*>(again->second.jobs)) MakeResident(*other);
+  }
+  ++stats_.accepted;
+  if (outcome == SubmitOutcome::kReplaced) ++stats_.replaced;
+  Insert(std::move(row));
+  Reply(operation, StatusCode::kOk, outcome, item.id, {});
+}
+
+void Partition::SubmitSchedule(Operation& operation, Group& group, Task* task) {
+  const SubmitItem& item = operation.submit;
+  const model::JobSpec& spec = *item.spec;
+  SubmitOutcome outcome = SubmitOutcome::kAccepted;
+  auto fires = model::MakeFireTimes(spec, now_.wall_ms, options_.default_time_zone);
+  if (!fires.ok()) {
+    ++stats_.refused;
+    Reply(operation, fires.status().code(), SubmitOutcome::kAccepted, item.id, fires.status().message());
+    return;
+  }
+  if (task != nullptr && task->schedule != nullptr) {
+    Schedule& standing = *task->schedule;
+    if (spec.fail_if_exists) {
+      ++stats_.refused;
+      Reply(operation, StatusCode::kAlreadyExists, SubmitOutcome::kDuplicate, standing.row.id,
+            fmt::format("task {} of group {} is scheduled already as job {}", spec.task_id, spec.group,
+                        standing.row.id.ToString()));
+      return;
+    }
+    if (!spec.replace_on_exist) {
+      ++stats_.duplicates;
+      Reply(operation, StatusCode::kOk, SubmitOutcome::kDuplicate, standing.row.id, {});
+      return;
+    }
+    const std::string message = fmt::format("replaced by job {}", item.id.ToString());
+    for (const model::JobKey& key : std::set<model::JobKey>(standing.occurrences)) {
+      Job* job = FindJob(key);
+      if (job->place != Job::Place::kExecuting) EndWithoutAttempt(*job, JobState::kReplaced, message);
+    }
+    DropSchedule(standing, JobState::kReplaced, message);
+    outcome = SubmitOutcome::kReplaced;
+  } else if (spec.replace_on_exist && task != nullptr) {
+    for (const Job* job : task->jobs) {
+      if (job->row.kind != JobKind::kOneShot || job->row.Started() || job->place == Job::Place::kExecuting) continue;
+      ++stats_.refused;
+      Reply(operation, StatusCode::kAlreadyExists, SubmitOutcome::kDuplicate, job->row.key.id,
+            fmt::format("task {} of group {} waits as one-shot job {}; a schedule never replaces it: cancel it, or "
+                        "submit without replaceOnExist to stand beside it",
+                        spec.task_id, spec.group, job->row.key.id.ToString()));
+      return;
+    }
+  }
+  if (schedules_.size() >= options_.schedules_max) {
+    ++stats_.refused_over_limit;
+    Reply(operation, StatusCode::kResourceExhausted, SubmitOutcome::kAccepted, item.id,
+          fmt::format("the partition holds {} schedules (limit schedules.max={})", schedules_.size(),
+                      options_.schedules_max));
+    return;
+  }
+  if (const auto again = group.tasks.find(spec.task_id); again != group.tasks.end()) {
+    for (Job* other : std::vector<Job*>(again->second.jobs)) MakeResident(*other);
+  }
+  store::ScheduleRow row;
+  row.id = item.id;
+  row.spec = item.spec;
+  row.seq = next_seq_++;
+  row.accepted_ms = now_.wall_ms;
+  // CRON fires strictly after its acceptance; the first run of a REPEAT may be due at once.
+  row.last_fire_ms = spec.IsCron() ? now_.wall_ms : now_.wall_ms - 1;
+  ++stats_.accepted;
+  if (outcome == SubmitOutcome::kReplaced) ++stats_.replaced;
+  Touch(TaskHash(spec.group, spec.task_id));
+  Touch(static_cast<std::uint64_t>(std::hash<JobId>()(row.id)));
+  effects_->batch.mutations.emplace_back(store::PutSchedule{row});
+  Schedule* schedule = AddSchedule(std::move(row));
+  Reply(operation, StatusCode::kOk, outcome, item.id, {});
+  MaybeEndSchedule(*schedule);
+}
+
+}  // namespace lts::core

@@ -1,0 +1,427 @@
+// What of the backlog is held in memory (I9): placing rows, evicting them, faulting them in.
+//
+// Per group, two windows over the rows in the store: `ready` (due, in dispatch order) and `dated` (not due yet, by due
+// time). Each is exact up to its end and says nothing beyond it. Rows that share a run key with another row or with a
+// schedule are *resident*: always in memory and in no window, so that run keys are decided without asking the store.
+// All other decisions about a row that is not in memory fault it in by a look-up first.
+#include <algorithm>
+#include <limits>
+
+#include "jobtracker/core/state.h"
+
+namespace lts::core {
+
+using model::JobKey;
+using model::JobState;
+using store::JobRow;
+
+bool Partition::ReadyLess::operator()(const Job* a, const Job* b) const {
+  const JobRow& x = a->row;
+  const JobRow& y = b->row;
+  if (x.priority != y.priority) return x.priority < y.priority;
+  if (x.due_ms != y.due_ms) return x.due_ms < y.due_ms;
+  return x.seq < y.seq;
+}
+
+bool Partition::DatedLess::operator()(const Job* a, const Job* b) const {
+  const JobRow& x = a->row;
+  const JobRow& y = b->row;
+  return x.due_ms != y.due_ms ? x.due_ms < y.due_ms : x.seq < y.seq;
+}
+
+namespace {
+
+store::ReadyPosition PositionOf(const JobRow& row) { return {row.priority, row.due_ms, row.seq}; }
+
+}  // namespace
+
+Partition::Group& Partition::GroupOf(const std::string& name) {
+  std::unique_ptr<Group>& slot = groups_[name];
+  if (!slot) {
+    slot = std::make_unique<Group>();
+    slot->name = name;
+  }
+  return *slot;
+}
+
+Partition::Task& Partition::TaskOf(Group& group, const std::string& task_id) { return group.tasks[task_id]; }
+
+Partition::Job* Partition::FindJob(const JobKey& key) const {
+  const auto found = jobs_.find(key);
+  return found == jobs_.end() ? nullptr : found->second.get();
+}
+
+// Occurrences that do not rely on the cycle before have a run key of their own (the fire time is part of it).
+bool Partition::SharesRunKey(const JobRow& row) {
+  return row.kind != store::JobKind::kOccurrence || row.spec->rely_on_prev_cycle;
+}
+
+Partition::Job* Partition::AddJob(JobRow row) {
+  auto owned = std::make_unique<Job>();
+  Job* job = owned.get();
+  job->row = std::move(row);
+  job->group = &GroupOf(job->row.spec->group);
+  job->task = &TaskOf(*job->group, job->row.spec->task_id);
+  job->task->jobs.push_back(job);
+  if (job->row.expires_ms != 0) expiry_timers_.emplace(job->row.expires_ms, job->row.key);
+  if (job->row.blocked) ++resident_;
+  jobs_.emplace(job->row.key, std::move(owned));
+  // A started row that is not executing is between attempts and keeps its run key.
+  if (job->row.attempt > 1 && job->row.state == JobState::kWaiting && SharesRunKey(job->row) && !job->task->holder) {
+    job->task->holder = job;
+  }
+  Place(*job);
+  return job;
+}
+
+void Partition::ForgetTaskIfEmpty(Group& group, const std::string& task_id) {
+  const auto found = group.tasks.find(task_id);
+  if (found != group.tasks.end() && found->second.jobs.empty() && found->second.schedule == nullptr) {
+    group.tasks.erase(found);
+  }
+}
+
+void Partition::RemoveJob(Job& job) {
+  Unplace(job);
+  Group& group = *job.group;
+  Task& task = *job.task;
+  std::erase(task.jobs, &job);
+  const bool freed = task.holder == &job;
+  if (freed) task.holder = nullptr;
+  if (job.row.expires_ms != 0) expiry_timers_.erase({job.row.expires_ms, job.row.key});
+  if (job.row.blocked) --resident_;
+  const std::string task_id = job.row.spec->task_id;
+  jobs_.erase(JobKey(job.row.key));  // a copy: the key lives in what is erased
+  if (task.jobs.empty()) {
+    ForgetTaskIfEmpty(group, task_id);
+  } else if (freed) {
+    for (Job* waiting : std::vector<Job*>(task.jobs)) {
+      if (waiting->place == Job::Place::kParked) Place(*waiting);
+    }
+  }
+}
+
+void Partition::Unplace(Job& job) {
+  Group& group = *job.group;
+  switch (job.place) {
+    case Job::Place::kNone:
+    case Job::Place::kParked:
+      break;
+    case Job::Place::kReady:
+      group.ready.erase(&job);
+      break;
+    case Job::Place::kHeld:
+      group.held.erase(&job);
+      break;
+    case Job::Place::kDated:
+      group.dated.erase(&job);
+      ArmGroup(group);
+      break;
+    case Job::Place::kExecuting:
+      --group.executing;
+      --executing_;
+      break;
+  }
+  job.place = Job::Place::kNone;
+}
+
+void Partition::Place(Job& job) {
+  Unplace(job);
+  Group& group = *job.group;
+  const JobRow& row = job.row;
+  if (row.state == JobState::kSuspended) {
+    return;
+  }
+  if (row.due_ms > now_.wall_ms) {
+    job.place = Job::Place::kDated;
+    group.dated.insert(&job);
+    ArmGroup(group);
+    return;
+  }
+  if (SharesRunKey(row) && job.task->holder != nullptr && job.task->holder != &job) {
+    job.place = Job::Place::kParked;
+    return;
+  }
+  // An unmarked row of an earlier owner may be running; one that was marked or lost before is settled by its mark.
+  if (group.opening && row.seq < first_seq_ && !options_.faults.dispatch_before_hello) {
+    job.place = Job::Place::kHeld;
+    group.held.insert(&job);
+    return;
+  }
+  job.place = Job::Place::kReady;
+  group.ready.insert(&job);
+  WantDispatch(group);
+}
+
+bool Partition::Outside(const Group& group, const JobRow& row) const {
+  if (row.blocked || group.refilling || row.state != JobState::kWaiting) return false;
+  if (row.due_ms > now_.wall_ms) {
+    return !group.dated_complete && std::pair(row.due_ms, row.seq) >= group.dated_end;
+  }
+  return !group.ready_complete && PositionOf(row) >= group.ready_end;
+}
+
+void Partition::Insert(JobRow row) {
+  Group& group = GroupOf(row.spec->group);
+  Touch(row);
+  effects_->batch.mutations.emplace_back(store::InsertJob{row});
+  if (Outside(group, row)) return;
+  AddJob(std::move(row));
+  Shed(group);
+}
+
+void Partition::Update(Job& job, JobRow after) {
+  Touch(after);
+  effects_->batch.mutations.emplace_back(store::UpdateJob{after, job.row.priority, job.row.due_ms, job.row.blocked,
+                                                          job.row.state});
+  if (after.blocked && !job.row.blocked) ++resident_;
+  if (job.place != Job::Place::kExecuting) Unplace(job);
+  job.row = std::move(after);
+  if (job.place != Job::Place::kExecuting) Place(job);
+}
+
+void Partition::Delete(Job& job) {
+  Touch(job.row);
+  effects_->batch.mutations.emplace_back(store::DeleteJob{job.row});
+  RemoveJob(job);
+}
+
+void Partition::MakeResident(Job& job) {
+  if (job.row.blocked) return;
+  JobRow after = job.row;
+  after.blocked = true;
+  Update(job, std::move(after));
+}
+
+// Keeps a window within bounds: what is least urgent goes back to being only in the store.
+void Partition::Shed(Group& group) {
+  if (group.refilling) return;
+  if (group.ready.size() > options_.window_max * 2) {
+    std::vector<Job*> out;
+    std::size_t keep = options_.window_max;
+    for (auto it = group.ready.begin(); it != group.ready.end(); ++it) {
+      if ((*it)->row.blocked) continue;
+      if (keep > 0) {
+        --keep;
+        continue;
+      }
+      out.push_back(*it);
+    }
+    if (!out.empty()) {
+      group.ready_complete = false;
+      group.ready_end = PositionOf(out.front()->row);
+      for (Job* job : out) RemoveJob(*job);
+    }
+  }
+  if (group.dated.size() > options_.window_max * 2) {
+    std::vector<Job*> out;
+    std::size_t keep = options_.window_max;
+    for (Job* job : group.dated) {
+      if (job->row.blocked) continue;
+      if (keep > 0) {
+        --keep;
+        continue;
+      }
+      out.push_back(job);
+    }
+    if (!out.empty()) {
+      group.dated_complete = false;
+      group.dated_end = {out.front()->row.due_ms, out.front()->row.seq};
+      for (Job* job : out) RemoveJob(*job);
+      ArmGroup(group);
+    }
+  }
+}
+
+// After an operation on a row that was faulted in: it leaves again when it lies beyond the window.
+void Partition::MaybeEvict(const JobKey& key) {
+  Job* job = FindJob(key);
+  if (job == nullptr) return;
+  const bool waiting = job->place == Job::Place::kReady || job->place == Job::Place::kDated;
+  if (waiting && Outside(*job->group, job->row)) RemoveJob(*job);
+}
+
+// The next time something in the dated window, or just beyond it, becomes due.
+void Partition::ArmGroup(Group& group) {
+  TimeMs next = kNever;
+  if (!group.dated.empty()) next = (*group.dated.begin())->row.due_ms;
+  if (!group.dated_complete && !group.refilling) next = std::min(next, group.dated_end.first);
+  if (next == group.timer_ms) return;
+  if (group.timer_ms != kNever) group_timers_.erase({group.timer_ms, group.name});
+  group.timer_ms = next;
+  if (next != kNever) group_timers_.emplace(next, group.name);
+}
+
+void Partition::Promote(Group& group) {
+  while (!group.dated.empty() && (*group.dated.begin())->row.due_ms <= now_.wall_ms) {
+    Job& job = **group.dated.begin();
+    Unplace(job);
+    if (Outside(group, job.row)) {
+      RemoveJob(job);  // due now, but behind the end of the ready window
+      continue;
+    }
+    Place(job);
+  }
+  // A row outside memory may have become due, at any priority: read again from the top.
+  if (!group.dated_complete && group.dated_end.first <= now_.wall_ms) group.top_wanted = true;
+  MaybeRefill(group);
+  ArmGroup(group);
+}
+
+void Partition::MaybeRefill(Group& group) {
+  if (group.refilling || group.Complete()) return;
+  const bool ready_low =
+      !group.ready_complete && group.ready.size() + group.held.size() < options_.window_max / 2;
+  const bool dated_low = !group.dated_complete && group.dated.size() < options_.window_max / 4;
+  if (!group.top_wanted && !ready_low && !dated_low) return;
+  auto read = std::make_unique<PendingRead>();
+  read->refill_group = group.name;
+  RefillRequest& refill = read->refill;
+  refill.group = group.name;
+  refill.now_ms = now_.wall_ms;
+  // Executing rows that are not marked yet stand among the waiting ones at the top.
+  refill.ready_limit = options_.window_max + group.executing;
+  refill.dated_limit = options_.window_max;
+  if (!group.top_wanted && !group.ready_complete && group.ready_end.seq > 0) {
+    refill.after = {group.ready_end.priority, group.ready_end.due_ms, group.ready_end.seq - 1};
+    refill.ready_limit = options_.window_max;
+  }
+  group.refilling = true;
+  group.top_wanted = false;
+  ++stats_.refills;
+  wanted_reads_.push_back(std::move(read));
+}
+
+void Partition::OnRefill(RefillAnswer answer) {
+  const auto found = reads_.find(answer.id);
+  if (found == reads_.end()) return;
+  const PendingRead read = std::move(found->second);
+  reads_.erase(found);
+  Group& group = GroupOf(read.refill_group);
+  const auto install = [&](std::vector<JobRow>& rows) {
+    for (JobRow& row : rows) {
+      if (jobs_.contains(row.key)) continue;
+      if (TouchedSince(TaskHash(row.spec->group, row.spec->task_id), read.ordinal)) continue;
+      AddJob(std::move(row));
+    }
+  };
+  // A short page reached the end of the store; otherwise the window ends just behind its last row.
+  group.ready_complete = answer.ready.size() < read.refill.ready_limit;
+  if (!group.ready_complete) {
+    group.ready_end = PositionOf(answer.ready.back());
+    ++group.ready_end.seq;
+  }
+  group.dated_complete = answer.dated.size() < read.refill.dated_limit;
+  if (!group.dated_complete) group.dated_end = {answer.dated.back().due_ms, answer.dated.back().seq + 1};
+  install(answer.ready);
+  install(answer.dated);
+  group.refilling = false;
+  EndRead();
+  Shed(group);
+  Promote(group);
+  WantDispatch(group);
+}
+
+// ---- reads and what changes meanwhile -------------------------------------------------------------------------------
+
+void Partition::Touch(const JobRow& row) {
+  Touch(TaskHash(row.spec->group, row.spec->task_id));
+  Touch(static_cast<std::uint64_t>(std::hash<model::JobId>()(row.key.id)));
+}
+
+void Partition::Touch(std::uint64_t hash) {
+  ++ordinal_;
+  if (!reads_.empty()) touched_[hash] = ordinal_;
+}
+
+bool Partition::TouchedSince(std::uint64_t hash, std::uint64_t ordinal) const {
+  const auto found = touched_.find(hash);
+  return found != touched_.end() && found->second > ordinal;
+}
+
+void Partition::EndRead() {
+  if (reads_.empty()) touched_.clear();
+}
+
+// Adds to the look-up that this Handle() issues at its end.
+void Partition::WantLookup(PendingRead&& read) {
+  ++stats_.lookups;
+  if (read.keys.size() == 1 && !read.hello && read.results_stream == 0) {
+    if (!gathering_) gathering_ = std::make_unique<PendingRead>();
+    gathering_->keys.push_back(std::move(read.keys.front()));
+    LookupRequest& into = gathering_->lookup;
+    into.ids.insert(into.ids.end(), read.lookup.ids.begin(), read.lookup.ids.end());
+    into.tasks.insert(into.tasks.end(), read.lookup.tasks.begin(), read.lookup.tasks.end());
+    return;
+  }
+  wanted_reads_.push_back(std::make_unique<PendingRead>(std::move(read)));
+}
+
+void Partition::OnLookup(LookupAnswer answer) {
+  const auto found = reads_.find(answer.id);
+  if (found == reads_.end()) return;
+  PendingRead read = std::move(found->second);
+  reads_.erase(found);
+
+  // Rows that changed since the question was asked are not taken from the answer; who needs them asks again.
+  std::vector<JobKey> faulted;
+  for (JobRow& row : answer.reply.jobs) {
+    if (jobs_.contains(row.key)) continue;
+    if (TouchedSince(TaskHash(row.spec->group, row.spec->task_id), read.ordinal)) continue;
+    faulted.push_back(row.key);
+    AddJob(std::move(row));
+  }
+  const std::unordered_set<model::JobId> ended(answer.reply.ended.begin(), answer.reply.ended.end());
+
+  if (read.hello || read.results_stream != 0) {
+    bool fresh = true;
+    for (const model::JobId& id : read.lookup.ids) {
+      fresh = fresh && !TouchedSince(static_cast<std::uint64_t>(std::hash<model::JobId>()(id)), read.ordinal);
+    }
+    EndRead();
+    if (read.hello) {
+      RunHello(*read.hello, fresh);
+    } else {
+      RunResults(read.results_stream, read.results, fresh);
+    }
+  } else {
+    // The keys of operations whose rows changed meanwhile ask again; the others run now.
+    std::vector<std::string> run;
+    std::vector<std::string> again;
+    for (std::string& key : read.keys) {
+      const Operation& first = waiting_keys_.at(key).front();
+      const bool touched =
+          TouchedSince(TaskHash(first.group(), first.task_id()), read.ordinal) ||
+          (!first.id().empty() &&
+           TouchedSince(static_cast<std::uint64_t>(std::hash<model::JobId>()(first.id())), read.ordinal));
+      (touched ? again : run).push_back(std::move(key));
+    }
+    EndRead();
+    for (const std::string& key : run) {
+      Operation& first = waiting_keys_.at(key).front();
+      first.looked_up = true;
+      first.id_ended = ended.contains(first.id());
+      Run(first);
+      ReleaseKey(key);
+    }
+    for (std::string& key : again) {
+      const Operation& first = waiting_keys_.at(key).front();
+      PendingRead next;
+      next.lookup.tasks.push_back({first.group(), first.task_id()});
+      if (!first.id().empty()) next.lookup.ids.push_back(first.id());
+      next.keys.push_back(std::move(key));
+      WantLookup(std::move(next));
+    }
+  }
+  for (const JobKey& key : faulted) MaybeEvict(key);
+}
+
+void Partition::OnReadFailed(ReadId id) {
+  const auto found = reads_.find(id);
+  if (found == reads_.end()) return;
+  read_retries_.emplace(now_.mono_ms + options_.read_retry_ms, std::move(found->second));
+  reads_.erase(found);
+  EndRead();
+}
+
+}  // namespace lts::core

@@ -1,0 +1,394 @@
+#include "jobtracker/partition_host.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "common/log.h"
+
+namespace lts {
+
+namespace {
+
+constexpr std::size_t kLoadPage = 1'000;
+
+// A tick is armed at most this far ahead, so that a step of the wall clock is noticed.
+constexpr std::int64_t kTickMaxUs = 1'000'000;
+
+Result<core::LoadedState> LoadAll(store::JobStore& store, std::uint32_t partition, const std::string& owner,
+                                  const std::string& address, store::PartitionLease* lease) {
+  auto acquired = store.Acquire(partition, owner, address, 0);
+  if (!acquired.ok()) return acquired.status();
+  *lease = *acquired;
+  core::LoadedState loaded;
+  loaded.epoch = lease->epoch;
+  loaded.next_seq = lease->next_seq;
+  loaded.clean = lease->clean;
+  for (model::JobId after{};;) {
+    auto page = store.LoadSchedules(partition, after, kLoadPage);
+    if (!page.ok()) return page.status();
+    if (page->empty()) break;
+    after = page->back().id;
+    for (auto& row : *page) loaded.schedules.push_back(std::move(row));
+  }
+  for (model::JobKey after{};;) {
+    auto page = store.LoadRunning(partition, after, kLoadPage);
+    if (!page.ok()) return page.status();
+    if (page->empty()) break;
+    after = page->back().key;
+    for (auto& row : *page) loaded.resident.push_back(std::move(row));
+  }
+  auto workers = store.LoadWorkers(partition);
+  if (!workers.ok()) return workers.status();
+  loaded.workers = *std::move(workers);
+  auto groups = store.LoadGroups(partition);
+  if (!groups.ok()) return groups.status();
+  loaded.groups = *std::move(groups);
+  auto feedback = store.LoadFeedbackGroups(partition);
+  if (!feedback.ok()) return feedback.status();
+  loaded.feedback_groups = *std::move(feedback);
+  return loaded;
+}
+
+}  // namespace
+
+PartitionHost::PartitionHost(PartitionHostOptions options, store::JobStore& store, Strand& strand, Strand& io,
+                             Strand& reads, const Clock& clock, Outbox& outbox)
+    : options_(std::move(options)),
+      store_(store),
+      strand_(strand),
+      io_(io),
+      reads_(reads),
+      clock_(clock),
+      outbox_(outbox) {}
+
+PartitionHost::~PartitionHost() = default;
+
+std::function<void()> PartitionHost::Guarded(std::function<void()> task) const {
+  return [life = std::weak_ptr<int>(life_), task = std::move(task)] {
+    if (life.lock()) task();
+  };
+}
+
+core::Now PartitionHost::now() const { return {clock_.WallMs(), clock_.MonotonicUs() / 1000}; }
+
+void PartitionHost::Start(std::function<void(Status)> on_first) {
+  on_first_ = std::move(on_first);
+  Load();
+}
+
+void PartitionHost::Load() {
+  state_ = State::kLoading;
+  // `lease` travels with the task: the host may be gone, or at another load, when it ends.
+  io_.Post([this, life = std::weak_ptr<int>(life_), &store = store_, &strand = strand_,
+            partition = options_.core.partition, owner = options_.owner, address = options_.address] {
+    store::PartitionLease lease;
+    auto loaded = LoadAll(store, partition, owner, address, &lease);
+    strand.Post([this, life, lease, loaded = std::move(loaded)]() mutable {
+      if (!life.lock()) return;
+      lease_ = lease;
+      OnLoaded(std::move(loaded));
+    });
+  });
+}
+
+void PartitionHost::OnLoaded(Result<core::LoadedState> loaded) {
+  if (state_ != State::kLoading) return;
+  if (!loaded.ok()) {
+    LTS_WARN("cannot load partition={} error=\"{}\"", options_.core.partition, loaded.status().ToString());
+    if (on_first_) std::exchange(on_first_, nullptr)(loaded.status());
+    retry_us_ = std::clamp(retry_us_ * 2, options_.retry_initial_us, options_.retry_max_us);
+    strand_.PostAfter(retry_us_, Guarded([this] {
+                        if (state_ == State::kLoading) Load();
+                      }));
+    return;
+  }
+  retry_us_ = 0;
+  store_trouble_ = {};
+  const std::size_t resident = loaded->resident.size();
+  const std::size_t schedules = loaded->schedules.size();
+  const std::size_t workers = loaded->workers.size();
+  core_ = std::make_unique<core::Partition>(options_.core, *std::move(loaded), now());
+  state_ = State::kServing;
+  LTS_INFO("partition serves partition={} epoch={} clean={} running_or_shared={} schedules={} workers={}",
+           options_.core.partition, lease_.epoch, lease_.clean, resident, schedules, workers);
+  if (on_first_) std::exchange(on_first_, nullptr)(Status::Ok());
+  Handle(core::TickEvent{});
+}
+
+// The core is dropped: what it held back was never told to anybody. The store is the truth for the next one.
+void PartitionHost::Reload(const Status& why) {
+  LTS_WARN("partition is loaded anew partition={} epoch={} reason=\"{}\"", options_.core.partition, lease_.epoch,
+           why.ToString());
+  ++counters_.reloads;
+  life_ = std::make_shared<int>(0);
+  core_.reset();
+  gathering_ = {};
+  committing_ = {};
+  commit_under_way_ = false;
+  armed_us_ = UINT64_MAX;
+  counters_.pending_jobs = 0;
+  watches_.clear();
+  outbox_.Reset(options_.core.partition, why);
+  if (state_ == State::kStopping) {
+    FinishStop();
+    return;
+  }
+  retry_us_ = 0;
+  Load();
+}
+
+void PartitionHost::Post(core::Event event) {
+  strand_.Post(Guarded([this, event = std::make_shared<core::Event>(std::move(event))] { Handle(std::move(*event)); }));
+}
+
+void PartitionHost::Query(std::function<void(const core::Partition*, core::Now)> query) {
+  strand_.Post([this, life = std::weak_ptr<int>(life_), query = std::move(query)] {
+    const auto alive = life.lock();
+    query(alive && state_ == State::kServing ? core_.get() : nullptr, alive ? now() : core::Now{});
+  });
+}
+
+void PartitionHost::Handle(core::Event event) {
+  if (state_ != State::kServing) {
+    Refuse(std::move(event), StatusCode::kUnavailable, "the partition is not served here at the moment");
+    return;
+  }
+  if (auto* submit = std::get_if<core::SubmitEvent>(&event)) {
+    if (retry_us_ > 0) {
+      Refuse(std::move(event), store_trouble_.code() == StatusCode::kResourceExhausted ? StatusCode::kResourceExhausted
+                                                                                       : StatusCode::kUnavailable,
+             "the store takes nothing at the moment: " + store_trouble_.message());
+      return;
+    }
+    if (counters_.pending_jobs + submit->items.size() > options_.pending_jobs_max) {
+      ++counters_.refused;
+      Refuse(std::move(event), StatusCode::kResourceExhausted,
+             fmt::format("{} jobs wait to be stored (limit partition.pending.max={}); retry later",
+                         counters_.pending_jobs, options_.pending_jobs_max));
+      return;
+    }
+    counters_.pending_jobs += submit->items.size();
+  }
+  core_->Handle(std::move(event), now(), &gathering_);
+  Flush();
+  ArmTimer();
+}
+
+void PartitionHost::Refuse(core::Event event, StatusCode code, const std::string& message) {
+  if (const auto* submit = std::get_if<core::SubmitEvent>(&event)) {
+    std::vector<core::SubmitReply> replies;
+    for (std::uint32_t i = 0; i < submit->items.size(); ++i) {
+      replies.push_back({submit->request, i, code, core::SubmitOutcome::kAccepted, submit->items[i].id, message});
+    }
+    outbox_.Submitted(std::move(replies));
+  } else if (const auto* cancel = std::get_if<core::CancelEvent>(&event)) {
+    outbox_.Cancelled({{cancel->request, code, model::JobState::kWaiting, {}, message}});
+  } else if (const auto* hello = std::get_if<core::HelloEvent>(&event)) {
+    core::WorkerSend refusal;
+    refusal.stream = hello->stream;
+    refusal.hello = core::HelloReply{code, message, 0};
+    refusal.close = true;
+    outbox_.ToWorker(std::move(refusal));
+  }
+  // Everything else belongs to a stream that Reset() has closed.
+}
+
+void PartitionHost::Flush() {
+  if (commit_under_way_) return;
+  while (gathering_.batch.empty()) {
+    if (gathering_.OnlyMutations()) return;
+    core::Effects effects = std::exchange(gathering_, {});
+    Release(std::move(effects));
+    if (commit_under_way_) return;
+  }
+  committing_ = std::exchange(gathering_, {});
+  if (options_.ack_before_commit) {
+    outbox_.Submitted(std::exchange(committing_.submit_replies, {}));
+  }
+  Commit();
+}
+
+void PartitionHost::Commit() {
+  commit_under_way_ = true;
+  // The batch stays here until the outcome is known; `committing_` is not touched meanwhile. Should the host be dropped
+  // first, the task finds its copy of the pointer expired; the batch is shared for that.
+  auto batch = std::make_shared<store::MutationBatch>(std::move(committing_.batch));
+  io_.Post([this, life = std::weak_ptr<int>(life_), batch, &store = store_, &strand = strand_,
+            partition = options_.core.partition, epoch = lease_.epoch, number = lease_.commit_no + 1] {
+    Status status = store.Commit(partition, epoch, number, *batch);
+    strand.Post([this, life, batch, status = std::move(status)] {
+      if (!life.lock()) return;
+      committing_.batch = std::move(*batch);
+      OnCommitted(status);
+    });
+  });
+}
+
+void PartitionHost::OnCommitted(const Status& status) {
+  switch (status.code()) {
+    case StatusCode::kOk:
+      break;
+    case StatusCode::kUnknownOutcome:
+    case StatusCode::kUnavailable:
+    case StatusCode::kDeadlineExceeded:
+    case StatusCode::kResourceExhausted:
+      // Sent again under the same number: if it happened after all, the store says so.
+      if (retry_us_ == 0) {
+        LTS_WARN("commit did not go through, trying again partition={} number={} error=\"{}\"",
+                 options_.core.partition, lease_.commit_no + 1, status.ToString());
+      }
+      ++counters_.commit_retries;
+      store_trouble_ = status;
+      retry_us_ = std::clamp(retry_us_ * 2, options_.retry_initial_us, options_.retry_max_us);
+      strand_.PostAfter(retry_us_, Guarded([this] { Commit(); }));
+      return;
+    case StatusCode::kInvalidArgument:
+    case StatusCode::kNotFound:
+    case StatusCode::kAlreadyExists:
+    case StatusCode::kFailedPrecondition:
+    case StatusCode::kPermissionDenied:
+    case StatusCode::kFenced:
+    case StatusCode::kTooOld:
+    case StatusCode::kDataLoss:
+    case StatusCode::kInternal:
+      LTS_ERROR("commit refused partition={} number={} error=\"{}\"", options_.core.partition, lease_.commit_no + 1,
+                status.ToString());
+      Reload(status);
+      return;
+  }
+  if (retry_us_ > 0) {
+    LTS_INFO("the store takes commits again partition={}", options_.core.partition);
+    retry_us_ = 0;
+    store_trouble_ = {};
+  }
+  ++lease_.commit_no;
+  ++counters_.commits;
+  counters_.mutations += committing_.batch.mutations.size();
+  commit_under_way_ = false;
+  core::Effects effects = std::exchange(committing_, {});
+  Release(std::move(effects));
+  Flush();
+  if (state_ == State::kStopping && !commit_under_way_) FinishStop();
+}
+
+void PartitionHost::Release(core::Effects effects) {
+  if (!effects.submit_replies.empty()) {
+    counters_.pending_jobs -= std::min(counters_.pending_jobs, effects.submit_replies.size());
+    outbox_.Submitted(std::move(effects.submit_replies));
+  }
+  if (!effects.cancel_replies.empty()) outbox_.Cancelled(std::move(effects.cancel_replies));
+  for (core::WorkerSend& message : effects.worker_sends) outbox_.ToWorker(std::move(message));
+  for (core::FeedbackSend& message : effects.feedback_sends) outbox_.ToFeedback(std::move(message));
+  if (!watches_.empty()) {
+    for (const store::Mutation& mutation : effects.batch.mutations) {
+      const auto* insert = std::get_if<store::InsertHistory>(&mutation);
+      if (insert == nullptr || !insert->row.final || insert->row.state == model::JobState::kSkipped) continue;
+      if (watches_.contains(insert->row.key.id)) outbox_.Ended(insert->row);
+    }
+  }
+  StartReads(effects);
+}
+
+void PartitionHost::StartReads(core::Effects& effects) {
+  // The guard is checked on the strand only; store and strand outlive the tasks.
+  const auto life = std::weak_ptr<int>(life_);
+  const auto post = [life, &strand = strand_, this](core::Event event) {
+    strand.Post([this, life, event = std::make_shared<core::Event>(std::move(event))] {
+      if (life.lock() && state_ == State::kServing) Handle(std::move(*event));
+    });
+  };
+  for (core::LookupRequest& request : effects.lookups) {
+    reads_.Post([post, &store = store_, partition = options_.core.partition, request = std::move(request)] {
+      auto reply = store.Lookup(partition, request.ids, request.tasks);
+      if (reply.ok()) {
+        post(core::LookupAnswer{request.id, *std::move(reply)});
+      } else {
+        post(core::ReadFailed{request.id});
+      }
+    });
+  }
+  for (core::RefillRequest& request : effects.refills) {
+    reads_.Post([post, &store = store_, partition = options_.core.partition, request = std::move(request)] {
+      auto ready = store.LoadWaiting(partition, request.group, request.after, request.now_ms, request.ready_limit);
+      if (!ready.ok()) return post(core::ReadFailed{request.id});
+      auto dated = store.LoadDated(partition, request.group, request.now_ms, request.dated_limit);
+      if (!dated.ok()) return post(core::ReadFailed{request.id});
+      post(core::RefillAnswer{request.id, *std::move(ready), *std::move(dated)});
+    });
+  }
+  for (core::FeedbackRefillRequest& request : effects.feedback_refills) {
+    reads_.Post([post, &store = store_, partition = options_.core.partition, request = std::move(request)] {
+      auto rows = store.LoadFeedback(partition, request.submit_group, request.after_seq, request.limit);
+      if (!rows.ok()) return post(core::ReadFailed{request.id});
+      post(core::FeedbackRefillAnswer{request.id, *std::move(rows)});
+    });
+  }
+}
+
+void PartitionHost::ArmTimer() {
+  if (state_ != State::kServing) return;
+  const core::Partition::Timers timers = core_->NextTimer();
+  const core::Now at = now();
+  std::int64_t delay_ms = core::Partition::kNever;
+  if (timers.wall_ms != core::Partition::kNever) delay_ms = std::min(delay_ms, timers.wall_ms - at.wall_ms);
+  if (timers.mono_ms != core::Partition::kNever) delay_ms = std::min(delay_ms, timers.mono_ms - at.mono_ms);
+  if (delay_ms == core::Partition::kNever) return;
+  const std::int64_t delay_us = std::clamp<std::int64_t>(delay_ms, 0, kTickMaxUs / 1000) * 1000;
+  const auto due_us = static_cast<std::uint64_t>(clock_.MonotonicUs() + delay_us);
+  if (due_us >= armed_us_) return;
+  armed_us_ = due_us;
+  const std::uint64_t generation = ++timer_generation_;
+  strand_.PostAfter(delay_us, Guarded([this, generation] { OnTimer(generation); }));
+}
+
+void PartitionHost::OnTimer(std::uint64_t generation) {
+  if (generation != timer_generation_) return;
+  armed_us_ = UINT64_MAX;
+  if (state_ == State::kServing) Handle(core::TickEvent{});
+}
+
+void PartitionHost::Watch(const model::JobId& id) { ++watches_[id]; }
+
+void PartitionHost::Unwatch(const model::JobId& id) {
+  const auto found = watches_.find(id);
+  if (found != watches_.end() && --found->second == 0) watches_.erase(found);
+}
+
+void PartitionHost::Stop(std::function<void()> done) {
+  on_stopped_ = std::move(done);
+  const bool served = state_ == State::kServing;
+  state_ = State::kStopping;
+  if (!served || retry_us_ > 0) {
+    // Nothing more will become durable here; the next owner finds out by itself.
+    FinishStop();
+    return;
+  }
+  core_->FlushMarks(&gathering_);
+  flushed_marks_ = true;
+  Flush();
+  if (!commit_under_way_) FinishStop();
+}
+
+void PartitionHost::FinishStop() {
+  state_ = State::kStopped;
+  const bool clean = flushed_marks_ && core_ != nullptr && !commit_under_way_;
+  life_ = std::make_shared<int>(0);
+  core_.reset();
+  if (!clean) {
+    if (on_stopped_) std::exchange(on_stopped_, nullptr)();
+    return;
+  }
+  io_.Post([this, life = std::weak_ptr<int>(life_), &store = store_, &strand = strand_,
+            partition = options_.core.partition, epoch = lease_.epoch] {
+    const Status released = store.Release(partition, epoch, true);
+    if (!released.ok()) {
+      LTS_WARN("partition was not released cleanly partition={} error=\"{}\"", partition, released.ToString());
+    }
+    strand.Post([this, life] {
+      if (life.lock() && on_stopped_) std::exchange(on_stopped_, nullptr)();
+    });
+  });
+}
+
+}  // namespace lts
