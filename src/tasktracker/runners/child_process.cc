@@ -3,8 +3,8 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -172,7 +172,8 @@ Result<pid_t> Spawn(const ChildPlan& plan) {
 }
 
 Result<UniqueFd> OpenPidFd(pid_t pid) {
-  UniqueFd fd(pidfd_open(pid, 0));  // closes on exec by itself
+  // By number: glibc 2.36 declares its wrapper without C linkage. Closes on exec by itself.
+  UniqueFd fd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   if (!fd.valid()) return OutOf("pidfd", errno);
   return fd;
 }
