@@ -1,0 +1,195 @@
+// libjobclient: submit jobs, follow them, hear how they ended. Public header, C++17.
+//
+//   lts::JobClientOptions options;
+//   options.registry_address = "jobtracker://127.0.0.1:35001";
+//   options.node_group = "order_service";
+//   auto opened = lts::JobClient::Open(std::move(options));
+//   if (!opened.ok()) …opened.status().message()…
+//   auto receipt = (*opened)->Submit(lts::Job("refund-4711", "refund_workers").Param("order",
+//   "4711"));
+#ifndef LTS_JOB_CLIENT_H_
+#define LTS_JOB_CLIENT_H_
+
+#include <lts/export.h>
+#include <lts/job.h>
+#include <lts/status.h>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace lts {
+
+namespace jobclient {
+class Access;
+class ClientCore;
+}  // namespace jobclient
+
+// What the handler of results answers.
+enum class Ack : std::uint8_t {
+  kDone = 0,   // the result is taken care of; the JobTracker forgets it
+  kAgain = 1,  // not now; it is offered again later, to any client of the group
+};
+
+// A node of a group that this client watches came or went.
+enum class NodeChange : std::uint8_t { kAdded = 0, kRemoved = 1 };
+
+struct JobClientOptions {
+  // `jobtracker://host:port[,host:port…]` (IPv6 as `[::1]:35001`).
+  std::string registry_address = "jobtracker://127.0.0.1:35001";
+  // The node group of this client: whose feedback it receives, and the submit group of jobs that
+  // name none.
+  std::string node_group = "lts";
+  // Names this process in the cluster; empty: host name, process id and a random part.
+  std::string identity;
+
+  // Where jobs wait on disk that no JobTracker takes now: "rocksdb", or "" for none, and errors
+  // return to the caller. It lives in `data_path`/JOB_CLIENT/<node group>/<n> and outlives the
+  // process: whoever opens a client with the same data path and node group sends what is there.
+  std::string fail_store;
+  std::string data_path;
+  std::int64_t fail_store_bytes_max = 1LL << 30;
+  std::int64_t fail_store_count_max = 1'000'000;
+
+  // How long Submit waits for an answer before the job is stored, or fails with kDeadlineExceeded.
+  // 1 ms … 10 min.
+  Milliseconds submit_timeout = std::chrono::seconds(10);
+  // How long Close waits for answers before the rest is stored, or fails. 0 … 10 min.
+  Milliseconds shutdown_timeout = std::chrono::seconds(10);
+  // Jobs handed in and not answered yet, over all threads; what comes on top fails at once with
+  // kResourceExhausted. `bytes` counts the encoded jobs.
+  std::int64_t submit_in_flight_max = 100'000;
+  std::int64_t submit_in_flight_bytes_max = 64LL << 20;
+  // Payload and parameters of one job. The JobTracker has a limit of its own (job.payload.max), so
+  // to raise it means to raise both. 1 … 1 MiB.
+  std::int64_t payload_bytes_max = 64LL << 10;
+
+  // Told of each ended run of jobs that this group submitted with NeedFeedback. Runs on one thread
+  // of its own, one result at a time; may call the client, but not Close. A throw counts as kAgain.
+  // Told at least once: a result identified by (job_id, cycle, attempt) may come again, after a
+  // lost connection for instance. Empty: this client takes no feedback, and the JobTracker keeps
+  // it.
+  std::function<Ack(const JobResult&)> on_job_completed;
+  // Results taken over but not handled yet; 1 … 1,000.
+  std::int32_t feedback_window = 100;
+
+  // Called when this node group gets another master, and when a node of the cluster comes or goes.
+  // Only a registry that elects and watches can tell (ZooKeeper); a client of `jobtracker://` is
+  // never called.
+  std::function<void(const NodeInfo& master, bool is_me)> on_master_change;
+  std::function<void(const NodeInfo& node, NodeChange change)> on_node_change;
+
+  // From a properties file with the keys registryAddress, nodeGroup, identity, dataPath,
+  // job.fail.store (rocksdb unless set), … (`jobclient --help-config` shows them all); the
+  // environment (LTS_…) wins over the file. Handlers are left empty. kNotFound when there is no
+  // file, kInvalidArgument with every mistake on a line of its own.
+  LTS_API static Result<JobClientOptions> FromFile(const std::string& path);
+};
+
+enum class SubmitOutcome : std::uint8_t {
+  kAccepted = 0,
+  kReplaced = 1,   // a waiting job of the same task gave way
+  kDuplicate = 2,  // there is such a job already and it stays; job_id is that one's
+  kStored = 3,     // on disk in the FailStore; it is sent when a JobTracker takes it
+};
+
+// "ACCEPTED", "REPLACED", "DUPLICATE", "STORED".
+LTS_API std::string_view SubmitOutcomeName(SubmitOutcome outcome);
+
+struct SubmitReceipt {
+  std::string job_id;
+  SubmitOutcome outcome = SubmitOutcome::kAccepted;
+};
+
+// The answer to a cancel. Not [[nodiscard]]: to cancel what may have ended already is often not
+// worth a look.
+class CancelReceipt {
+ public:
+  CancelReceipt(Status status)
+      : status_(std::move(status)) {}  // NOLINT(google-explicit-constructor)
+  CancelReceipt(std::string id, JobState state_now, bool is_stored)
+      : job_id(std::move(id)), state(state_now), stored(is_stored) {}
+
+  bool ok() const { return status_.ok(); }
+  const Status& status() const { return status_; }
+
+  std::string job_id;
+  // kCancelled, or kRunning when the attempt under way was told to stop.
+  JobState state = JobState::kCancelled;
+  // It waits in the FailStore behind the submit of the same task; the other fields say nothing.
+  bool stored = false;
+
+ private:
+  Status status_;
+};
+
+// A client of the cluster. Owns its connections, threads and FailStore.
+//
+// Thread-safe, apart from destruction. Handlers and callbacks run on threads of the client, never
+// under a lock of it, and may call everything but Close. They must not throw (on_job_completed
+// may).
+//
+// Order: jobs of one thread reach the JobTracker in the order of the calls. A job or cancel for a
+// task of which a record waits in the FailStore waits behind it.
+//
+// Errors of all calls: kInvalidArgument (mend it: names field, value and limit), kUnavailable (no
+// JobTracker), kDeadlineExceeded (no answer: it may or may not have happened), kResourceExhausted
+// (a limit here or there: later), kPermissionDenied, kFailedPrecondition (closed).
+class LTS_API JobClient final {
+ public:
+  // Makes no connection yet: a client may start before its JobTracker. kInvalidArgument for options
+  // out of bounds or an address that cannot be used, and what opening the FailStore returns.
+  static Result<std::unique_ptr<JobClient>> Open(JobClientOptions options);
+
+  ~JobClient();  // closes
+  JobClient(const JobClient&) = delete;
+  JobClient& operator=(const JobClient&) = delete;
+
+  // Blocks until the job is durable: in the JobTracker's store, or (kStored) in the FailStore.
+  // Waits for the network at most submit_timeout. Jobs of many threads travel together. With a
+  // FailStore that cannot take the job, the error of the FailStore comes back. kAlreadyExists: only
+  // with FailIfExists, or when the task is one of another kind.
+  Result<SubmitReceipt> Submit(const Job& job);
+  // The same for many, in order; each has its own answer. More jobs than the in-flight limit are
+  // fed in bit by bit.
+  std::vector<Result<SubmitReceipt>> SubmitAll(const std::vector<Job>& jobs);
+  // Returns at once; `done` is called exactly once, also when the client is closed. What is refused
+  // at once (invalid, over a limit, closed) is told on the caller's thread before the return.
+  void SubmitAsync(const Job& job, std::function<void(Result<SubmitReceipt>)> done);
+
+  // Waits until the job has ended (a schedule: its first run from now) and says how. A time-out
+  // (kDeadlineExceeded) is not a failure: the job goes on, ask again. A JobTracker that is away for
+  // a while is waited for.
+  Result<JobView> Wait(const std::string& job_id, Milliseconds timeout);
+
+  // The schedule of the task, else its newest job. kNotFound.
+  Result<JobView> Get(const TaskKey& task);
+  Result<JobView> GetById(const std::string& job_id);
+
+  // Cancels in every state: a waiting job does not run, an executing one is told to stop and is not
+  // retried, a schedule ends. kNotFound. Waits for the network at most submit_timeout. By task id
+  // it goes behind a submit that is still in the FailStore; by job id only the JobTracker is asked.
+  CancelReceipt Cancel(const TaskKey& task);
+  CancelReceipt CancelById(const std::string& job_id);
+
+  // The folder of the FailStore; empty without one.
+  std::string fail_store_path() const;
+
+  // Takes nothing new, waits up to shutdown_timeout for answers, stores the rest or fails it with
+  // kUnavailable (not sent) or kDeadlineExceeded (sent), ends the threads. Further calls fail with
+  // kFailedPrecondition; a second Close does nothing.
+  void Close();
+
+ private:
+  friend class jobclient::Access;
+  explicit JobClient(std::unique_ptr<jobclient::ClientCore> core);
+
+  std::unique_ptr<jobclient::ClientCore> core_;
+};
+
+}  // namespace lts
+
+#endif  // LTS_JOB_CLIENT_H_

@@ -1,0 +1,81 @@
+// What stands behind lts::JobClient and the CLI: puts the parts together.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/ids.h"
+#include "common/strand.h"
+#include "failstore/fail_store.h"
+#include "jobclient/feedback_receiver.h"
+#include "jobclient/resender.h"
+#include "jobclient/submitter.h"
+#include "jobclient/trackers.h"
+#include "lts/job_client.h"
+#include "model/job.h"
+#include "model/validate.h"
+#include "rpc/channel.h"
+
+namespace lts::jobclient {
+
+// Validates jobs and gives them their ids on the caller's thread, hands them to the Submitter, and
+// waits. Owns every part; thread-safe like JobClient. The destructor closes.
+class ClientCore {
+ public:
+  static Result<std::unique_ptr<ClientCore>> Open(JobClientOptions options,
+                                                  const rpc::ChannelFactory& channels);
+  ~ClientCore();
+  ClientCore(const ClientCore&) = delete;
+  ClientCore& operator=(const ClientCore&) = delete;
+
+  Result<SubmitReceipt> Submit(model::JobSpec spec);
+  // One answer per spec; an element that is a Status is answered with it.
+  std::vector<Result<SubmitReceipt>> SubmitAll(std::vector<Result<model::JobSpec>> specs);
+  void SubmitAsync(model::JobSpec spec, std::function<void(Result<SubmitReceipt>)> done);
+  Result<v1::JobView> Wait(const std::string& job_id, Milliseconds timeout);
+  Result<v1::JobView> Get(const std::string& job_id, const TaskKey& task);
+  CancelReceipt Cancel(const std::string& job_id, const TaskKey& task);
+
+  Trackers& trackers() { return *trackers_; }
+  // Null without one.
+  FailStore* fail_store() { return store_.get(); }
+  void Close();
+
+ private:
+  ClientCore(JobClientOptions options, std::unique_ptr<FailStore> store);
+  void Start(const std::vector<std::string>& addresses, const std::string& store_base,
+             const rpc::ChannelFactory& channels);
+  Result<Entry> MakeEntry(model::JobSpec spec);
+  std::string NextJobId();
+  bool MayStillBeSent() const;
+
+  const JobClientOptions options_;
+  const std::string identity_;
+  const SystemClock clock_;
+  model::JobLimits limits_;
+  std::mutex ids_mutex_;
+  UuidGenerator ids_;
+  std::mutex close_mutex_;
+  bool closed_ = false;
+
+  // The strands come first: late answers of the trackers still post to them, to no effect.
+  ThreadStrand disk_{"lts-client"};
+  ThreadStrand callbacks_{"lts-callback"};
+  const std::unique_ptr<FailStore> store_;
+  std::unique_ptr<Trackers> trackers_;
+  std::unique_ptr<Resender> resender_;
+  std::unique_ptr<Submitter> submitter_;
+  std::unique_ptr<FeedbackReceiver> feedback_;
+};
+
+// How the tests and the CLI make a JobClient over channels of their own.
+class Access {
+ public:
+  static Result<std::unique_ptr<JobClient>> Open(JobClientOptions options,
+                                                 const rpc::ChannelFactory& channels);
+};
+
+}  // namespace lts::jobclient

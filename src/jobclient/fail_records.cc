@@ -1,0 +1,47 @@
+#include "jobclient/fail_records.h"
+
+namespace lts::jobclient {
+namespace {
+
+// The first byte of a record.
+constexpr char kSubmitTag = 'S';
+constexpr char kCancelTag = 'C';
+
+template <typename Message>
+std::string Encode(char tag, const Message& message) {
+  std::string bytes(1, tag);
+  bytes.reserve(1 + message.ByteSizeLong());
+  message.AppendPartialToString(&bytes);
+  return bytes;
+}
+
+template <typename Message>
+Result<StoredRequest> Decode(std::string_view bytes) {
+  Message message;
+  if (!message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return Status::DataLoss("a record of the FailStore cannot be read");
+  }
+  return StoredRequest(std::move(message));
+}
+
+}  // namespace
+
+std::string FailKey(std::string_view group, std::string_view task_id) {
+  std::string key;
+  key.reserve(group.size() + 1 + task_id.size());
+  key.append(group).append(1, '/').append(task_id);
+  return key;
+}
+
+std::string EncodeRecord(const v1::Job& job) { return Encode(kSubmitTag, job); }
+std::string EncodeRecord(const v1::CancelRequest& cancel) { return Encode(kCancelTag, cancel); }
+
+Result<StoredRequest> DecodeRecord(std::string_view bytes) {
+  if (!bytes.empty() && bytes.front() == kSubmitTag) return Decode<v1::Job>(bytes.substr(1));
+  if (!bytes.empty() && bytes.front() == kCancelTag) {
+    return Decode<v1::CancelRequest>(bytes.substr(1));
+  }
+  return Status::DataLoss("a record of the FailStore is of an unknown kind");
+}
+
+}  // namespace lts::jobclient

@@ -1,0 +1,24 @@
+// What a client keeps in its FailStore. Submits and cancels share FailKind::kSubmit, because order
+// is kept within a kind only, and a cancel must not overtake the submit that it is about.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "lts/status.h"
+#include "lts/v1/client.pb.h"
+
+namespace lts::jobclient {
+
+using StoredRequest = std::variant<v1::Job, v1::CancelRequest>;
+
+// "group/task id": what a record is about. Groups have no slash in them.
+std::string FailKey(std::string_view group, std::string_view task_id);
+
+std::string EncodeRecord(const v1::Job& job);
+std::string EncodeRecord(const v1::CancelRequest& cancel);
+// kDataLoss when the bytes are none of ours.
+Result<StoredRequest> DecodeRecord(std::string_view bytes);
+
+}  // namespace lts::jobclient

@@ -1,0 +1,176 @@
+#include "jobclient/feedback_receiver.h"
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <future>
+
+#include "common/ids.h"
+#include "common/log.h"
+
+namespace lts::jobclient {
+namespace {
+
+// Acks gather while the handler is quick; nobody waits for one longer than this.
+constexpr int kAcksPerMessageMax = 64;
+constexpr std::chrono::milliseconds kAckDelayMax{50};
+// How long Stop lets the last acks go out.
+constexpr std::chrono::seconds kCloseTimeout{2};
+
+}  // namespace
+
+FeedbackReceiver::FeedbackReceiver(FeedbackOptions options, Trackers& trackers, Strand& control)
+    : options_(std::move(options)),
+      trackers_(trackers),
+      control_(control),
+      sessions_(trackers.size()),
+      backoff_ms_(trackers.size(), options_.backoff_min_ms),
+      random_(static_cast<std::uint32_t>(RandomSeed())),
+      handler_("lts-feedback") {}
+
+void FeedbackReceiver::Start() {
+  control_.Post([this] {
+    for (std::size_t target = 0; target < trackers_.size(); ++target) Connect(target);
+  });
+}
+
+void FeedbackReceiver::Connect(std::size_t target) {
+  if (stopping_) return;
+  auto session = std::make_shared<Session>();
+  session->target = target;
+  sessions_[target] = session;
+  v1::FeedbackClientMessage hello;
+  hello.mutable_hello()->set_node_group(options_.node_group);
+  hello.mutable_hello()->set_identity(options_.identity);
+  hello.mutable_hello()->set_window(options_.window);
+  const std::lock_guard lock(session->mutex);
+  session->stream = trackers_.at(target).Feedback(
+      {[this, session](v1::FeedbackTrackerMessage message) {
+         OnMessage(session, std::move(message));
+       },
+       [this, session](const Status& status) { OnClosed(session, status); }});
+  session->stream->Send(std::move(hello));
+}
+
+void FeedbackReceiver::OnMessage(const SessionPtr& session, v1::FeedbackTrackerMessage message) {
+  session->heard = true;
+  const int count = message.items_size();
+  if (count == 0 || !session->live) return;
+  if (session->waiting.fetch_add(count) + count > options_.window) {
+    // What is dropped is offered again on the next stream.
+    session->live = false;
+    control_.Post([this, session] {
+      LTS_WARN("feedback beyond the window, connecting again address={} window={}",
+               trackers_.at(session->target).address(), options_.window);
+      const std::lock_guard lock(session->mutex);
+      if (session->stream) session->stream->Close();
+    });
+    return;
+  }
+  handler_.Post([this, session, message = std::move(message)] { Handle(session, message); });
+}
+
+void FeedbackReceiver::OnClosed(const SessionPtr& session, const Status& status) {
+  session->live = false;
+  control_.Post([this, session, status] { Reconnect(session, status); });
+  // Last, and not under a lock of the receiver: Stop may be waiting for just this.
+  const std::lock_guard lock(session->mutex);
+  session->closed = true;
+  session->closed_changed.notify_all();
+}
+
+void FeedbackReceiver::Reconnect(const SessionPtr& session, const Status& status) {
+  if (stopping_) return;  // Stop ends the stream
+  const std::size_t target = session->target;
+  std::unique_ptr<rpc::Stream<v1::FeedbackClientMessage>> stream;
+  {
+    const std::lock_guard lock(session->mutex);
+    stream = std::move(session->stream);
+  }
+  stream.reset();
+  DurationMs& backoff = backoff_ms_[target];
+  if (session->heard) backoff = options_.backoff_min_ms;
+  if (status.code() == StatusCode::kPermissionDenied) {
+    LTS_WARN("feedback refused address={} error=\"{}\"", trackers_.at(target).address(),
+             status.ToString());
+    backoff = options_.backoff_max_ms;
+  } else {
+    LTS_DEBUG("feedback stream ended address={} status=\"{}\" again_in_ms={}",
+              trackers_.at(target).address(), status.ToString(), backoff);
+  }
+  const DurationMs wait_ms =
+      std::uniform_int_distribution<DurationMs>(backoff / 2, backoff)(random_);
+  backoff = std::min(backoff * 2, options_.backoff_max_ms);
+  control_.PostAfter(wait_ms * 1000, [this, target] { Connect(target); });
+}
+
+void FeedbackReceiver::Handle(const SessionPtr& session,
+                              const v1::FeedbackTrackerMessage& message) {
+  v1::FeedbackClientMessage acks;
+  auto last_sent = std::chrono::steady_clock::now();
+  for (const v1::FeedbackItem& item : message.items()) {
+    if (stopping_ || !session->live) break;
+    const Ack answer = CallHandler(item);
+    session->waiting.fetch_sub(1);
+    v1::FeedbackAck* ack = acks.add_acks();
+    ack->set_job_id(item.job_id());
+    ack->set_cycle_ms(item.cycle_ms());
+    ack->set_attempt(item.attempt());
+    ack->set_again(answer == Ack::kAgain);
+    const auto now = std::chrono::steady_clock::now();
+    if (acks.acks_size() >= kAcksPerMessageMax || now - last_sent >= kAckDelayMax) {
+      SendAcks(*session, &acks);
+      last_sent = now;
+    }
+  }
+  if (acks.acks_size() > 0) SendAcks(*session, &acks);
+}
+
+Ack FeedbackReceiver::CallHandler(const v1::FeedbackItem& item) const {
+  try {
+    return options_.handler(item);
+  } catch (const std::exception& error) {
+    LTS_WARN("feedback handler threw, offered again job={} error=\"{}\"", item.job_id(),
+             error.what());
+  } catch (...) {
+    // The handler is the user's code: whatever it throws, the result must stay with the JobTracker.
+    LTS_WARN("feedback handler threw, offered again job={} error=\"not a std::exception\"",
+             item.job_id());
+  }
+  return Ack::kAgain;
+}
+
+void FeedbackReceiver::SendAcks(Session& session, v1::FeedbackClientMessage* acks) {
+  v1::FeedbackClientMessage message;
+  message.Swap(acks);
+  const std::lock_guard lock(session.mutex);
+  if (session.stream) session.stream->Send(std::move(message));
+}
+
+void FeedbackReceiver::Stop() {
+  if (stopping_.exchange(true)) return;
+  handler_.Stop();
+  // A round through `control`: nobody makes sessions any more. (A strand stopped already makes none
+  // either.)
+  auto round = std::make_shared<std::promise<void>>();
+  auto done = round->get_future();
+  control_.Post([round = std::move(round)] { round->set_value(); });
+  done.wait();
+  for (const SessionPtr& session : sessions_) {
+    if (!session) continue;
+    std::unique_ptr<rpc::Stream<v1::FeedbackClientMessage>> stream;
+    {
+      std::unique_lock lock(session->mutex);
+      if (session->stream) {
+        session->stream->Close();
+        session->closed_changed.wait_for(lock, kCloseTimeout,
+                                         [&session] { return session->closed; });
+      }
+      stream = std::move(session->stream);
+    }
+    // Outside the lock: the destructor waits for the callbacks, one of which takes it.
+    stream.reset();
+  }
+}
+
+}  // namespace lts::jobclient

@@ -1,0 +1,490 @@
+#include "jobclient/submitter.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <iterator>
+
+#include "common/log.h"
+#include "jobclient/convert.h"
+#include "jobclient/fail_records.h"
+#include "rpc/codec.h"
+
+namespace lts::jobclient {
+namespace {
+
+// Of an entry that has its item.
+std::string KeyOf(const Entry& entry) {
+  if (entry.cancel) {
+    return entry.cancel->task_id().empty()
+               ? std::string()  // by job id: nobody here knows the task
+               : FailKey(entry.cancel->group(), entry.cancel->task_id());
+  }
+  const v1::Job& job = entry.item->job();
+  return FailKey(job.task_tracker_node_group(), job.task_id());
+}
+
+// Whether a JobTracker that answered so may take the same later. Everything else is its last word.
+bool MayPass(StatusCode code) {
+  switch (code) {
+    case StatusCode::kResourceExhausted:
+    case StatusCode::kUnavailable:
+    case StatusCode::kDeadlineExceeded:
+    case StatusCode::kFenced:
+    case StatusCode::kUnknownOutcome: return true;
+    case StatusCode::kOk:
+    case StatusCode::kInvalidArgument:
+    case StatusCode::kNotFound:
+    case StatusCode::kAlreadyExists:
+    case StatusCode::kFailedPrecondition:
+    case StatusCode::kPermissionDenied:
+    case StatusCode::kTooOld:
+    case StatusCode::kDataLoss:
+    case StatusCode::kInternal: return false;
+  }
+  return false;
+}
+
+SubmitOutcome OutcomeOf(v1::SubmitOutcome outcome) {
+  switch (outcome) {
+    case v1::REPLACED_WAITING: return SubmitOutcome::kReplaced;
+    case v1::DUPLICATE: return SubmitOutcome::kDuplicate;
+    default:
+      return SubmitOutcome::kAccepted;  // proto enums are open: what a newer JobTracker says is ok
+  }
+}
+
+}  // namespace
+
+void Latch::Set(std::size_t index, Answer answer) {
+  bool wake = false;
+  {
+    const std::lock_guard lock(mutex_);
+    answers_[index] = std::move(answer);
+    --missing_;
+    wake = waiting_ && missing_ <= awaited_;
+    if (wake) waiting_ = false;
+  }
+  // Outside the lock, so that the woken thread does not run into it. The latch is shared, so it is
+  // alive.
+  if (wake) changed_.notify_one();
+}
+
+void Latch::AwaitMissing(std::size_t n) {
+  std::unique_lock lock(mutex_);
+  while (missing_ > n) {
+    awaited_ = n;
+    waiting_ = true;
+    changed_.wait(lock);
+  }
+  waiting_ = false;
+}
+
+// One request and what it carries. While `sending` it belongs to the call under way, and whoever
+// claims it under the lock (the answer, or Close) settles it.
+struct Submitter::Batch {
+  std::vector<Entry> entries;
+  std::vector<Held> held;  // stored, or failed, before the rest is sent
+  // Owns the items of the entries, in their order, while it is sent, and does not change meanwhile.
+  v1::SubmitRequest request;
+  std::size_t target = 0;
+  std::size_t tries = 0;
+  bool sending = false;
+};
+
+Submitter::Submitter(SubmitterOptions options, const Clock& clock, Trackers& trackers,
+                     FailStore* store, Strand& disk, Strand& callbacks, Listeners listeners)
+    : options_(std::move(options)),
+      clock_(clock),
+      trackers_(trackers),
+      store_(store),
+      disk_(disk),
+      callbacks_(callbacks),
+      listeners_(std::move(listeners)) {}
+
+Status Submitter::TakeLocked(Entry& entry) {
+  if (closing_) return Status::FailedPrecondition("the client is closed");
+  const auto bytes = static_cast<std::int64_t>(entry.bytes);
+  if (count_ + 1 > options_.count_max) {
+    return Status::ResourceExhausted(fmt::format(
+        "{} jobs are in flight, the limit (job.submit.max.count) is {}; submit again later", count_,
+        options_.count_max));
+  }
+  if (bytes_ + bytes > options_.bytes_max) {
+    return Status::ResourceExhausted(fmt::format(
+        "{} bytes of jobs are in flight, {} more are over the limit (job.submit.max.bytes) of {}; "
+        "submit again later",
+        bytes_, bytes, options_.bytes_max));
+  }
+  ++count_;
+  bytes_ += bytes;
+  queue_.push_back(std::move(entry));
+  return Status::Ok();
+}
+
+Status Submitter::Add(Entry entry) {
+  BatchPtr batch;
+  {
+    const std::lock_guard lock(mutex_);
+    LTS_RETURN_IF_ERROR(TakeLocked(entry));
+    batch = NextBatchLocked();
+  }
+  if (batch) Run(batch);
+  return Status::Ok();
+}
+
+std::vector<Status> Submitter::AddAll(std::vector<Entry> entries) {
+  std::vector<Status> statuses;
+  statuses.reserve(entries.size());
+  BatchPtr batch;
+  {
+    const std::lock_guard lock(mutex_);
+    for (Entry& entry : entries) statuses.push_back(TakeLocked(entry));
+    batch = NextBatchLocked();
+  }
+  if (batch) Run(batch);
+  return statuses;
+}
+
+std::int64_t Submitter::in_flight() const {
+  const std::lock_guard lock(mutex_);
+  return count_;
+}
+
+// Makes the batch that goes next the current one; null when one is under way or nothing waits.
+Submitter::BatchPtr Submitter::NextBatchLocked() {
+  if (current_ || queue_.empty()) return nullptr;
+  auto batch = std::make_shared<Batch>();
+  const std::int64_t now_us = clock_.MonotonicUs();
+  std::unordered_set<std::string> held_keys;
+  std::size_t bytes = 0;
+  while (!queue_.empty() && batch->entries.size() < options_.batch_count_max) {
+    Entry& front = queue_.front();
+    // A cancel travels alone, at its place in the order.
+    if (front.cancel && !(batch->entries.empty() && batch->held.empty())) break;
+    if (!batch->entries.empty() && bytes + front.bytes > options_.batch_bytes_max) break;
+    bytes += front.bytes;
+    const bool cancel = front.cancel != nullptr;
+    HoldOrSendLocked(*batch, std::move(front), &held_keys, now_us);
+    queue_.pop_front();
+    if (cancel || batch->held.size() >= options_.batch_count_max) break;
+  }
+  current_ = batch;
+  return batch;
+}
+
+void Submitter::HoldOrSendLocked(Batch& batch, Entry entry,
+                                 std::unordered_set<std::string>* held_keys, std::int64_t now_us) {
+  if (give_up_) {
+    batch.held.push_back(
+        {std::move(entry), Status::Unavailable("not sent before the client was closed"), true});
+    return;
+  }
+  if (store_ != nullptr) {
+    std::string key = KeyOf(entry);
+    const bool behind =
+        !key.empty() && (held_keys->count(key) != 0 || store_->Contains(FailKind::kSubmit, key));
+    if (behind) {
+      held_keys->insert(std::move(key));
+      batch.held.push_back({std::move(entry), Status::Ok(), true, true});
+      return;
+    }
+  }
+  if (entry.deadline_us <= now_us) {
+    if (store_ != nullptr) held_keys->insert(KeyOf(entry));
+    batch.held.push_back({std::move(entry),
+                          Status::DeadlineExceeded(
+                              "not sent within submit_timeout: the JobTracker is slow to answer"),
+                          true});
+    return;
+  }
+  batch.entries.push_back(std::move(entry));
+}
+
+void Submitter::Run(const BatchPtr& batch) {
+  if (batch->held.empty()) return Send(batch);
+  const auto settle_held = [this, batch] {
+    Told told = Store(std::move(batch->held));
+    if (batch->entries.empty()) return Finish(std::move(told));
+    Send(batch);
+    Deliver(std::move(told));
+  };
+  if (store_ == nullptr) return settle_held();
+  // Stored first: nothing of the same task may overtake what is held.
+  disk_.Post(settle_held);
+}
+
+void Submitter::Send(const BatchPtr& batch) {
+  const std::int64_t left_us = batch->entries.front().deadline_us - clock_.MonotonicUs();
+  const std::int64_t deadline_ms = std::max<std::int64_t>(1, left_us / 1000);
+  batch->target = trackers_.current();
+  // A copy: once `sending` is set, Close may settle the batch and take its entries away.
+  std::optional<v1::CancelRequest> cancel;
+  if (batch->entries.front().cancel) {
+    cancel = *batch->entries.front().cancel;
+  } else {
+    batch->request.set_identity(options_.identity);
+    batch->request.set_node_group(options_.node_group);
+    batch->request.mutable_items()->Reserve(static_cast<int>(batch->entries.size()));
+    for (Entry& entry : batch->entries) {
+      batch->request.mutable_items()->AddAllocated(entry.item.release());
+    }
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    batch->sending = true;
+    // Close waits for this batch and has not seen it being sent.
+    if (give_up_) idle_.notify_all();
+  }
+  rpc::Channel& channel = trackers_.at(batch->target);
+  if (cancel) {
+    channel.Cancel(*cancel, deadline_ms,
+                   [this, batch](const Status& status, const v1::CancelResponse& response) {
+                     OnCancelled(batch, status, response);
+                   });
+    return;
+  }
+  channel.Submit(batch->request, deadline_ms,
+                 [this, batch](const Status& status, v1::SubmitResponse response) {
+                   OnSubmitted(batch, status, response);
+                 });
+}
+
+// What was sent belongs to the first who claims it: its answer, or Close.
+bool Submitter::Claim(const BatchPtr& batch) {
+  const std::lock_guard lock(mutex_);
+  if (!batch->sending) return false;
+  batch->sending = false;
+  return true;
+}
+
+void Submitter::OnSubmitted(const BatchPtr& batch, const Status& status,
+                            v1::SubmitResponse& response) {
+  if (!Claim(batch)) return;
+  std::vector<Entry>& entries = batch->entries;
+  // The call is over: the items go back to their entries.
+  std::vector<v1::SubmitItem*> items(entries.size());
+  batch->request.mutable_items()->ExtractSubrange(0, static_cast<int>(items.size()), items.data());
+  for (std::size_t i = 0; i < items.size(); ++i) entries[i].item.reset(items[i]);
+
+  Status overall = status;
+  if (overall.ok() && static_cast<std::size_t>(response.answers_size()) != entries.size()) {
+    overall = Status::UnknownOutcome(fmt::format("the JobTracker gave {} answers to {} jobs",
+                                                 response.answers_size(), entries.size()));
+  }
+  if (!overall.ok()) return Settle(batch, {}, FailAll(std::move(entries), overall));
+  Told told;
+  told.reserve(entries.size());
+  std::vector<Held> failed;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    Entry& entry = entries[i];
+    v1::SubmitAnswer& from = *response.mutable_answers(static_cast<int>(i));
+    if (from.code() == v1::OK) {
+      Answer answer;
+      answer.job_id =
+          from.job_id().empty() ? entry.item->job().job_id() : std::move(*from.mutable_job_id());
+      answer.outcome = OutcomeOf(from.outcome());
+      told.emplace_back(std::move(entry), std::move(answer));
+    } else {
+      Status why = rpc::StatusOf(from);
+      const bool may_pass = MayPass(why.code());
+      failed.push_back({std::move(entry), std::move(why), may_pass});
+    }
+  }
+  Settle(batch, std::move(told), std::move(failed));
+}
+
+void Submitter::OnCancelled(const BatchPtr& batch, const Status& status,
+                            const v1::CancelResponse& response) {
+  if (!Claim(batch)) return;
+  const Status answered = status.ok() ? rpc::StatusOf(response) : status;
+  if (!answered.ok()) return Settle(batch, {}, FailAll(std::move(batch->entries), answered));
+  Answer answer;
+  answer.job_id = response.job_id();
+  answer.state = JobStateFrom(response.state());
+  Told told;
+  told.emplace_back(std::move(batch->entries.front()), std::move(answer));
+  Settle(batch, std::move(told), {});
+}
+
+// The call as a whole failed. It may have been carried out all the same, unless it was denied.
+std::vector<Submitter::Held> Submitter::FailAll(std::vector<Entry> entries,
+                                                const Status& why) const {
+  const bool may_pass = MayPass(why.code()) || why.code() == StatusCode::kInternal;
+  const Status told = why.code() == StatusCode::kUnavailable
+                          ? Status::Unavailable(fmt::format("no JobTracker answers at {}: {}",
+                                                            trackers_.Addresses(), why.message()))
+                          : why;
+  std::vector<Held> failed;
+  failed.reserve(entries.size());
+  for (Entry& entry : entries) failed.push_back({std::move(entry), told, may_pass});
+  return failed;
+}
+
+void Submitter::Settle(const BatchPtr& batch, Told told, std::vector<Held> failed) {
+  if (!told.empty() && listeners_.on_delivered) listeners_.on_delivered();
+  if (failed.empty()) return Finish(std::move(told));
+  if (MoveElsewhere(*batch, &failed)) {
+    Send(batch);
+    return Deliver(std::move(told));
+  }
+  std::vector<Held> kept;
+  for (Held& held : failed) {
+    // Cancels are not kept for a JobTracker that is away: days later they could hit a job nobody
+    // meant.
+    if (store_ != nullptr && held.may_pass && !held.entry.cancel) {
+      kept.push_back(std::move(held));
+    } else {
+      Answer answer;
+      answer.status = std::move(held.why);
+      told.emplace_back(std::move(held.entry), std::move(answer));
+    }
+  }
+  if (kept.empty()) return Finish(std::move(told));
+  disk_.Post([this, told = std::make_shared<Told>(std::move(told)),
+              kept = std::make_shared<std::vector<Held>>(std::move(kept))] {
+    Told all = Store(std::move(*kept));
+    std::move(told->begin(), told->end(), std::back_inserter(all));
+    Finish(std::move(all));
+  });
+}
+
+// Whether another JobTracker is to be asked for everything that failed; `batch` then carries it.
+bool Submitter::MoveElsewhere(Batch& batch, std::vector<Held>* failed) {
+  for (const Held& held : *failed) {
+    if (held.why.code() != StatusCode::kUnavailable) return false;
+  }
+  trackers_.MoveOnFrom(batch.target);
+  if (++batch.tries >= trackers_.size()) return false;
+  if (failed->front().entry.deadline_us <= clock_.MonotonicUs()) return false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (give_up_) return false;
+  }
+  batch.entries.clear();
+  batch.request.Clear();
+  for (Held& held : *failed) {
+    // The first one may have taken it and not been able to say so.
+    if (held.entry.item) held.entry.item->set_maybe_sent(true);
+    batch.entries.push_back(std::move(held.entry));
+  }
+  failed->clear();
+  return true;
+}
+
+Submitter::Told Submitter::Store(std::vector<Held> held) {
+  Told told;
+  told.reserve(held.size());
+  std::vector<std::pair<std::string, std::string>> records;
+  std::vector<Held> stored;
+  for (Held& one : held) {
+    const bool keep = store_ != nullptr && (one.entry.item || one.behind);
+    if (!keep) {
+      Answer answer;
+      answer.status = std::move(one.why);
+      told.emplace_back(std::move(one.entry), std::move(answer));
+      continue;
+    }
+    records.emplace_back(KeyOf(one.entry), one.entry.cancel ? EncodeRecord(*one.entry.cancel)
+                                                            : EncodeRecord(one.entry.item->job()));
+    stored.push_back(std::move(one));
+  }
+  if (stored.empty()) return told;
+  const Status put = store_->PutAll(FailKind::kSubmit, records);
+  if (put.ok()) {
+    if (listeners_.on_stored) listeners_.on_stored();
+  } else {
+    LTS_WARN("jobs not stored count={} error=\"{}\"", stored.size(), put.ToString());
+  }
+  for (Held& one : stored) {
+    Answer answer;
+    if (put.ok()) {
+      if (one.entry.item) answer.job_id = one.entry.item->job().job_id();
+      answer.outcome = SubmitOutcome::kStored;
+    } else {
+      const std::string why =
+          one.why.ok() ? "a record of the same task waits in the FailStore" : one.why.ToString();
+      answer.status = put.WithContext(fmt::format("neither delivered ({}) nor stored", why));
+    }
+    told.emplace_back(std::move(one.entry), std::move(answer));
+  }
+  return told;
+}
+
+void Submitter::Finish(Told told) {
+  BatchPtr next;
+  {
+    const std::lock_guard lock(mutex_);
+    current_ = nullptr;
+    next = NextBatchLocked();
+  }
+  // Before the callers are woken: the JobTracker works while they do.
+  if (next) Run(next);
+  Deliver(std::move(told));
+}
+
+void Submitter::Deliver(Told told) {
+  std::int64_t count = 0;
+  std::int64_t bytes = 0;
+  for (const auto& [entry, answer] : told) {
+    if (!entry.latch) continue;
+    ++count;
+    bytes += static_cast<std::int64_t>(entry.bytes);
+  }
+  Forget(count, bytes);
+  auto calls = std::make_shared<Told>();
+  for (auto& [entry, answer] : told) {
+    if (entry.latch) {
+      entry.latch->Set(entry.index, std::move(answer));
+    } else {
+      calls->emplace_back(std::move(entry), std::move(answer));
+    }
+  }
+  if (calls->empty()) return;
+  // They count as in flight until they have run, which bounds the strand's queue.
+  callbacks_.Post([this, calls] {
+    for (auto& [entry, answer] : *calls) {
+      entry.done(std::move(answer));
+      Forget(1, static_cast<std::int64_t>(entry.bytes));
+    }
+  });
+}
+
+void Submitter::Forget(std::int64_t count, std::int64_t bytes) {
+  if (count == 0) return;
+  const std::lock_guard lock(mutex_);
+  count_ -= count;
+  bytes_ -= bytes;
+  if (closing_ && count_ == 0) idle_.notify_all();
+}
+
+void Submitter::Close(std::int64_t patience_ms) {
+  std::unique_lock lock(mutex_);
+  closing_ = true;
+  if (idle_.wait_for(lock, std::chrono::milliseconds(patience_ms),
+                     [this] { return count_ == 0; })) {
+    return;
+  }
+  give_up_ = true;
+  while (count_ > 0) {
+    if (current_ == nullptr || !current_->sending) {
+      idle_.wait(lock);
+      continue;
+    }
+    const BatchPtr batch = current_;
+    batch->sending = false;
+    lock.unlock();
+    // The call is still under way and reads its request, so the items are copied.
+    for (std::size_t i = 0; i < batch->entries.size(); ++i) {
+      if (batch->entries[i].cancel) continue;
+      batch->entries[i].item =
+          std::make_unique<v1::SubmitItem>(batch->request.items(static_cast<int>(i)));
+    }
+    Settle(batch, {},
+           FailAll(std::move(batch->entries),
+                   Status::DeadlineExceeded("no answer before the client was closed")));
+    lock.lock();
+  }
+}
+
+}  // namespace lts::jobclient

@@ -1,0 +1,165 @@
+// The way of submits and cancels to the JobTracker.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/strand.h"
+#include "failstore/fail_store.h"
+#include "jobclient/trackers.h"
+#include "lts/job_client.h"
+#include "lts/status.h"
+#include "lts/v1/client.pb.h"
+
+namespace lts::jobclient {
+
+// What became of one submit or cancel.
+struct Answer {
+  Status status;
+  std::string job_id;
+  SubmitOutcome outcome = SubmitOutcome::kAccepted;
+  JobState state = JobState::kCancelled;  // of cancels
+};
+
+// Where a blocking caller waits for a known number of answers. Shared by the caller and what it
+// waits for.
+class Latch {
+ public:
+  explicit Latch(std::size_t size) : answers_(size), missing_(size) {}
+
+  void Set(std::size_t index, Answer answer);
+  // Until at most `n` of the answers expected so far are missing; all answers are "expected" from
+  // the start.
+  void AwaitMissing(std::size_t n);
+  // After AwaitMissing(0), by the caller alone.
+  std::vector<Answer>& answers() { return answers_; }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Answer> answers_;
+  std::size_t missing_;
+  std::size_t awaited_ = 0;  // what the caller waits for
+  bool waiting_ = false;
+};
+
+// One thing to send: a submit, or a cancel when `cancel` is set.
+struct Entry {
+  std::unique_ptr<v1::SubmitItem> item;
+  std::unique_ptr<v1::CancelRequest> cancel;
+  std::int64_t deadline_us = 0;  // on the monotonic clock
+  std::size_t bytes = 0;
+  // Exactly one of the two is told.
+  std::shared_ptr<Latch> latch;
+  std::size_t index = 0;
+  std::function<void(Answer)> done;  // on the callback strand
+};
+
+struct SubmitterOptions {
+  std::string identity;
+  std::string node_group;
+  std::int64_t count_max = 100'000;
+  std::int64_t bytes_max = 64LL << 20;
+  // Of one request.
+  std::size_t batch_count_max = 2'000;
+  std::size_t batch_bytes_max = 1U << 20;
+};
+
+// All submits and cancels of a client go through one queue. One request is under way at a time,
+// which keeps their order; what has gathered meanwhile goes into the next one. No timer waits for
+// more. The thread that finds nothing under way sends; the RPC thread that brings an answer sends
+// what has gathered, then wakes the callers. What cannot be delivered is put into the FailStore
+// before its caller is told, or fails.
+//
+// A submit or cancel of a task of which a record waits in the FailStore goes there too, behind it.
+//
+// Borrows everything it is given: `trackers`; `store`, null for none; `disk`, a strand that may
+// block; `callbacks`, on which `Entry::done` runs. Thread-safe. To end: Close, then stop the
+// strands, then destroy the trackers, then this.
+class Submitter {
+ public:
+  // `on_stored` runs on `disk` after records were stored; `on_delivered` on any thread after a
+  // JobTracker has answered. Neither may block.
+  struct Listeners {
+    std::function<void()> on_stored;
+    std::function<void()> on_delivered;
+  };
+
+  Submitter(SubmitterOptions options, const Clock& clock, Trackers& trackers, FailStore* store,
+            Strand& disk, Strand& callbacks, Listeners listeners);
+  Submitter(const Submitter&) = delete;
+  Submitter& operator=(const Submitter&) = delete;
+
+  // Takes the entry, or refuses it at once: kResourceExhausted over the in-flight limit,
+  // kFailedPrecondition when closed. A refused entry is not told anything.
+  Status Add(Entry entry);
+  // The same for many with one lock; the statuses are those of Add, in order.
+  std::vector<Status> AddAll(std::vector<Entry> entries);
+
+  // Takes nothing new; returns when everything has been answered. What was not answered within
+  // `patience_ms` is stored or fails. Not from a strand or an RPC thread.
+  void Close(std::int64_t patience_ms);
+
+  // Entries taken and not told their answer.
+  std::int64_t in_flight() const;
+
+ private:
+  struct Batch;
+  using BatchPtr = std::shared_ptr<Batch>;
+  // An entry that is not to be sent, and why.
+  struct Held {
+    Entry entry;
+    Status why;
+    bool may_pass = false;  // it may be taken later, so the FailStore is the place for it
+    bool behind = false;    // a record of the same task waits in the FailStore
+  };
+  using Told = std::vector<std::pair<Entry, Answer>>;
+
+  Status TakeLocked(Entry& entry);
+  BatchPtr NextBatchLocked();
+  void HoldOrSendLocked(Batch& batch, Entry entry, std::unordered_set<std::string>* held_keys,
+                        std::int64_t now_us);
+  void Run(const BatchPtr& batch);
+  void Send(const BatchPtr& batch);
+  bool Claim(const BatchPtr& batch);
+  void OnSubmitted(const BatchPtr& batch, const Status& status, v1::SubmitResponse& response);
+  void OnCancelled(const BatchPtr& batch, const Status& status, const v1::CancelResponse& response);
+  // The request of `batch` ended: `told` have their answers, `failed` could not be delivered.
+  void Settle(const BatchPtr& batch, Told told, std::vector<Held> failed);
+  std::vector<Held> FailAll(std::vector<Entry> entries, const Status& why) const;
+  bool MoveElsewhere(Batch& batch, std::vector<Held>* failed);
+  // Puts what can be stored into the FailStore; the rest fails. On `disk` when there is a store.
+  Told Store(std::vector<Held> held);
+  void Finish(Told told);
+  void Deliver(Told told);
+  void Forget(std::int64_t count, std::int64_t bytes);
+
+  const SubmitterOptions options_;
+  const Clock& clock_;
+  Trackers& trackers_;
+  FailStore* const store_;
+  Strand& disk_;
+  Strand& callbacks_;
+  const Listeners listeners_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable idle_;
+  std::deque<Entry> queue_;
+  BatchPtr current_;  // under way: being stored, sent or settled
+  std::int64_t count_ = 0;
+  std::int64_t bytes_ = 0;
+  bool closing_ = false;
+  bool give_up_ = false;  // nothing more is sent
+};
+
+}  // namespace lts::jobclient
