@@ -1,0 +1,159 @@
+#include "model/validate.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <string>
+
+namespace lts::model {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr TimeMs kNow = 1'700'000'000'000;
+
+JobSpec Good() {
+  JobSpec spec;
+  spec.job_id = "018bcfe5-687b-7abc-8def-0123456789ab";
+  spec.task_id = "refund-4711";
+  spec.group = "refund_workers";
+  return spec;
+}
+
+// The message for a good job changed by `change`; "" when it is still good.
+std::string Message(const std::function<void(JobSpec&)>& change) {
+  JobSpec spec = Good();
+  change(spec);
+  const Status status = ValidateJob(spec, JobLimits(), kNow);
+  if (!status.ok()) {
+    EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+  }
+  return status.message();
+}
+
+TEST(ValidateName, AcceptsLettersOfAnyScriptDigitsAndFourSigns) {
+  for (const char* name : {"a", "demo", "Order.v2_x:y-z", "测试任务组", "größe", "заказы",
+                           "注文サービス", "주문", "طلبات", "ऑर्डर", "ª", "々", "７"}) {
+    EXPECT_EQ(ValidateName("nodeGroup", name).message(), "") << name;
+  }
+}
+
+TEST(ValidateName, CountsCharactersNotBytes) {
+  std::string name;
+  for (int i = 0; i < 64; ++i) name += "测";
+  EXPECT_TRUE(ValidateName("nodeGroup", name).ok());
+  name += "测";
+  EXPECT_THAT(ValidateName("nodeGroup", name).message(), HasSubstr("65 characters; at most 64"));
+}
+
+TEST(ValidateName, NamesFieldValueAndCharacter) {
+  EXPECT_EQ(
+      ValidateName("nodeGroup", "a b").message(),
+      "nodeGroup \"a b\": character 2 (U+0020) is not allowed; letters of any script, digits, "
+      "'.', '_', ':' and '-' are allowed, 1 to 64 characters");
+  EXPECT_THAT(ValidateName("nodeGroup", "").message(), HasSubstr("must not be empty"));
+}
+
+TEST(ValidateName, RefusesSignsBlanksAndInvisibleCharacters) {
+  for (const char* name : {"a/b", "a\\b", "a*", "a\nb", "a\x7f", "a\xc2\xa0", "a\xe2\x80\x8b",
+                           "\xef\xbb\xbfx", "€", "a—b", "😀", "×", "、", "\xe3\x80\x80",
+                           "a\xe2\x80\xae", "\xee\x80\x80", "／", "\xe3\x85\xa4"}) {
+    EXPECT_FALSE(ValidateName("nodeGroup", name).ok()) << name;
+  }
+}
+
+TEST(ValidateName, RefusesWhatIsNotUtf8) {
+  for (const char* name : {"\xff", "a\xc3", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\x80",
+                           "\xe6\xb5", "\xf8\x88\x80\x80\x80"}) {
+    EXPECT_THAT(ValidateName("nodeGroup", name).message(), HasSubstr("not valid UTF-8")) << name;
+  }
+}
+
+TEST(ValidateJob, AcceptsAPlainJobOfEachType) {
+  EXPECT_EQ(Message([](JobSpec&) {}), "");
+  EXPECT_EQ(Message([](JobSpec& job) { job.trigger_time_ms = kNow - 5; }), "");
+  EXPECT_EQ(
+      Message([](JobSpec& job) { job.cron = "0 0 3 * * ?", job.time_zone = "Europe/Berlin"; }), "");
+  EXPECT_EQ(Message([](JobSpec& job) { job.repeat_count = -1, job.repeat_interval_ms = 5000; }),
+            "");
+}
+
+TEST(ValidateJob, TaskIdIsAnyTextWithoutControlCharacters) {
+  EXPECT_EQ(Message([](JobSpec& job) { job.task_id = "订单 / №7 😀"; }), "");
+  EXPECT_THAT(Message([](JobSpec& job) { job.task_id = "a\tb"; }),
+              HasSubstr("task_id \"a?b\": character 2 (U+0009)"));
+  EXPECT_THAT(Message([](JobSpec& job) { job.task_id = "a\xc2\x85"; }), HasSubstr("U+0085"));
+  EXPECT_THAT(Message([](JobSpec& job) { job.task_id = ""; }), HasSubstr("task_id"));
+  EXPECT_THAT(Message([](JobSpec& job) { job.task_id = std::string(65, 'x'); }),
+              HasSubstr("65 characters"));
+}
+
+TEST(ValidateJob, NamesTheFieldAndWhatWouldBeRight) {
+  EXPECT_THAT(Message([](JobSpec& job) { job.job_id = "x"; }),
+              HasSubstr("job_id \"x\": must be a UUID"));
+  EXPECT_THAT(Message([](JobSpec& job) { job.group = ""; }), HasSubstr("task_tracker_node_group"));
+  EXPECT_THAT(Message([](JobSpec& job) { job.submit_group = "a b"; }),
+              HasSubstr("submit_node_group"));
+  EXPECT_THAT(Message([](JobSpec& job) { job.runner = "a b"; }), HasSubstr("runner"));
+  EXPECT_EQ(Message([](JobSpec& job) { job.priority = -10'001; }),
+            "priority -10001: must be -10000 to 10000");
+  EXPECT_EQ(Message([](JobSpec& job) { job.max_retry_times = 1'001; }),
+            "max_retry_times 1001: must be 0 to 1000");
+  EXPECT_THAT(Message([](JobSpec& job) {
+                job.retry = RetryPolicy{RetryPolicy::Kind::kFixed, 0, 0};
+              }),
+              HasSubstr("retry: the first delay of 0 ms"));
+  EXPECT_THAT(Message([](JobSpec& job) { job.timeout_ms = -1; }), HasSubstr("timeout_ms -1"));
+  EXPECT_THAT(Message([](JobSpec& job) { job.expires_in_ms = 0; }), HasSubstr("expires_in_ms 0"));
+  EXPECT_THAT(Message([](JobSpec& job) { job.trigger_time_ms = -1; }),
+              HasSubstr("trigger_time_ms -1"));
+  EXPECT_THAT(Message([](JobSpec& job) { job.trigger_delay_ms = -1; }),
+              HasSubstr("trigger_delay_ms -1"));
+  EXPECT_THAT(Message([](JobSpec& job) { job.start_time_ms = 9, job.end_time_ms = 8; }),
+              HasSubstr("end_time_ms 8: is before start_time_ms 9"));
+  EXPECT_THAT(Message([](JobSpec& job) { job.catch_up_max = -1; }), HasSubstr("catch_up_max -1"));
+}
+
+TEST(ValidateJob, PayloadAndParametersShareOneLimit) {
+  EXPECT_EQ(Message([](JobSpec& job) { job.payload = std::string(65'536, '\0'); }), "");
+  EXPECT_EQ(
+      Message([](JobSpec& job) {
+        job.payload = std::string(65'530, 'x');
+        job.params["key"] = "four";
+      }),
+      "payload of 65537 bytes: payload and params together have at most 65536 (job.payload.max)");
+  EXPECT_THAT(Message([](JobSpec& job) { job.params[""] = "x"; }), HasSubstr("params"));
+  EXPECT_THAT(Message([](JobSpec& job) { job.params["k"] = "\xff"; }),
+              HasSubstr("params \"k\": the value is not valid UTF-8"));
+}
+
+TEST(ValidateJob, RepeatNeedsCountAndInterval) {
+  EXPECT_THAT(Message([](JobSpec& job) { job.repeat_interval_ms = 5000; }),
+              HasSubstr("repeat_count 0"));
+  EXPECT_THAT(Message([](JobSpec& job) { job.repeat_count = 3; }),
+              HasSubstr("repeat_interval_ms 0"));
+  EXPECT_THAT(Message([](JobSpec& job) { job.repeat_count = -2, job.repeat_interval_ms = 5000; }),
+              HasSubstr("repeat_count -2"));
+  EXPECT_THAT(Message([](JobSpec& job) { job.repeat_count = 3, job.repeat_interval_ms = 9; }),
+              HasSubstr("repeat_interval_ms 9: must be 10 to"));
+}
+
+TEST(ValidateJob, CronMustParseAndHaveAFutureFire) {
+  EXPECT_EQ(Message([](JobSpec& job) { job.cron = "0 0 25 * * ?"; }),
+            "cron_expression \"0 0 25 * * ?\": position 5: hour 25 is not in 0-23");
+  EXPECT_EQ(Message([](JobSpec& job) { job.cron = "0 0 0 1 1 ? 2020"; }),
+            "cron_expression \"0 0 0 1 1 ? 2020\": there is no fire time left");
+  EXPECT_THAT(Message([](JobSpec& job) { job.cron = std::string(129, '1'); }),
+              HasSubstr("at most 128"));
+  EXPECT_THAT(Message([](JobSpec& job) { job.cron = "@daily", job.end_time_ms = kNow; }),
+              HasSubstr("no fire time left"));
+}
+
+TEST(ValidateJob, ZoneMustBeKnown) {
+  EXPECT_THAT(Message([](JobSpec& job) { job.cron = "@daily", job.time_zone = "Mars/Olympus"; }),
+              HasSubstr("time_zone: time zone \"Mars/Olympus\" is unknown"));
+}
+
+}  // namespace
+}  // namespace lts::model
