@@ -560,7 +560,7 @@ class OptionTable::Loader {
   std::map<std::string, Ignored> ignored_;
 };
 
-OptionTable::OptionTable(Daemon daemon, std::vector<OptionRow> rows) : daemon_(daemon) {
+OptionTable::OptionTable(Daemon daemon, const std::vector<OptionRow>& rows) : daemon_(daemon) {
   std::set<std::string_view> names;
   for (const OptionRow& row : rows) {
     if (!names.insert(row.name).second) AbortProgram(row.name, "declared twice");

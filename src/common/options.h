@@ -134,7 +134,7 @@ class Options {
 // default out of bounds) are programming errors and abort.
 class OptionTable {
  public:
-  OptionTable(Daemon daemon, std::vector<OptionRow> rows);
+  OptionTable(Daemon daemon, const std::vector<OptionRow>& rows);
 
   // Keys may carry the original's prefix `configs.`. Keys of the original that mean nothing here
   // are accepted with a notice. Everything wrong is reported at once, one line each, with file and
