@@ -1,0 +1,313 @@
+// The channel over gRPC: generated stubs with the callback API, so no thread of ours waits for an
+// answer.
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/support/channel_arguments.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <unordered_set>
+#include <utility>
+
+#include "lts/v1/client_service.grpc.pb.h"
+#include "lts/v1/cluster_service.grpc.pb.h"
+#include "lts/v1/feedback_service.grpc.pb.h"
+#include "lts/v1/query_service.grpc.pb.h"
+#include "lts/v1/worker_service.grpc.pb.h"
+#include "rpc/channel.h"
+#include "rpc/grpc_status.h"
+#include "rpc/limits.h"
+#include "rpc/stream_core.h"
+
+namespace lts::rpc {
+namespace {
+
+// ---- streams
+// ----------------------------------------------------------------------------------------
+
+// The gRPC side of a stream. It keeps itself alive until gRPC has told it that the call is over.
+template <typename Out, typename In>
+class ClientStreamReactor final : public grpc::ClientBidiReactor<Out, In> {
+ public:
+  using Core = StreamCore<Out, In>;
+  using Step = typename Core::Step;
+
+  ClientStreamReactor(std::string what, StreamCallbacks<In> callbacks) : what_(std::move(what)) {
+    core_.SetCallbacks(std::move(callbacks));
+  }
+
+  // `bind` hands this reactor to the stub.
+  template <typename Bind>
+  void Start(std::shared_ptr<ClientStreamReactor> self, const Bind& bind) {
+    self_ = std::move(self);
+    bind(&context_, this);
+    this->AddHold();  // for the writes that start outside of gRPC's callbacks; let go at kRelease
+    this->StartRead(&incoming_);
+    this->StartCall();
+    Run(core_.Part(true));
+  }
+
+  void Send(Out message) { Run(core_.Push(std::move(message))); }
+  void Close() { Run(core_.Close()); }
+  void Cancel() { context_.TryCancel(); }
+  Core& core() { return core_; }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) {
+      Run(core_.Abandon());
+      return;
+    }
+    core_.Deliver(std::exchange(incoming_, In()));
+    this->StartRead(&incoming_);
+  }
+  void OnWriteDone(bool ok) override { Run(core_.Part(ok)); }
+  void OnWritesDoneDone(bool ok) override { Run(core_.Part(ok)); }
+  void OnDone(const grpc::Status& status) override {
+    const std::shared_ptr<ClientStreamReactor> self = std::move(self_);
+    core_.Closed(FromGrpc(status, what_));
+  }
+
+ private:
+  void Run(Step step) {
+    for (;;) {
+      switch (step) {
+        case Step::kNone: return;
+        case Step::kWrite: {
+          const auto [message, more] = core_.Front();
+          grpc::WriteOptions options;
+          if (more)
+            options.set_buffer_hint();  // the next one follows at once: one system call for both
+          this->StartWrite(message, options);
+          break;
+        }
+        case Step::kEnd: this->StartWritesDone(); break;
+        case Step::kRelease: this->RemoveHold(); return;
+      }
+      step = core_.Part(true);
+    }
+  }
+
+  const std::string what_;
+  Core core_;
+  grpc::ClientContext context_;
+  In incoming_;
+  std::shared_ptr<ClientStreamReactor> self_;
+};
+
+template <typename Out, typename In>
+class ClientStream final : public Stream<Out> {
+ public:
+  using Reactor = ClientStreamReactor<Out, In>;
+
+  explicit ClientStream(std::shared_ptr<Reactor> reactor) : reactor_(std::move(reactor)) {}
+  ~ClientStream() override {
+    reactor_->Cancel();
+    reactor_->core().AwaitClosed();
+  }
+  ClientStream(const ClientStream&) = delete;
+  ClientStream& operator=(const ClientStream&) = delete;
+
+  void Send(Out message) override { reactor_->Send(std::move(message)); }
+  std::size_t PendingBytes() const override { return reactor_->core().PendingBytes(); }
+  void Close() override { reactor_->Close(); }
+
+ private:
+  const std::shared_ptr<Reactor> reactor_;
+};
+
+// ---- the channel
+// ------------------------------------------------------------------------------------
+
+grpc::ChannelArguments Arguments() {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveIntervalMs);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectBackoffMinMs);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectBackoffMaxMs);
+  // In spite of its name gRPC takes this as how long one attempt to connect may take.
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);
+  arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, kReconnectBackoffMaxMs);
+  // The way to a JobTracker never leads through the web proxy of the environment.
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  arguments.SetMaxReceiveMessageSize(kMessageBytesMax);
+  arguments.SetMaxSendMessageSize(kMessageBytesMax);
+  return arguments;
+}
+
+// Owns the connection and its calls; streams own themselves and may outlive it. Calls under way are
+// kept in a set, so that the destructor can cancel them and wait.
+class GrpcChannel final : public Channel {
+ public:
+  explicit GrpcChannel(const std::string& address)
+      : address_(address),
+        channel_(
+            grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), Arguments())),
+        client_(channel_),
+        worker_(channel_),
+        query_(channel_),
+        cluster_(channel_),
+        feedback_(channel_) {}
+
+  ~GrpcChannel() override {
+    std::unique_lock lock(mutex_);
+    closing_ = true;
+    for (grpc::ClientContext* context : calls_) context->TryCancel();
+    idle_.wait(lock, [this] { return calls_.empty(); });
+  }
+  GrpcChannel(const GrpcChannel&) = delete;
+  GrpcChannel& operator=(const GrpcChannel&) = delete;
+
+  const std::string& address() const override { return address_; }
+
+  void Submit(const v1::SubmitRequest& request, std::int64_t deadline_ms,
+              Done<v1::SubmitResponse> done) override {
+    Call("Submit", request, deadline_ms, std::move(done),
+         [this](auto... call) { client_.async()->Submit(std::move(call)...); });
+  }
+  void Cancel(const v1::CancelRequest& request, std::int64_t deadline_ms,
+              Done<v1::CancelResponse> done) override {
+    Call("Cancel", request, deadline_ms, std::move(done),
+         [this](auto... call) { client_.async()->Cancel(std::move(call)...); });
+  }
+  void Wait(const v1::WaitRequest& request, std::int64_t deadline_ms,
+            Done<v1::WaitResponse> done) override {
+    Call("Wait", request, deadline_ms, std::move(done),
+         [this](auto... call) { client_.async()->Wait(std::move(call)...); });
+  }
+  void Get(const v1::GetRequest& request, std::int64_t deadline_ms,
+           Done<v1::GetResponse> done) override {
+    Call("Get", request, deadline_ms, std::move(done),
+         [this](auto... call) { query_.async()->Get(std::move(call)...); });
+  }
+  void List(const v1::ListRequest& request, std::int64_t deadline_ms,
+            Done<v1::ListResponse> done) override {
+    Call("List", request, deadline_ms, std::move(done),
+         [this](auto... call) { query_.async()->List(std::move(call)...); });
+  }
+  void ListAttempts(const v1::ListAttemptsRequest& request, std::int64_t deadline_ms,
+                    Done<v1::ListAttemptsResponse> done) override {
+    Call("ListAttempts", request, deadline_ms, std::move(done),
+         [this](auto... call) { query_.async()->ListAttempts(std::move(call)...); });
+  }
+  void Explain(const v1::ExplainRequest& request, std::int64_t deadline_ms,
+               Done<v1::ExplainResponse> done) override {
+    Call("Explain", request, deadline_ms, std::move(done),
+         [this](auto... call) { query_.async()->Explain(std::move(call)...); });
+  }
+  void Logs(const v1::LogsRequest& request, std::int64_t deadline_ms,
+            Done<v1::LogsResponse> done) override {
+    Call("Logs", request, deadline_ms, std::move(done),
+         [this](auto... call) { query_.async()->Logs(std::move(call)...); });
+  }
+  void Routes(const v1::RoutesRequest& request, std::int64_t deadline_ms,
+              Done<v1::RoutesResponse> done) override {
+    Call("Routes", request, deadline_ms, std::move(done),
+         [this](auto... call) { cluster_.async()->Routes(std::move(call)...); });
+  }
+  void Nodes(const v1::NodesRequest& request, std::int64_t deadline_ms,
+             Done<v1::NodesResponse> done) override {
+    Call("Nodes", request, deadline_ms, std::move(done),
+         [this](auto... call) { cluster_.async()->Nodes(std::move(call)...); });
+  }
+  void Groups(const v1::GroupsRequest& request, std::int64_t deadline_ms,
+              Done<v1::GroupsResponse> done) override {
+    Call("Groups", request, deadline_ms, std::move(done),
+         [this](auto... call) { cluster_.async()->Groups(std::move(call)...); });
+  }
+  void AppendLogs(const v1::AppendLogsRequest& request, std::int64_t deadline_ms,
+                  Done<v1::AppendLogsResponse> done) override {
+    Call("AppendLogs", request, deadline_ms, std::move(done),
+         [this](auto... call) { worker_.async()->AppendLogs(std::move(call)...); });
+  }
+
+  std::unique_ptr<Stream<v1::WorkerMessage>> Work(
+      StreamCallbacks<v1::TrackerMessage> callbacks) override {
+    return Open<v1::WorkerMessage, v1::TrackerMessage>(
+        "Work", std::move(callbacks), [this](auto... call) { worker_.async()->Work(call...); });
+  }
+  std::unique_ptr<Stream<v1::FeedbackClientMessage>> Feedback(
+      StreamCallbacks<v1::FeedbackTrackerMessage> callbacks) override {
+    return Open<v1::FeedbackClientMessage, v1::FeedbackTrackerMessage>(
+        "Feedback", std::move(callbacks),
+        [this](auto... call) { feedback_.async()->Feedback(call...); });
+  }
+
+ private:
+  template <typename Response>
+  struct UnaryCall {
+    grpc::ClientContext context;
+    Response response;
+    Done<Response> done;
+  };
+
+  // `start` calls the stub with (context, request, response, callback).
+  template <typename Request, typename Response, typename Start>
+  void Call(const char* method, const Request& request, std::int64_t deadline_ms,
+            Done<Response> done, const Start& start) {
+    auto call = std::make_shared<UnaryCall<Response>>();
+    call->context.set_deadline(std::chrono::system_clock::now() +
+                               std::chrono::milliseconds(deadline_ms));
+    call->done = std::move(done);
+    {
+      std::unique_lock lock(mutex_);
+      if (closing_) {  // a callback that runs while the destructor waits for it has called again
+        lock.unlock();
+        call->done(Status::Unavailable(What(method) + ": the channel is closing"), Response());
+        return;
+      }
+      calls_.insert(&call->context);
+    }
+    // The stub serialises the request before it returns (without client interceptors, of which
+    // there are none here), so the caller may let go of it then. RequestMayBeDestroyedAtOnce in the
+    // tests watches over it.
+    start(&call->context, &request, &call->response,
+          [this, method, call](const grpc::Status& status) {
+            call->done(FromGrpcOf(method, status), std::move(call->response));
+            call->done = nullptr;  // before the destructor may go on: what it holds must not
+                                   // outlive the channel
+            const std::lock_guard lock(mutex_);
+            calls_.erase(&call->context);
+            if (calls_.empty()) idle_.notify_all();
+          });
+  }
+
+  template <typename Out, typename In, typename Bind>
+  std::unique_ptr<Stream<Out>> Open(const char* method, StreamCallbacks<In> callbacks,
+                                    const Bind& bind) {
+    auto reactor =
+        std::make_shared<ClientStreamReactor<Out, In>>(What(method), std::move(callbacks));
+    reactor->Start(reactor, bind);
+    return std::make_unique<ClientStream<Out, In>>(std::move(reactor));
+  }
+
+  std::string What(const char* method) const { return std::string(method) + " at " + address_; }
+  Status FromGrpcOf(const char* method, const grpc::Status& status) const {
+    if (status.ok()) return Status::Ok();
+    return FromGrpc(status, What(method));
+  }
+
+  const std::string address_;
+  const std::shared_ptr<grpc::Channel> channel_;
+  v1::ClientService::Stub client_;
+  v1::WorkerService::Stub worker_;
+  v1::QueryService::Stub query_;
+  v1::ClusterService::Stub cluster_;
+  v1::FeedbackService::Stub feedback_;
+
+  std::mutex mutex_;
+  std::condition_variable idle_;
+  std::unordered_set<grpc::ClientContext*> calls_;
+  bool closing_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Channel> MakeGrpcChannel(const std::string& address) {
+  return std::make_unique<GrpcChannel>(address);
+}
+
+}  // namespace lts::rpc
