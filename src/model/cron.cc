@@ -590,7 +590,9 @@ std::optional<std::int64_t> CronExpression::NextAfter(std::int64_t epoch_s,
   std::int64_t utc = std::max(epoch_s, -kZoneReach) + 1;
   for (;;) {
     const TimeZone::Period period = zone.PeriodAt(utc);
-    const std::int64_t local_from = utc + period.offset;
+    // At the end of a gap the local times that it skipped count, too.
+    const bool after_gap = utc == period.begin && period.offset > period.offset_before;
+    const std::int64_t local_from = utc + (after_gap ? period.offset_before : period.offset);
     // Whether the change at the end of the period brings back local times from before `utc`.
     const bool goes_back =
         period.end != TimeZone::kEndOfTime && period.end + period.offset_after < local_from;
@@ -600,18 +602,16 @@ std::optional<std::int64_t> CronExpression::NextAfter(std::int64_t epoch_s,
       utc = period.end;
       continue;
     }
-    const std::int64_t fire = *local - period.offset;
-    if (fire < period.end) {
-      const std::int64_t repeated_until = period.begin == TimeZone::kBeginOfTime
-                                              ? period.begin
-                                              : period.begin + period.offset_before;
-      if (both_passes_ || *local >= repeated_until) return fire;
-      utc = repeated_until - period.offset;
+    const std::int64_t fire = std::max(*local - period.offset, utc);
+    if (fire >= period.end) {
+      // Nothing matches before `local`, so the periods that end well before it need no look.
+      utc = goes_back ? period.end : std::max(period.end, *local - kZoneReach);
       continue;
     }
-    if (*local < period.end + period.offset_after) return period.end;  // in the gap
-    // Nothing matches before `local`, so the periods that end well before it need no look.
-    utc = goes_back ? period.end : std::max(period.end, *local - kZoneReach);
+    const std::int64_t repeated_until =
+        period.begin == TimeZone::kBeginOfTime ? period.begin : period.begin + period.offset_before;
+    if (both_passes_ || *local >= repeated_until) return fire;
+    utc = repeated_until - period.offset;
   }
 }
 

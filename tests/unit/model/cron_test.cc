@@ -307,6 +307,11 @@ TEST(CronDst, FiresInsideAGapBecomeOneAtItsEnd) {
             (Texts{"2024-03-31 03:00:00+0200", "2024-04-01 02:30:00+0200"}));
 }
 
+TEST(CronDst, FireAtTheEndOfAGapIsFoundFromTheSecondBefore) {
+  EXPECT_EQ(Fires("0 30 2 * * ?", "2024-03-31 00:59:59", 1, "Europe/Berlin"),
+            (Texts{"2024-03-31 03:00:00+0200"}));
+}
+
 TEST(CronDst, FireAtTheEndOfAGapIsNotDoubled) {
   EXPECT_EQ(
       Fires("0 30,0 2,3 * * ?", "2024-03-31 00:00:00", 3, "Europe/Berlin"),
