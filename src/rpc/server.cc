@@ -112,6 +112,8 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
   Result<Endpoint> endpoint = ParseLoopback(options.listen);
   if (!endpoint.ok()) return endpoint.status();
 
+  if (services.empty()) return Status::InvalidArgument("a server needs at least one service");
+
   grpc::ServerBuilder builder;
   int port = 0;
   builder.AddListeningPort(endpoint->ToString(endpoint->port), grpc::InsecureServerCredentials(),

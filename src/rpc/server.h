@@ -27,8 +27,10 @@ struct ServerOptions {
 
 class Server {
  public:
-  // Errors: kInvalidArgument (not an address), kPermissionDenied (not loopback, see DESIGN section
-  // 11), kUnavailable (the address cannot be bound; the message names it and says why).
+  // `services`: at least one, all of the callback kind.
+  // Errors: kInvalidArgument (not an address, no service), kPermissionDenied (not loopback, see
+  // DESIGN section 11), kUnavailable (the address cannot be bound; the message names it and says
+  // why).
   static Result<std::unique_ptr<Server>> Start(const ServerOptions& options,
                                                const std::vector<grpc::Service*>& services);
   // Stops at once.
