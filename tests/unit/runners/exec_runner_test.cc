@@ -173,6 +173,20 @@ TEST_F(ExecRunnerTest, AStopTerminatesTheWholeGroup) {
   }
 }
 
+TEST_F(ExecRunnerTest, EveryProcessOfTheGroupIsAskedToStop) {
+  std::stop_source stop;
+  RecordingSink sink([&](const std::string& line) {
+    if (line == "ready") stop.request_stop();
+  });
+  // The program itself ends only when its child has: the child must have been asked, too.
+  const RunOutcome outcome =
+      Make()->Run(Script("trap : TERM; sh -c 'trap \"echo asked; exit\" TERM; echo ready; "
+                         "while :; do sleep 1000 & wait; done' & wait; wait; exit 0"),
+                  sink, stop.get_token());
+  EXPECT_EQ(outcome.action, Action::kExecuteSuccess);
+  EXPECT_EQ(outcome.message, "ready\nasked");
+}
+
 TEST_F(ExecRunnerTest, AStopFromAnotherThreadEndsTheProgram) {
   std::stop_source stop;
   std::jthread stopper;

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 
+#include "tasktracker/runners/plugin.h"
 #include "unit/runners/support.h"
 
 namespace lts::runners {
@@ -67,6 +68,16 @@ TEST_F(RegistryTest, PluginsDoNotShareTheirTablesOrClasses) {
     ASSERT_TRUE(runner.ok());
     EXPECT_EQ((*runner)->Run(AttemptInput{}, sink, {}).message, "from " + name);
   }
+}
+
+TEST_F(RegistryTest, APluginsTableHoldsItsOwnRunnersOnly) {
+  // In this order a table shared by all libraries would show the first one's runner in the second.
+  const auto first = LoadPlugin(TestPlugin("twin_a"));
+  const auto second = LoadPlugin(TestPlugin("twin_b"));
+  ASSERT_TRUE(first.ok() && second.ok());
+  ASSERT_EQ(first->types.size(), 1U);
+  ASSERT_EQ(second->types.size(), 1U);
+  EXPECT_STREQ(second->types[0]->name, "twin_b");
 }
 
 TEST_F(RegistryTest, RefusesAPluginOfAnotherVersionNamingBoth) {
