@@ -1,0 +1,237 @@
+#include <gmock/gmock.h>
+
+#include <thread>
+#include <vector>
+
+#include "client_fixture.h"
+#include "jobclient/fail_records.h"
+
+namespace lts::jobclient {
+namespace {
+
+using ::testing::ElementsAre;
+using testing::FakeTracker;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+using StoredTest = ClientTest;
+
+TEST_F(StoredTest, WithoutAJobTrackerAJobIsStoredAndSentWhenOneAnswers) {
+  tracker_.SetMode(FakeTracker::Mode::kDown);
+  const auto client = Open(StoringOptions());
+  const auto receipt = client->Submit(Task("t"));
+  ASSERT_TRUE(receipt.ok()) << receipt.status().ToString();
+  EXPECT_EQ(receipt->outcome, SubmitOutcome::kStored);
+  EXPECT_EQ(client->fail_store_path(), folder_.Below("JOB_CLIENT/clients/0"));
+  tracker_.SetMode(FakeTracker::Mode::kAnswer);
+  ASSERT_TRUE(tracker_.Await([&] { return tracker_.JobsSeen() == 1; }));
+  const v1::SubmitItem item = tracker_.Submits()[0].items(0);
+  EXPECT_EQ(item.job().job_id(), receipt->job_id);
+  EXPECT_TRUE(item.maybe_sent());
+  EXPECT_EQ(tracker_.Submits()[0].node_group(), "clients");
+}
+
+TEST_F(StoredTest, AJobWithAnUnknownOutcomeIsStoredAndSentAgainUnderItsId) {
+  JobClientOptions options = StoringOptions();
+  options.submit_timeout = Milliseconds(20);
+  tracker_.SetMode(FakeTracker::Mode::kSilent);
+  const auto client = Open(options);
+  const auto receipt = client->Submit(Task("t"));
+  ASSERT_TRUE(receipt.ok()) << receipt.status().ToString();
+  EXPECT_EQ(receipt->outcome, SubmitOutcome::kStored);
+  tracker_.SetMode(FakeTracker::Mode::kAnswer);
+  ASSERT_TRUE(tracker_.Await([&] { return tracker_.JobsSeen() >= 2; }));
+  const auto submits = tracker_.Submits();
+  EXPECT_FALSE(submits.front().items(0).maybe_sent());
+  EXPECT_TRUE(submits.back().items(0).maybe_sent());
+  EXPECT_EQ(submits.back().items(0).job().job_id(), receipt->job_id);
+}
+
+TEST_F(StoredTest, AnOverloadedJobTrackersAnswerStoresTheJob) {
+  std::atomic<bool> full{true};
+  tracker_.on_submit = [&](const v1::SubmitItem& item) {
+    v1::SubmitAnswer answer;
+    answer.set_job_id(item.job().job_id());
+    if (full) answer.set_code(v1::RESOURCE_EXHAUSTED);
+    return answer;
+  };
+  const auto client = Open(StoringOptions());
+  const auto receipt = client->Submit(Task("t"));
+  ASSERT_TRUE(receipt.ok());
+  EXPECT_EQ(receipt->outcome, SubmitOutcome::kStored);
+  full = false;
+  ASSERT_TRUE(tracker_.Await([&] { return tracker_.JobsSeen() >= 2; }));
+}
+
+TEST_F(StoredTest, AJobAndACancelGoBehindTheStoredRecordOfTheirTask) {
+  JobClientOptions options = StoringOptions();
+  options.submit_timeout = Milliseconds(100);
+  std::atomic<bool> full{true};
+  tracker_.on_submit = [&](const v1::SubmitItem& item) {
+    v1::SubmitAnswer answer;
+    answer.set_job_id(item.job().job_id());
+    if (full && item.job().task_id() == "a") answer.set_code(v1::RESOURCE_EXHAUSTED);
+    return answer;
+  };
+  const auto client = Open(options);
+  ASSERT_EQ(client->Submit(Task("a").Param("n", "1"))->outcome, SubmitOutcome::kStored);
+  // Another task is not held up.
+  EXPECT_EQ(client->Submit(Task("b"))->outcome, SubmitOutcome::kAccepted);
+  const CancelReceipt cancel = client->Cancel({"workers", "a"});
+  ASSERT_TRUE(cancel.ok());
+  EXPECT_TRUE(cancel.stored);
+  ASSERT_EQ(client->Submit(Task("a").Param("n", "2"))->outcome, SubmitOutcome::kStored);
+  EXPECT_THAT(tracker_.Log(), Not(Contains("-a")));
+  full = false;
+  std::vector<std::string> order;
+  ASSERT_TRUE(tracker_.Await([&] {
+    order = tracker_.Log();
+    order.erase(std::remove(order.begin(), order.end(), "+b"), order.end());
+    return order.size() >= 4 && order.back() == "+a" && order[order.size() - 2] == "-a";
+  }));
+  const auto submits = tracker_.Submits();
+  EXPECT_EQ(submits.back().items(0).job().params().at("n"), "2");
+  // Everything is delivered: the next one goes straight there.
+  ASSERT_TRUE(tracker_.Await([&] {
+    const auto next = client->Submit(Task("a").Param("n", "3"));
+    tracker_.Changed();
+    return next.ok() && next->outcome == SubmitOutcome::kAccepted;
+  }));
+}
+
+TEST_F(StoredTest, WhatIsRefusedForGoodIsParkedAndBlocksNobody) {
+  tracker_.SetMode(FakeTracker::Mode::kDown);
+  tracker_.on_submit = [](const v1::SubmitItem& item) {
+    v1::SubmitAnswer answer;
+    answer.set_job_id(item.job().job_id());
+    if (item.job().task_id() == "bad") answer.set_code(v1::TOO_OLD);
+    return answer;
+  };
+  auto client = Open(StoringOptions());
+  for (const char* task : {"a", "bad", "c"}) {
+    ASSERT_EQ(client->Submit(Task(task))->outcome, SubmitOutcome::kStored);
+  }
+  tracker_.SetMode(FakeTracker::Mode::kAnswer);
+  ASSERT_TRUE(tracker_.Await([&] { return tracker_.JobsSeen() >= 3; }));
+  EXPECT_THAT(tracker_.Log(), ElementsAre("+a", "+bad", "+c"));
+  // Once this is delivered, so is what was before it in the store.
+  ASSERT_TRUE(client->Submit(Task("a")).ok());
+  const std::string path = client->fail_store_path();
+  ASSERT_TRUE(tracker_.Await([&] {
+    const bool delivered = client->Submit(Task("c"))->outcome == SubmitOutcome::kAccepted;
+    tracker_.Changed();
+    return delivered;
+  }));
+  client.reset();
+  auto store = OpenFailStore("rocksdb", path, {});
+  ASSERT_TRUE(store.ok()) << store.status().ToString();
+  const auto parked = (*store)->ListParked(10);
+  ASSERT_TRUE(parked.ok());
+  ASSERT_EQ(parked->size(), 1U);
+  EXPECT_EQ(parked->front().key, "workers/bad");
+  EXPECT_THAT(parked->front().parked_reason, HasSubstr("TOO_OLD"));
+}
+
+TEST_F(StoredTest, ADefiniteRefusalIsNotStored) {
+  tracker_.on_submit = [](const v1::SubmitItem&) {
+    v1::SubmitAnswer answer;
+    answer.set_code(v1::INVALID_ARGUMENT);
+    answer.set_message("runner x is unknown");
+    return answer;
+  };
+  const auto client = Open(StoringOptions());
+  const auto receipt = client->Submit(Task("t"));
+  EXPECT_EQ(receipt.status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(receipt.status().message(), "runner x is unknown");
+}
+
+TEST_F(StoredTest, AFullFailStoreIsAnErrorForTheCaller) {
+  tracker_.SetMode(FakeTracker::Mode::kDown);
+  JobClientOptions options = StoringOptions();
+  options.fail_store_count_max = 1;
+  const auto client = Open(options);
+  EXPECT_EQ(client->Submit(Task("a"))->outcome, SubmitOutcome::kStored);
+  const auto second = client->Submit(Task("b"));
+  EXPECT_EQ(second.status().code(), StatusCode::kResourceExhausted);
+  EXPECT_THAT(second.status().message(), HasSubstr("nor stored"));
+}
+
+TEST_F(StoredTest, ACancelIsNotKeptForAJobTrackerThatIsAway) {
+  tracker_.SetMode(FakeTracker::Mode::kDown);
+  const auto client = Open(StoringOptions());
+  EXPECT_EQ(client->Cancel({"workers", "t"}).status().code(), StatusCode::kUnavailable);
+  tracker_.SetMode(FakeTracker::Mode::kAnswer);
+  ASSERT_TRUE(client->Submit(Task("t")).ok());
+  EXPECT_THAT(tracker_.Log(), ElementsAre("+t"));
+}
+
+TEST_F(StoredTest, CloseStoresTheRestAndTheNextProcessSendsIt) {
+  JobClientOptions options = StoringOptions();
+  options.shutdown_timeout = Milliseconds(10);
+  {
+    const auto client = Open(options);
+    tracker_.SetMode(FakeTracker::Mode::kHold);
+    std::vector<SubmitOutcome> outcomes;
+    const auto note = [&](const Result<SubmitReceipt>& receipt) {
+      if (receipt.ok()) outcomes.push_back(receipt->outcome);
+    };
+    client->SubmitAsync(Task("sent"), note);
+    ASSERT_TRUE(tracker_.Await([&] { return tracker_.JobsSeen() == 1; }));
+    client->SubmitAsync(Task("waiting"), note);
+    client->SubmitAsync(Task("waiting"), note);
+    client->Close();
+    EXPECT_THAT(outcomes, ElementsAre(SubmitOutcome::kStored, SubmitOutcome::kStored,
+                                      SubmitOutcome::kStored));
+  }
+  tracker_.SetMode(FakeTracker::Mode::kAnswer);
+  const auto next = Open(options);
+  ASSERT_TRUE(tracker_.Await([&] { return tracker_.JobsSeen() == 4; }));
+  EXPECT_THAT(tracker_.Log(), ElementsAre("+sent", "+sent", "+waiting", "+waiting"));
+  const auto submits = tracker_.Submits();
+  for (std::size_t i = 1; i < submits.size(); ++i) {
+    for (const v1::SubmitItem& item : submits[i].items()) EXPECT_TRUE(item.maybe_sent());
+  }
+}
+
+TEST_F(StoredTest, AStoredCancelThatFindsNothingIsDoneWith) {
+  tracker_.SetMode(FakeTracker::Mode::kDown);
+  tracker_.on_cancel = [](const v1::CancelRequest&) {
+    v1::CancelResponse response;
+    response.set_code(v1::NOT_FOUND);
+    return response;
+  };
+  auto client = Open(StoringOptions());
+  ASSERT_EQ(client->Submit(Task("a"))->outcome, SubmitOutcome::kStored);
+  ASSERT_TRUE(client->Cancel({"workers", "a"}).stored);
+  tracker_.SetMode(FakeTracker::Mode::kAnswer);
+  ASSERT_TRUE(tracker_.Await([&] {
+    const auto next = client->Submit(Task("a"));
+    tracker_.Changed();
+    return next.ok() && next->outcome == SubmitOutcome::kAccepted;
+  }));
+  const std::string path = client->fail_store_path();
+  client.reset();
+  auto store = OpenFailStore("rocksdb", path, {});
+  ASSERT_TRUE(store.ok());
+  EXPECT_EQ((*store)->Usage().count, 0);
+}
+
+TEST(FailRecords, ReadBackAndRefuseWhatIsNotTheirs) {
+  v1::Job job;
+  job.set_task_id("t");
+  const auto submit = DecodeRecord(EncodeRecord(job));
+  ASSERT_TRUE(submit.ok());
+  EXPECT_EQ(std::get<v1::Job>(*submit).task_id(), "t");
+  v1::CancelRequest cancel;
+  cancel.set_group("g");
+  const auto decoded = DecodeRecord(EncodeRecord(cancel));
+  ASSERT_TRUE(decoded.ok());
+  EXPECT_EQ(std::get<v1::CancelRequest>(*decoded).group(), "g");
+  EXPECT_EQ(DecodeRecord("").status().code(), StatusCode::kDataLoss);
+  EXPECT_EQ(DecodeRecord("Xabc").status().code(), StatusCode::kDataLoss);
+  EXPECT_EQ(DecodeRecord(std::string("S\x0a\xff", 3)).status().code(), StatusCode::kDataLoss);
+}
+
+}  // namespace
+}  // namespace lts::jobclient
