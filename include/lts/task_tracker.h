@@ -1,0 +1,157 @@
+// libtasktracker: a program that runs jobs. Public header, C++17.
+//
+//   lts::TaskTrackerOptions options;              // or TaskTrackerOptions::FromFile(path)
+//   options.node_group = "refund_workers";
+//   options.data_path = "/var/lib/refund/lts";
+//   options.AddRunner<Refund>("refund");          // class Refund : public lts::JobRunner
+//   auto started = lts::TaskTracker::Start(std::move(options));
+//   if (!started.ok()) …started.status().message()…
+//   …
+//   (*started)->Stop();
+#ifndef LTS_TASK_TRACKER_H_
+#define LTS_TASK_TRACKER_H_
+
+#include <lts/export.h>
+#include <lts/status.h>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <lts/job_runner.hpp>
+#include <map>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace lts {
+
+namespace tasktracker {
+class Core;
+}  // namespace tasktracker
+
+struct TaskTrackerOptions {
+  // Makes the runner object of one slot. Called once at start, and once more for each slot that
+  // runs a job of this name; from any thread, also at the same time. A throw at start refuses the
+  // start with its text. Must not return null.
+  using RunnerFactory = std::function<std::unique_ptr<JobRunner>(const RunnerConfig&)>;
+
+  // `jobtracker://host:port[,host:port…]` (IPv6 as `[::1]:35001`).
+  std::string registry_address = "jobtracker://127.0.0.1:35001";
+  // Whose jobs this process runs. Needed.
+  std::string node_group;
+  // Names the instance among those of one group and host. The same name after a restart gives the
+  // same identity, by which the JobTracker knows it again.
+  std::string name = "default";
+  // Instead of `<node group>-<name>-<host>-<number>`. Must differ from every other TaskTracker's.
+  std::string identity;
+  // Folder for the FailStore: results and log lines that cannot be delivered now. Needed. They are
+  // in `data_path`/TASK_TRACKER/<node group>/<name>/<number>; a second process of the same name
+  // takes the next number.
+  std::string data_path;
+  std::int64_t fail_store_bytes_max = 1LL << 30;
+  std::int64_t fail_store_count_max = 1'000'000;
+
+  // Jobs that run at the same time; 1 … 10,000. Threads are started when they are needed.
+  int work_threads = 64;
+
+  // Runner plugins: paths or globs, relative ones below `plugin_folder`.
+  std::vector<std::string> plugins;
+  std::string plugin_folder;
+  // For jobs that name no runner; empty: the only one there is, if there is one beside the built-in
+  // ones.
+  std::string default_runner;
+  bool exec_enable = false;
+  std::vector<std::string> exec_allow;               // resolved paths
+  std::map<std::string, std::string> runner_config;  // every runner.<name>.* by its whole key
+  std::map<std::string, RunnerFactory> runners;      // by name; see AddRunner
+
+  // DEBUG, INFO, WARN, ERROR, or NO: which business log lines are kept.
+  std::string biz_logger_level = "INFO";
+  std::int64_t log_lines_max = 20'000;  // in memory; beyond it lines are dropped, and that is said
+  std::int64_t log_bytes_max = 8LL << 20;
+  // Results without acknowledgement in memory; at this many no new jobs are taken.
+  std::int64_t unacked_results_max = 10'000;
+
+  // At the end of the lease, cut off from the JobTracker, everything that runs is stopped. Without
+  // it, a job of a cut-off TaskTracker may run beside its successor.
+  bool stop_working = true;
+  // How long running jobs may go on at Stop; then they are asked to stop.
+  std::chrono::milliseconds stop_timeout = std::chrono::seconds(10);
+  // How long a job may take to stop when asked; then a process is killed, and a thread is shown as
+  // stuck.
+  std::chrono::milliseconds kill_grace = std::chrono::seconds(5);
+
+  // Address on the loopback for /healthz, /readyz, /metrics; port 0 takes a free one. Empty: none.
+  std::string ops_listen;
+
+  // Called when the connection to the JobTracker was made, or was lost or refused, with the reason.
+  // From a thread of the TaskTracker; must not block, and must not call it.
+  std::function<void(bool connected, const std::string& reason)> on_connection_change;
+
+  // Adds a runner of this program. `Runner` is derived from JobRunner; its constructor takes
+  // (const RunnerConfig&) or nothing.
+  template <typename Runner>
+  TaskTrackerOptions& AddRunner(std::string runner_name) {
+    return AddRunner(std::move(runner_name),
+                     [](const RunnerConfig& config) -> std::unique_ptr<JobRunner> {
+                       if constexpr (std::is_constructible_v<Runner, const RunnerConfig&>) {
+                         return std::make_unique<Runner>(config);
+                       } else {
+                         (void)config;
+                         return std::make_unique<Runner>();
+                       }
+                     });
+  }
+  TaskTrackerOptions& AddRunner(std::string runner_name, RunnerFactory factory) {
+    runners[std::move(runner_name)] = std::move(factory);
+    return *this;
+  }
+
+  // From a properties file with the keys of conf/tasktracker.cfg; the environment (LTS_…) wins over
+  // the file. kNotFound when there is no file, kInvalidArgument with every mistake on a line of its
+  // own.
+  LTS_API static Result<TaskTrackerOptions> FromFile(const std::string& path);
+};
+
+// What a stop has left undone; all zero when it was in order.
+struct TaskTrackerStopReport {
+  int running = 0;                   // jobs that did not stop: they end with the process
+  std::int64_t results_unsaved = 0;  // neither acknowledged nor stored: the FailStore refused them
+};
+
+// A TaskTracker in this process. Owns its threads, connections, runner objects and FailStore.
+// Thread-safe.
+class LTS_API TaskTracker final {
+ public:
+  // Starts everything of its own and connects in the background: that no JobTracker answers is no
+  // failure. kInvalidArgument for options, kNotFound or kFailedPrecondition for a plugin or a
+  // runner that refuses to start, kResourceExhausted or kDataLoss for the FailStore, kUnavailable
+  // for ops_listen.
+  static Result<std::unique_ptr<TaskTracker>> Start(TaskTrackerOptions options);
+
+  // Stops, and then waits for jobs that do not.
+  ~TaskTracker();
+  TaskTracker(const TaskTracker&) = delete;
+  TaskTracker& operator=(const TaskTracker&) = delete;
+
+  // Takes no new jobs; lets running ones end for stop_timeout, then asks them to stop; has results
+  // acknowledged or stored; says goodbye. Returns after at most stop_timeout + kill_grace + a few
+  // seconds. Later calls return the same. Not from a job, nor from on_connection_change.
+  TaskTrackerStopReport Stop();
+
+  // Ok while connected, else kUnavailable with the reason.
+  Status Connection() const;
+  const std::string& identity() const;
+  // The address of the pages with the port actually taken, "" when there are none.
+  std::string ops_listen() const;
+
+ private:
+  explicit TaskTracker(std::unique_ptr<tasktracker::Core> core);
+  const std::unique_ptr<tasktracker::Core> core_;
+};
+
+}  // namespace lts
+
+#endif  // LTS_TASK_TRACKER_H_

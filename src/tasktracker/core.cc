@@ -1,0 +1,202 @@
+#include "tasktracker/core.h"
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <array>
+#include <future>
+#include <utility>
+
+#include "common/daemon.h"
+#include "common/ids.h"
+#include "common/log.h"
+#include "tasktracker/options.h"
+
+namespace lts::tasktracker {
+namespace {
+
+constexpr char kEngine[] = "rocksdb";
+
+std::string HostName() {
+  std::array<char, 256> host{};
+  if (gethostname(host.data(), host.size() - 1) != 0 || host[0] == '\0') return "localhost";
+  return host.data();
+}
+
+}  // namespace
+
+Core::Core(TaskTrackerOptions options, const Clock& clock)
+    : options_(std::move(options)),
+      clock_(clock),
+      connection_(Status::Unavailable("not connected yet")),
+      disk_("lts-tt-disk"),
+      stopper_("lts-tt-cancel"),
+      strand_("lts-tt-link") {}
+
+Result<std::unique_ptr<Core>> Core::Start(TaskTrackerOptions options, rpc::ChannelFactory channels,
+                                          const Clock& clock) {
+  LTS_RETURN_IF_ERROR(CheckOptions(options));
+  std::unique_ptr<Core> core(new Core(std::move(options), clock));
+  LTS_RETURN_IF_ERROR(core->Open(channels));
+  return core;
+}
+
+Status Core::Open(const rpc::ChannelFactory& channels) {
+  Result<std::vector<std::string>> job_trackers = JobTrackerAddresses(options_.registry_address);
+  if (!job_trackers.ok()) return job_trackers.status();
+  const Result<int> level = BizLogLevel(options_.biz_logger_level);
+  if (!level.ok()) return level.status();
+  Result<std::unique_ptr<RunnerSet>> runners = RunnerSet::Open(options_, clock_);
+  if (!runners.ok()) return runners.status();
+  runners_ = *std::move(runners);
+
+  FailStoreLimits limits;
+  limits.bytes_max = options_.fail_store_bytes_max;
+  limits.count_max = options_.fail_store_count_max;
+  const std::string base =
+      fmt::format("{}/TASK_TRACKER/{}/{}", options_.data_path, options_.node_group, options_.name);
+  Result<std::unique_ptr<FailStore>> store = OpenFirstFreeFailStore(kEngine, base, limits, &clock_);
+  if (!store.ok()) return store.status().WithContext("FailStore");
+  store_ = *std::move(store);
+  // The folder is locked, so its number tells processes of one name apart, and stays over a
+  // restart.
+  const std::string number = store_->path().substr(store_->path().rfind('/') + 1);
+  if (options_.identity.empty()) {
+    identity_ = fmt::format("{}-{}-{}-{}", options_.node_group, options_.name, HostName(), number);
+  } else {
+    identity_ = number == "0" ? options_.identity : options_.identity + "-" + number;
+  }
+
+  progress_ = std::make_unique<ProgressBoard>([this] { link_->ProgressHasCome(); });
+  LogShipperOptions logging;
+  logging.group = options_.node_group;
+  logging.node = identity_;
+  logging.level_min = *level;
+  logging.lines_max = options_.log_lines_max;
+  logging.bytes_max = options_.log_bytes_max;
+  logging.store_bytes_max = options_.fail_store_bytes_max / 2;
+  logging.store_count_max = options_.fail_store_count_max / 2;
+  logging.seed = RandomSeed();
+  log_ = std::make_unique<LogShipper>(logging, channels, *store_, disk_, clock_, metrics_);
+  results_ = std::make_unique<ResultStore>(*store_, clock_);
+  slots_ = std::make_unique<Slots>(
+      options_.work_threads, [this](const std::string& name) { return runners_->Create(name); },
+      clock_, *log_, *progress_);
+
+  if (!options_.ops_listen.empty()) {
+    OpsServerOptions pages;
+    pages.listen = options_.ops_listen;
+    Result<std::unique_ptr<OpsServer>> ops =
+        OpsServer::Start(pages, metrics_, [this] { return Connection(); });
+    if (!ops.ok()) return ops.status().WithContext("ops.listen");
+    ops_ = *std::move(ops);
+  }
+
+  LinkOptions linking;
+  linking.group = options_.node_group;
+  linking.identity = identity_;
+  linking.incarnation = fmt::format("{:016x}{:016x}", RandomSeed(), RandomSeed());
+  linking.version = Version();
+  linking.address = ops_listen();
+  linking.started_ms = clock_.WallMs();
+  linking.job_trackers = *std::move(job_trackers);
+  linking.stop_working = options_.stop_working;
+  linking.stop_timeout_ms = options_.stop_timeout.count();
+  linking.kill_grace_ms = options_.kill_grace.count();
+  linking.unacked_max = options_.unacked_results_max;
+  linking.seed = RandomSeed();
+  link_ = std::make_unique<Link>(
+      std::move(linking),
+      Link::Parts{
+          channels, *slots_, *log_, *progress_, *results_,
+          [this](const std::string& wanted) { return runners_->Resolve(wanted); },
+          [this](bool connected, const std::string& reason) { SetConnection(connected, reason); },
+          strand_, disk_, stopper_, clock_, metrics_});
+  AddStoreMetrics();
+
+  Result<std::vector<std::unique_ptr<Attempt>>> left = results_->LoadNew();
+  if (!left.ok()) return left.status().WithContext("FailStore");
+  LTS_RETURN_IF_ERROR(slots_->Start(runners_->names(), [this] { link_->SlotsHaveEnded(); }));
+  if (!left->empty()) LTS_INFO("results of an earlier process found results={}", left->size());
+  link_->Start(*std::move(left));
+  siblings_ = std::make_unique<SiblingWatch>(kEngine, *store_, base, disk_, [this] {
+    link_->AddStoredResults();
+    log_->StoreChanged();
+  });
+  return Status::Ok();
+}
+
+void Core::AddStoreMetrics() {
+  const auto add = [this](MetricType type, std::string_view name, std::string_view help,
+                          auto read) {
+    metric_callbacks_.push_back(metrics_.AddCallback(
+        type, name, help, [this, read] { return static_cast<double>(read(store_->Usage())); }));
+  };
+  add(MetricType::kGauge, "lts_failstore_records",
+      "Records in the FailStore, parked ones included.",
+      [](const FailStoreUsage& usage) { return usage.count; });
+  add(MetricType::kGauge, "lts_failstore_bytes", "Bytes of the records in the FailStore.",
+      [](const FailStoreUsage& usage) { return usage.bytes; });
+  add(MetricType::kGauge, "lts_failstore_parked", "Records refused for good, kept for a person.",
+      [](const FailStoreUsage& usage) { return usage.parked; });
+  add(MetricType::kCounter, "lts_failstore_refused_total",
+      "Records refused over a limit or a full disk.",
+      [](const FailStoreUsage& usage) { return usage.refused; });
+  add(MetricType::kGauge, "lts_failstore_bytes_max", "Limit of lts_failstore_bytes.",
+      [max = options_.fail_store_bytes_max](const FailStoreUsage&) { return max; });
+  add(MetricType::kGauge, "lts_failstore_records_max", "Limit of lts_failstore_records.",
+      [max = options_.fail_store_count_max](const FailStoreUsage&) { return max; });
+  metric_callbacks_.push_back(metrics_.AddCallback(
+      MetricType::kGauge, "lts_tasktracker_busy_slots", "Slots with a job in them.",
+      [this] { return static_cast<double>(slots_->busy()); }));
+}
+
+Core::~Core() {
+  Stop();
+  metric_callbacks_.clear();
+  slots_.reset();  // waits for every job
+  link_.reset();
+}
+
+TaskTrackerStopReport Core::Stop() {
+  const std::lock_guard lock(stop_mutex_);
+  if (stopped_) return report_;
+  stopped_ = true;
+  if (siblings_ != nullptr) {  // else it never came to run
+    std::promise<StopReport> ended;
+    link_->BeginStop([&ended](StopReport report) { ended.set_value(report); });
+    const StopReport report = ended.get_future().get();
+    report_ = {report.running, report.unsaved};
+    std::promise<void> shipped;
+    log_->Stop([&shipped] { shipped.set_value(); });
+    shipped.get_future().wait();
+  }
+  if (ops_ != nullptr) ops_->Stop();
+  if (slots_ != nullptr) slots_->Close();
+  strand_.Stop();
+  stopper_.Stop();
+  disk_.Stop();
+  siblings_.reset();
+  if (store_ != nullptr) {
+    const Status closed = store_->Close();
+    if (!closed.ok()) LTS_WARN("the FailStore does not close error={}", closed.ToString());
+  }
+  return report_;
+}
+
+Status Core::Connection() const {
+  const std::lock_guard lock(connection_mutex_);
+  return connection_;
+}
+
+std::string Core::ops_listen() const { return ops_ == nullptr ? std::string() : ops_->listen(); }
+
+void Core::SetConnection(bool connected, const std::string& reason) {
+  {
+    const std::lock_guard lock(connection_mutex_);
+    connection_ = connected ? Status::Ok() : Status::Unavailable(reason);
+  }
+  if (options_.on_connection_change) options_.on_connection_change(connected, reason);
+}
+
+}  // namespace lts::tasktracker

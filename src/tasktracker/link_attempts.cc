@@ -1,0 +1,340 @@
+// What becomes of attempts: accepted, stopped, ended, told, stored, forgotten.
+#include <algorithm>
+
+#include "common/log.h"
+#include "tasktracker/link.h"
+
+namespace lts::tasktracker {
+namespace {
+
+constexpr std::int64_t kScanUs = 1'000'000;
+constexpr std::int64_t kStoreRetryUs = 2'000'000;
+constexpr std::size_t kMessageBytesPerResult = 128;  // beside the text
+
+// How long results gather while the last message is still being written.
+constexpr std::int64_t kGatherUs = 1'000;
+
+}  // namespace
+
+void Link::OnAssignments(v1::TrackerMessage& message) {
+  std::vector<Attempt*> to_run;
+  to_run.reserve(static_cast<std::size_t>(message.assignments_size()));
+  for (v1::Assignment& assignment : *message.mutable_assignments()) {
+    if (!Accept(assignment, &to_run)) dropped_assignments_.Add();
+  }
+  if (running_ > 2 * slots_.count()) {
+    // They are kept and told in the next hello, which settles what both sides believe.
+    limit_slots_.Refused();
+    Disconnect(fmt::format("it has assigned {} attempts to {} slots", running_, slots_.count()));
+  }
+  if (!to_run.empty()) slots_.Run(to_run);
+  UpdateGauges();
+  SendGathered(false);
+}
+
+bool Link::Accept(v1::Assignment& assignment, std::vector<Attempt*>* to_run) {
+  const v1::Token& token = assignment.token();
+  if (token.epoch() < epoch_) {
+    LTS_WARN("assignment of an old owner dropped job={} epoch={} newest={}",
+             assignment.job().job_id(), token.epoch(), epoch_);
+    return false;
+  }
+  epoch_ = token.epoch();
+  last_token_ = std::max(last_token_, {token.epoch(), token.sequence()});
+  // After a stop or the lease's end the owner hears from the goodbye or the next hello that it did
+  // not run.
+  if (Stopping() || lease_ended_) return false;
+
+  std::unique_ptr<Attempt> made = MakeAttempt(assignment);
+  if (attempts_.contains(made->key)) return false;
+  Attempt& attempt = *made;
+  attempts_.insert(std::move(made));
+  ++running_;
+  Result<std::string> runner = resolve_(attempt.input.runner);
+  if (!runner.ok()) {
+    runners::RunOutcome outcome;
+    outcome.action = model::Action::kExecuteFailed;
+    outcome.message = runner.status().message();
+    Finish(attempt, std::move(outcome), true, NowUs());
+    return true;
+  }
+  attempt.input.runner = *std::move(runner);
+  if (attempt.input.timeout_ms > 0) {
+    const std::int64_t at_us = NowUs() + attempt.input.timeout_ms * 1000;
+    attempt.timeout = timeouts_.emplace(at_us, &attempt);
+    if (at_us < due_us_[kTimeouts]) SetTimer(kTimeouts, at_us);
+  }
+  to_run->push_back(&attempt);
+  return true;
+}
+
+void Link::OnStop(const v1::AttemptKey& key) {
+  const auto found = attempts_.find(key);
+  if (found != attempts_.end() && !(*found)->ended) RequestStop(**found, StopCause::kStopped);
+}
+
+void Link::RequestStop(Attempt& attempt, StopCause cause) {
+  StopCause none = StopCause::kNone;
+  if (!attempt.cause.compare_exchange_strong(none, cause)) return;
+  attempt.stop_us = NowUs();
+  ++stopping_attempts_;
+  stopper_.Post([stop = attempt.stop]() mutable { stop.request_stop(); });
+  if (due_us_[kScan] == kNever) SetTimer(kScan, NowUs() + kScanUs);
+}
+
+void Link::OnTimeouts() {
+  const std::int64_t now_us = NowUs();
+  while (!timeouts_.empty() && timeouts_.begin()->first <= now_us) {
+    Attempt& attempt = *timeouts_.begin()->second;
+    timeouts_.erase(timeouts_.begin());
+    attempt.timeout.reset();
+    // The time runs from the start; the index only says when it cannot be up before.
+    const std::int64_t started_us = attempt.started_us.load(std::memory_order_relaxed);
+    const std::int64_t up_us =
+        (started_us == 0 ? now_us : started_us) + attempt.input.timeout_ms * 1000;
+    if (up_us > now_us) {
+      attempt.timeout = timeouts_.emplace(up_us, &attempt);
+    } else {
+      RequestStop(attempt, StopCause::kTimedOut);
+    }
+  }
+  if (!timeouts_.empty()) SetTimer(kTimeouts, timeouts_.begin()->first);
+}
+
+void Link::SlotsHaveEnded() {
+  strand_.Post([this] { OnEnded(); });
+}
+
+void Link::OnEnded() {
+  slots_.TakeEnded(&ended_);
+  for (Slots::Ended& ended : ended_) {
+    Finish(*ended.attempt, std::move(ended.outcome), ended.ran, ended.ended_us);
+  }
+  SendGathered(false);
+  if (phase_ == Phase::kDown) StoreResults();
+  TellCapacity();
+  UpdateGauges();
+  AdvanceStop();
+}
+
+void Link::Finish(Attempt& attempt, runners::RunOutcome outcome, bool ran, std::int64_t ended_us) {
+  if (attempt.timeout) timeouts_.erase(*attempt.timeout);
+  attempt.timeout.reset();
+  if (attempt.stop_us != 0) --stopping_attempts_;
+  if (attempt.stuck) {
+    attempt.stuck = false;
+    --stuck_;
+    LTS_INFO("a stuck attempt has ended job={} attempt={}", attempt.key.job_id(),
+             attempt.key.attempt());
+  }
+  SetOutcome(attempt, std::move(outcome), ran, ended_us);
+  attempt.input = {};
+  --running_;
+  ++unacked_;
+  ++unstored_;
+  outcomes_[static_cast<std::size_t>(attempt.outcome)]->Add();
+  if (phase_ == Phase::kLive) Gather(attempt);
+  if (due_us_[kScan] == kNever) SetTimer(kScan, NowUs() + kScanUs);
+}
+
+void Link::Gather(Attempt& attempt) {
+  attempt.to_send = true;
+  gathered_.push_back(&attempt);
+}
+
+void Link::SendGathered(bool at_once) {
+  if (phase_ != Phase::kLive || gathered_.empty()) return;
+  const std::int64_t now_us = NowUs();
+  if (!at_once && stream_->PendingBytes() > 0) {
+    if (due_us_[kSend] == kNever) SetTimer(kSend, now_us + kGatherUs);
+    return;
+  }
+  ClearTimer(kSend);
+  v1::WorkerMessage message;
+  std::size_t bytes = 0;
+  for (Attempt* attempt : gathered_) {
+    FillResult(*attempt, now_us, message.add_results());
+    attempt->to_send = false;
+    attempt->sent_us = now_us;
+    bytes += kMessageBytesPerResult + attempt->message.size();
+    if (bytes < options_.message_bytes_max) continue;
+    stream_->Send(std::exchange(message, {}));
+    bytes = 0;
+  }
+  gathered_.clear();
+  if (bytes > 0) stream_->Send(std::move(message));
+}
+
+void Link::OnAcks(const v1::TrackerMessage& message) {
+  auto forget = std::make_shared<std::vector<std::string>>();
+  for (const v1::AttemptKey& key : message.acks()) {
+    const auto found = attempts_.find(key);
+    if (found == attempts_.end() || !(*found)->ended) continue;
+    Attempt& attempt = **found;
+    if (attempt.to_send) std::erase(gathered_, &attempt);
+    // One on its way into the store is forgotten when it has arrived there.
+    if (attempt.stored) {
+      forget->push_back(KeyText(key));
+    } else {
+      --unstored_;
+    }
+    --unacked_;
+    attempts_.erase(found);
+  }
+  if (!forget->empty()) disk_.Post([this, forget] { results_.Forget(*forget); });
+  TellCapacity();
+  UpdateGauges();
+}
+
+bool Link::WantsStore(const Attempt& attempt, std::int64_t now_us) const {
+  if (!attempt.ended || attempt.stored || attempt.storing) return false;
+  if (phase_ == Phase::kDown || stop_step_ >= StopStep::kStoring) return true;
+  return now_us - attempt.ended_us >= options_.ack_wait_ms * 1000;
+}
+
+void Link::StoreResults() {
+  if (store_under_way_ || unstored_ == 0) {
+    if (unstored_ == 0 && store_refused_) {
+      // Nothing is left to try with: the next failure says whether it works again.
+      store_refused_ = false;
+      TellCapacity();
+    }
+    return;
+  }
+  const std::int64_t now_us = NowUs();
+  auto records = std::make_shared<std::vector<std::pair<std::string, std::string>>>();
+  auto keys = std::make_shared<std::vector<v1::AttemptKey>>();
+  for (const auto& attempt : attempts_) {
+    if (!WantsStore(*attempt, now_us)) continue;
+    v1::AttemptResult result;
+    FillResult(*attempt, now_us, &result);
+    records->emplace_back(KeyText(attempt->key), result.SerializeAsString());
+    keys->push_back(attempt->key);
+    attempt->storing = true;
+  }
+  if (records->empty()) return;
+  store_under_way_ = true;
+  disk_.Post([this, records, keys] {
+    Status status = results_.Store(*records);
+    strand_.Post([this, keys, status = std::move(status)] { OnStored(*keys, status); });
+  });
+}
+
+void Link::OnStored(const std::vector<v1::AttemptKey>& keys, const Status& status) {
+  store_under_way_ = false;
+  auto forget = std::make_shared<std::vector<std::string>>();
+  for (const v1::AttemptKey& key : keys) {
+    const auto found = attempts_.find(key);
+    if (found == attempts_.end()) {
+      if (status.ok()) forget->push_back(KeyText(key));
+      continue;
+    }
+    (*found)->storing = false;
+    if (!status.ok()) continue;
+    (*found)->stored = true;
+    --unstored_;
+  }
+  if (!forget->empty()) disk_.Post([this, forget] { results_.Forget(*forget); });
+  if (!status.ok() && !store_refused_) {
+    LTS_ERROR(
+        "the FailStore refuses results, no new jobs are taken until it works again results={} "
+        "error={}",
+        keys.size(), status.ToString());
+  }
+  if (status.ok() && store_refused_) LTS_INFO("the FailStore works again");
+  store_refused_ = !status.ok();
+  if (store_refused_) SetTimer(kStoreRetry, NowUs() + kStoreRetryUs);
+  TellCapacity();
+  UpdateGauges();
+  if (status.ok()) StoreResults();  // what has come meanwhile
+  AdvanceStop();
+}
+
+void Link::AddStoredResults() {
+  disk_.Post([this] {
+    Result<std::vector<std::unique_ptr<Attempt>>> found = results_.LoadNew();
+    if (!found.ok()) {
+      LTS_WARN("stored results cannot be read error={}", found.status().ToString());
+      return;
+    }
+    if (found->empty()) return;
+    auto shared = std::make_shared<std::vector<std::unique_ptr<Attempt>>>(*std::move(found));
+    strand_.Post([this, shared] { AddStored(std::move(*shared)); });
+  });
+}
+
+void Link::AddStored(std::vector<std::unique_ptr<Attempt>> found) {
+  for (std::unique_ptr<Attempt>& result : found) {
+    result->ended_us = NowUs();  // ended_ago_ms counts up to now
+    Attempt& attempt = *result;
+    if (!attempts_.insert(std::move(result)).second) continue;
+    ++unacked_;
+    if (phase_ == Phase::kLive) Gather(attempt);
+  }
+  SendGathered(false);
+  TellCapacity();
+  UpdateGauges();
+}
+
+void Link::Scan() {
+  const std::int64_t now_us = NowUs();
+  if (stopping_attempts_ > 0) {
+    for (const auto& attempt : attempts_) {
+      if (attempt->ended || attempt->stuck || attempt->stop_us == 0) continue;
+      if (now_us - attempt->stop_us < options_.kill_grace_ms * 1000) continue;
+      attempt->stuck = true;
+      ++stuck_;
+      LTS_WARN("an attempt does not stop, its slot stays taken job={} task={} runner={} attempt={}",
+               attempt->key.job_id(), attempt->input.task_id, attempt->input.runner,
+               attempt->key.attempt());
+    }
+  }
+  if (unstored_ > 0) StoreResults();
+  UpdateGauges();
+  if (unstored_ > 0 || stopping_attempts_ > stuck_) SetTimer(kScan, now_us + kScanUs);
+}
+
+void Link::ProgressHasCome() {
+  strand_.Post([this] {
+    if (phase_ == Phase::kLive && due_us_[kProgress] == kNever) {
+      SetTimer(kProgress, std::max(NowUs(), progress_sent_us_ + options_.progress_ms * 1000));
+    }
+  });
+}
+
+void Link::SendProgress() {
+  if (phase_ != Phase::kLive) return;
+  v1::WorkerMessage message;
+  progress_.Take(&message);
+  if (message.progress_size() == 0) return;
+  progress_sent_us_ = NowUs();
+  stream_->Send(std::move(message));
+}
+
+int Link::Capacity() {
+  if (unacked_ >= options_.unacked_max && !unacked_over_) {
+    unacked_over_ = true;
+    limit_unacked_.Refused();
+    LTS_WARN("too many results wait for acknowledgement, no new jobs are taken results={}",
+             unacked_);
+  }
+  if (unacked_ <= options_.unacked_max / 2) unacked_over_ = false;
+  return Stopping() || store_refused_ || unacked_over_ ? 0 : slots_.count();
+}
+
+void Link::TellCapacity() {
+  const int capacity = Capacity();
+  if (phase_ != Phase::kLive || capacity == capacity_told_) return;
+  capacity_told_ = capacity;
+  v1::WorkerMessage message;
+  message.set_capacity(capacity);
+  stream_->Send(std::move(message));
+}
+
+void Link::UpdateGauges() {
+  limit_slots_.SetCurrent(running_);
+  limit_unacked_.SetCurrent(unacked_);
+  stuck_gauge_.Set(stuck_);
+}
+
+}  // namespace lts::tasktracker

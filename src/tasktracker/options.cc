@@ -1,0 +1,230 @@
+#include "tasktracker/options.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "common/daemon.h"
+
+namespace lts::tasktracker {
+namespace {
+
+constexpr std::int64_t kThreadsMax = 10'000;
+constexpr DurationMs kStopMaxMs = 24LL * 3600 * 1000;
+constexpr std::int64_t kUnackedMax = 1'000'000;
+
+Status CheckBounds(std::string_view field, std::int64_t value, std::int64_t min, std::int64_t max) {
+  if (value >= min && value <= max) return Status::Ok();
+  return Status::InvalidArgument(fmt::format("{} = {}: expected {} … {}", field, value, min, max));
+}
+
+// Group and instance names become parts of paths and of the identity.
+Status CheckName(std::string_view field, std::string_view name) {
+  const bool bad = name.empty() || name.size() > 256 || name == "." || name == ".." ||
+                   std::any_of(name.begin(), name.end(), [](char c) {
+                     return c == '/' || static_cast<unsigned char>(c) <= ' ' || c == 0x7f;
+                   });
+  if (!bad) return Status::Ok();
+  return Status::InvalidArgument(
+      fmt::format("{} = \"{}\": expected 1 to 64 letters, digits and . _ : -", field, name));
+}
+
+}  // namespace
+
+std::vector<OptionRow> OptionRows() {
+  return {
+      {.name = "registryAddress",
+       .text = "Where the cluster is: jobtracker://host:port[,host:port…].",
+       .default_value = "jobtracker://127.0.0.1:35001"},
+      {.name = "clusterName",
+       .text = "Name of the cluster; the JobTracker that registryAddress names decides.",
+       .default_value = "defaultCluster"},
+      {.name = "nodeGroup",
+       .text = "Node group: whose jobs are run here.",
+       .default_value = "demo"},
+      {.name = "identity",
+       .text = "Name of this TaskTracker in the cluster; must differ from every other's. Without a "
+               "value "
+               "it is made of node group, instance, host and FailStore folder."},
+      {.name = "workThreads",
+       .text = "Jobs that run at the same time.",
+       .type = OptionType::kInt,
+       .default_value = "64",
+       .min = 1,
+       .max = kThreadsMax},
+      {.name = "dataPath",
+       .text = "Folder of the FailStore, relative to LTS_HOME. Without a value: data/NAME."},
+      {.name = "bizLoggerLevel",
+       .text = "Business log lines below this level are not kept.",
+       .default_value = "INFO",
+       .choices = "DEBUG|INFO|WARN|ERROR|NO"},
+      {.name = "runner.plugins",
+       .text = "Runner plugins: paths or patterns, relative to LTS_HOME.",
+       .type = OptionType::kList},
+      {.name = "runner.default",
+       .text = "Runner of jobs that name none. Without a value: the only one, if a plugin offers "
+               "just one."},
+      {.name = "runner.exec.enable",
+       .text = "Offers the runner exec, which starts programs.",
+       .type = OptionType::kBool,
+       .default_value = "false"},
+      {.name = "runner.exec.allow",
+       .text = "The programs that exec may start, by their resolved paths; empty: none.",
+       .type = OptionType::kList},
+      {.name = "runner.*", .text = "runner.NAME.KEY: the option KEY of the runner NAME."},
+      {.name = "kill.grace",
+       .text = "How long a job may take to stop when asked to; then its process is killed, or its "
+               "thread "
+               "shown as stuck.",
+       .type = OptionType::kDurationMs,
+       .default_value = "5s",
+       .min = 0,
+       .max = 3'600'000},
+      {.name = "tasktracker.stop.working.enable",
+       .text = "Stop all running jobs when cut off from the JobTracker for longer than the lease. "
+               "Otherwise they may run beside their successors.",
+       .type = OptionType::kBool,
+       .default_value = "true"},
+      {.name = "tasktracker.stop.timeout",
+       .text = "How long running jobs may go on at a stop before they are asked to stop.",
+       .type = OptionType::kDurationMs,
+       .default_value = "10s",
+       .min = 0,
+       .max = kStopMaxMs},
+      {.name = "tasktracker.unacked.max",
+       .text = "Results without acknowledgement in memory; at this many no new jobs are taken.",
+       .type = OptionType::kInt64,
+       .default_value = "10000",
+       .min = 1,
+       .max = kUnackedMax},
+      {.name = "tasktracker.log.lines.max",
+       .text =
+           "Business log lines in memory; what comes on top is dropped, and a line says how many.",
+       .type = OptionType::kInt64,
+       .default_value = "20000",
+       .min = 1,
+       .max = 10'000'000},
+      {.name = "tasktracker.log.bytes.max",
+       .text = "The same in bytes.",
+       .type = OptionType::kBytes,
+       .default_value = "8MiB",
+       .min = 1 << 16,
+       .max = 1LL << 32},
+      {.name = "job.fail.store",
+       .text =
+           "Engine of the FailStore, where results and log lines wait that cannot be delivered.",
+       .default_value = "rocksdb",
+       .choices = "rocksdb"},
+      {.name = "job.fail.store.bytes.max",
+       .text = "What the FailStore holds at most; when it is full no new jobs are taken.",
+       .type = OptionType::kBytes,
+       .default_value = "1GiB",
+       .min = 1 << 20,
+       .max = 1LL << 50},
+      {.name = "job.fail.store.count.max",
+       .text = "How many records the FailStore holds at most.",
+       .type = OptionType::kInt64,
+       .default_value = "1000000",
+       .min = 1,
+       .max = 1'000'000'000},
+      {.name = "ops.listen",
+       .text = "Address of /healthz, /readyz and /metrics, on the loopback; port 0 takes a free "
+               "one; empty: "
+               "none.",
+       .default_value = "127.0.0.1:0"},
+      {.name = "log.level",
+       .text = "Lines below this level are not written to the program's log.",
+       .default_value = "info",
+       .choices = "debug|info|warn|error|off"},
+      {.name = "log.file",
+       .text = "File of the program's log, relative to LTS_HOME. Without a value: standard error."},
+  };
+}
+
+TaskTrackerOptions OptionsFrom(const Options& options, const std::string& home,
+                               const std::string& name) {
+  TaskTrackerOptions out;
+  out.registry_address = options.String("registryAddress");
+  out.node_group = options.String("nodeGroup");
+  out.name = name;
+  out.identity = options.String("identity");
+  const std::string& data_path = options.String("dataPath");
+  out.data_path = PathBelow(home, data_path.empty() ? "data/" + name : data_path);
+  out.fail_store_bytes_max = options.Bytes("job.fail.store.bytes.max");
+  out.fail_store_count_max = options.Int64("job.fail.store.count.max");
+  out.work_threads = options.Int("workThreads");
+  out.plugins = options.List("runner.plugins");
+  out.plugin_folder = home;
+  out.default_runner = options.String("runner.default");
+  out.exec_enable = options.Bool("runner.exec.enable");
+  out.exec_allow = options.List("runner.exec.allow");
+  out.runner_config = options.WithPrefix("runner.");
+  out.biz_logger_level = options.String("bizLoggerLevel");
+  out.log_lines_max = options.Int64("tasktracker.log.lines.max");
+  out.log_bytes_max = options.Bytes("tasktracker.log.bytes.max");
+  out.unacked_results_max = options.Int64("tasktracker.unacked.max");
+  out.stop_working = options.Bool("tasktracker.stop.working.enable");
+  out.stop_timeout = std::chrono::milliseconds(options.Duration("tasktracker.stop.timeout"));
+  out.kill_grace = std::chrono::milliseconds(options.Duration("kill.grace"));
+  out.ops_listen = options.String("ops.listen");
+  return out;
+}
+
+Status CheckOptions(const TaskTrackerOptions& options) {
+  LTS_RETURN_IF_ERROR(CheckName("node_group", options.node_group));
+  LTS_RETURN_IF_ERROR(CheckName("name", options.name));
+  if (!options.identity.empty()) LTS_RETURN_IF_ERROR(CheckName("identity", options.identity));
+  LTS_RETURN_IF_ERROR(CheckBounds("work_threads", options.work_threads, 1, kThreadsMax));
+  LTS_RETURN_IF_ERROR(
+      CheckBounds("stop_timeout (ms)", options.stop_timeout.count(), 0, kStopMaxMs));
+  LTS_RETURN_IF_ERROR(CheckBounds("kill_grace (ms)", options.kill_grace.count(), 0, 3'600'000));
+  LTS_RETURN_IF_ERROR(
+      CheckBounds("unacked_results_max", options.unacked_results_max, 1, kUnackedMax));
+  LTS_RETURN_IF_ERROR(CheckBounds("log_lines_max", options.log_lines_max, 1, 10'000'000));
+  LTS_RETURN_IF_ERROR(CheckBounds("log_bytes_max", options.log_bytes_max, 1 << 16, 1LL << 32));
+  if (options.data_path.empty()) {
+    return Status::InvalidArgument("data_path is empty: results need a folder to be kept in");
+  }
+  return Status::Ok();
+}
+
+Result<std::vector<std::string>> JobTrackerAddresses(std::string_view registry_address) {
+  constexpr std::string_view kScheme = "jobtracker://";
+  const auto bad = [&](const std::string& why) {
+    return Status::InvalidArgument(
+        fmt::format("registry address \"{}\": {}", registry_address, why));
+  };
+  if (registry_address.starts_with("zookeeper://")) {
+    return Status::FailedPrecondition(fmt::format(
+        "registry address \"{}\": this build has no ZooKeeper registry; use jobtracker://host:port",
+        registry_address));
+  }
+  if (!registry_address.starts_with(kScheme))
+    return bad("expected jobtracker://host:port[,host:port…]");
+  std::string_view rest = registry_address.substr(kScheme.size());
+  if (rest.ends_with('/')) rest.remove_suffix(1);
+  std::vector<std::string> addresses = ParseList(rest);
+  if (addresses.empty()) return bad("expected jobtracker://host:port[,host:port…]");
+  for (const std::string& address : addresses) {
+    const std::size_t colon = address.rfind(':');
+    const std::string host = address.substr(0, colon);
+    if (colon == std::string::npos || host.empty())
+      return bad("\"" + address + "\" is not host:port");
+    if (host.front() != '[' && host.find(':') != std::string::npos) {
+      return bad("an IPv6 host stands in brackets, as in [::1]:35001");
+    }
+    const Result<std::int64_t> port = ParseInteger(address.substr(colon + 1));
+    if (!port.ok() || *port < 1 || *port > 65535) return bad("the port is not in 1 … 65535");
+  }
+  return addresses;
+}
+
+Result<int> BizLogLevel(std::string_view text) {
+  constexpr std::string_view kNames[] = {"DEBUG", "INFO", "WARN", "ERROR", "NO"};
+  const auto* found = std::find(std::begin(kNames), std::end(kNames), text);
+  if (found != std::end(kNames)) return static_cast<int>(found - std::begin(kNames));
+  return Status::InvalidArgument(
+      fmt::format("biz_logger_level = \"{}\": expected DEBUG, INFO, WARN, ERROR or NO", text));
+}
+
+}  // namespace lts::tasktracker

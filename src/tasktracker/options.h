@@ -1,0 +1,31 @@
+// The options of conf/tasktracker.cfg.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/options.h"
+#include "lts/status.h"
+#include "lts/task_tracker.h"
+
+namespace lts::tasktracker {
+
+// The rows of the program `tasktracker`.
+std::vector<OptionRow> OptionRows();
+
+// `home`: what relative paths are below. `name`: of the instance.
+TaskTrackerOptions OptionsFrom(const Options& options, const std::string& home,
+                               const std::string& name);
+
+// Bounds and names that must hold whoever filled the options in. kInvalidArgument naming the field.
+Status CheckOptions(const TaskTrackerOptions& options);
+
+// "jobtracker://host:port[,host:port…]" -> "host:port" …, at least one. kInvalidArgument; for
+// zookeeper:// kFailedPrecondition: this build has no such registry.
+Result<std::vector<std::string>> JobTrackerAddresses(std::string_view registry_address);
+
+// DEBUG INFO WARN ERROR -> 0 … 3, NO -> 4.
+Result<int> BizLogLevel(std::string_view text);
+
+}  // namespace lts::tasktracker

@@ -1,0 +1,127 @@
+#include "tasktracker/runner_set.h"
+
+#include <fmt/core.h>
+
+#include <exception>
+#include <utility>
+
+#include "tasktracker/runners/plugin_runner.h"
+
+namespace lts::tasktracker {
+namespace {
+
+// An added runner goes the same way as a plugin's, through the C ABI. Its create() has no place for
+// the factory, so this says which one is meant while it runs on this thread.
+thread_local const TaskTrackerOptions::RunnerFactory* creating = nullptr;
+
+void* CreateAdded(const lts_runner_config* abi) noexcept {
+  namespace abi_text = runner_internal;
+  std::string refusal = "its factory has returned null";
+  try {
+    std::map<std::string, std::string> items;
+    for (std::size_t i = 0; i < abi->item_count; ++i) {
+      items.emplace(abi_text::View(abi->items[i].key), abi_text::View(abi->items[i].value));
+    }
+    std::unique_ptr<JobRunner> made =
+        (*creating)(RunnerConfig(std::string(abi_text::View(abi->runner)), std::move(items)));
+    if (made != nullptr) return made.release();  // deleted by Calls<JobRunner>::Destroy
+  } catch (const std::exception& error) {
+    refusal = error.what();
+  }
+  abi->set_error(abi->host, abi_text::Text(refusal));
+  return nullptr;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<RunnerSet>> RunnerSet::Open(const TaskTrackerOptions& options,
+                                                   const Clock& clock) {
+  runners::RunnerLimits limits;
+  limits.kill_grace_ms = options.kill_grace.count();
+  std::unique_ptr<RunnerSet> set(new RunnerSet(limits, clock));
+
+  runners::RunnerOptions loading;
+  loading.plugins = options.plugins;
+  loading.base_folder = options.plugin_folder;
+  loading.exec_enable = options.exec_enable;
+  loading.exec_allow = options.exec_allow;
+  loading.config = options.runner_config;
+  loading.limits = limits;
+  const bool default_is_added = options.runners.count(options.default_runner) != 0;
+  if (!default_is_added) loading.default_runner = options.default_runner;
+  Result<std::unique_ptr<runners::RunnerRegistry>> loaded =
+      runners::RunnerRegistry::Open(std::move(loading), clock);
+  if (!loaded.ok()) return loaded.status();
+  set->loaded_ = *std::move(loaded);
+
+  const std::vector<std::string> known = set->loaded_->names();
+  for (const auto& [name, factory] : options.runners) {
+    if (name.empty() || name.size() > 64 || name == runners::kExecRunnerName || !factory) {
+      return Status::InvalidArgument(fmt::format(
+          "runner \"{}\": expected a name of 1 to 64 bytes other than exec, and a factory", name));
+    }
+    if (set->loaded_->Resolve(name).ok()) {
+      return Status::AlreadyExists(
+          fmt::format("runner {} is offered by the program and by a plugin", name));
+    }
+    Added& added = set->added_[name];
+    added.factory = factory;
+    using Calls = runner_internal::Calls<JobRunner>;
+    added.type = {sizeof(lts_runner_type),
+                  nullptr,
+                  set->added_.find(name)->first.c_str(),
+                  &CreateAdded,
+                  &Calls::Run,
+                  &Calls::Cancel,
+                  &Calls::Destroy};
+    const std::string prefix = "runner." + name + ".";
+    for (auto option = options.runner_config.lower_bound(prefix);
+         option != options.runner_config.end() &&
+         option->first.compare(0, prefix.size(), prefix) == 0;
+         ++option) {
+      added.config.emplace(option->first.substr(prefix.size()), option->second);
+    }
+  }
+  if (default_is_added) {
+    set->default_runner_ = options.default_runner;
+  } else if (options.default_runner.empty() && set->added_.size() == 1 &&
+             (known.empty() || (known.size() == 1 && known[0] == runners::kExecRunnerName))) {
+    set->default_runner_ = set->added_.begin()->first;
+  }
+  return set;
+}
+
+std::vector<std::string> RunnerSet::names() const {
+  std::vector<std::string> names = loaded_->names();
+  for (const auto& [name, added] : added_) names.push_back(name);
+  return names;
+}
+
+Result<std::string> RunnerSet::Resolve(const std::string& wanted) const {
+  if (wanted.empty() && !default_runner_.empty()) return default_runner_;
+  if (added_.count(wanted) != 0) return wanted;
+  Result<std::string> resolved = loaded_->Resolve(wanted);
+  if (resolved.ok() || added_.empty()) return resolved;
+  // The registry's words list its own runners only.
+  std::string known;
+  for (const std::string& name : names()) known += (known.empty() ? "" : ", ") + name;
+  if (wanted.empty()) {
+    return Status::NotFound(
+        "the job names no runner, and there is no default: set runner.default (there are: " +
+        known + ")");
+  }
+  return Status::NotFound("no runner " + wanted + " here (there are: " + known + ")");
+}
+
+Result<std::unique_ptr<runners::Runner>> RunnerSet::Create(const std::string& name) const {
+  const auto found = added_.find(name);
+  if (found == added_.end()) return loaded_->Create(name);
+  creating = &found->second.factory;
+  Result<std::unique_ptr<runners::PluginRunner>> made =
+      runners::PluginRunner::Create(found->second.type, found->second.config, limits_, clock_);
+  creating = nullptr;
+  if (!made.ok()) return made.status();
+  return std::unique_ptr<runners::Runner>(*std::move(made));
+}
+
+}  // namespace lts::tasktracker
