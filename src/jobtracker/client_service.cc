@@ -1,0 +1,48 @@
+// Submitting, cancelling, waiting.
+#include <grpcpp/support/server_callback.h>
+
+#include <memory>
+#include <utility>
+
+#include "jobtracker/services.h"
+#include "lts/v1/client_service.grpc.pb.h"
+#include "rpc/unary_reply.h"
+
+namespace lts {
+namespace {
+
+class ClientServiceImpl final : public v1::ClientService::CallbackService {
+ public:
+  ClientServiceImpl(Edge& edge, Queries& queries) : edge_(edge), queries_(queries) {}
+
+  grpc::ServerUnaryReactor* Submit(grpc::CallbackServerContext*, const v1::SubmitRequest* request,
+                                v1::SubmitResponse* response) override {
+    auto [reply, reactor] = rpc::UnaryReply<v1::SubmitResponse>::Make(response);
+    edge_.Submit(*request, [reply = reply](v1::SubmitResponse answer) { reply.Send(std::move(answer)); });
+    return reactor;
+  }
+  grpc::ServerUnaryReactor* Cancel(grpc::CallbackServerContext*, const v1::CancelRequest* request,
+                                v1::CancelResponse* response) override {
+    auto [reply, reactor] = rpc::UnaryReply<v1::CancelResponse>::Make(response);
+    queries_.Cancel(*request, [reply = reply](v1::CancelResponse answer) { reply.Send(std::move(answer)); });
+    return reactor;
+  }
+  grpc::ServerUnaryReactor* Wait(grpc::CallbackServerContext*, const v1::WaitRequest* request,
+                                v1::WaitResponse* response) override {
+    auto [reply, reactor] = rpc::UnaryReply<v1::WaitResponse>::Make(response);
+    queries_.Wait(*request, [reply = reply](v1::WaitResponse answer) { reply.Send(std::move(answer)); });
+    return reactor;
+  }
+
+ private:
+  Edge& edge_;
+  Queries& queries_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> MakeClientService(Edge& edge, Queries& queries) {
+  return std::make_unique<ClientServiceImpl>(edge, queries);
+}
+
+}  // namespace lts

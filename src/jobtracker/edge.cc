@@ -1,0 +1,507 @@
+#include "jobtracker/edge.h"
+
+#include <fmt/core.h>
+
+#include <mutex>
+#include <utility>
+
+#include "common/log.h"
+#include "lts/v1/types.pb.h"
+#include "model/partition.h"
+#include "rpc/codec.h"
+
+namespace lts {
+
+using model::JobId;
+
+namespace {
+
+// One SubmitRequest: its items may belong to several partitions. The answers are filled in place; the last one sends them.
+struct SubmitCall {
+  v1::SubmitResponse response;
+  std::function<void(v1::SubmitResponse)> done;
+  std::atomic<std::size_t> open{0};
+
+  void Answered(std::size_t n) {
+    if (n > 0 && open.fetch_sub(n, std::memory_order_acq_rel) == n) done(std::move(response));
+  }
+};
+
+void PutAnswer(const core::SubmitReply& reply, v1::SubmitAnswer* answer) {
+  if (reply.code != StatusCode::kOk) {
+    answer->set_code(rpc::ToProto(reply.code));
+    answer->set_message(reply.message);
+  }
+  switch (reply.outcome) {
+    case core::SubmitOutcome::kAccepted: answer->set_outcome(v1::ACCEPTED); break;
+    case core::SubmitOutcome::kReplaced: answer->set_outcome(v1::REPLACED_WAITING); break;
+    case core::SubmitOutcome::kDuplicate: answer->set_outcome(v1::DUPLICATE); break;
+  }
+  if (!reply.id.empty()) answer->set_job_id(reply.id.ToString());
+}
+
+void PutRef(const core::AttemptRef& ref, v1::AttemptKey* out) { rpc::ToProto({ref.key, ref.attempt, ref.token}, out); }
+
+}  // namespace
+
+// Which partition an item came from, so that its acknowledgement finds the way back.
+class OfferedItems {
+ public:
+  struct Key {
+    model::JobKey key;
+    std::int32_t attempt;
+    bool operator==(const Key&) const = default;
+  };
+  void Add(const Key& key, std::uint32_t partition) {
+    const std::lock_guard lock(mutex_);
+    items_[key] = partition;
+  }
+  std::optional<std::uint32_t> Take(const Key& key) {
+    const std::lock_guard lock(mutex_);
+    const auto found = items_.find(key);
+    if (found == items_.end()) return std::nullopt;
+    const std::uint32_t partition = found->second;
+    items_.erase(found);
+    return partition;
+  }
+
+ private:
+  struct Hash {
+    std::size_t operator()(const Key& key) const {
+      return std::hash<model::JobKey>()(key.key) + static_cast<std::size_t>(key.attempt);
+    }
+  };
+  std::mutex mutex_;
+  std::unordered_map<Key, std::uint32_t, Hash> items_;
+};
+
+// All state is of the partition's strand.
+class Edge::Desk final : public Outbox {
+ public:
+  Desk(std::uint32_t partition, const EdgeOptions& options, const Clock& clock)
+      : partition_(partition), options_(options), clock_(clock) {}
+
+  PartitionHost* host = nullptr;
+  Strand* strand = nullptr;
+
+  struct PendingSubmit {
+    std::shared_ptr<SubmitCall> call;
+    std::vector<std::uint32_t> slots;  // of the event's items in the call's response
+    std::size_t open = 0;
+  };
+  struct FeedbackStream {
+    FeedbackSink sink;
+    std::shared_ptr<OfferedItems> offered;
+  };
+  struct Waiter {
+    std::uint64_t number = 0;
+    std::function<void(std::optional<store::HistoryRow>)> done;
+  };
+
+  std::unordered_map<core::RequestId, PendingSubmit> submits;
+  std::unordered_map<core::RequestId, std::function<void(core::CancelReply)>> cancels;
+  std::unordered_map<core::StreamId, WorkerSink> workers;
+  std::unordered_map<core::StreamId, FeedbackStream> feedback;
+  std::unordered_map<JobId, std::vector<Waiter>> waiters;
+  std::uint64_t last_waiter = 0;
+
+  void Submitted(std::vector<core::SubmitReply> replies) override {
+    // Replies of one request mostly stand together.
+    for (std::size_t i = 0; i < replies.size();) {
+      const core::RequestId request = replies[i].request;
+      const auto pending = submits.find(request);
+      std::size_t n = 0;
+      for (; i < replies.size() && replies[i].request == request; ++i) {
+        if (pending == submits.end()) continue;
+        PutAnswer(replies[i], pending->second.call->response.mutable_answers(
+                                  static_cast<int>(pending->second.slots[replies[i].index])));
+        ++n;
+      }
+      if (pending == submits.end()) continue;
+      const std::shared_ptr<SubmitCall> call = pending->second.call;
+      pending->second.open -= n;
+      if (pending->second.open == 0) submits.erase(pending);
+      call->Answered(n);
+    }
+  }
+
+  void Cancelled(std::vector<core::CancelReply> replies) override {
+    for (core::CancelReply& reply : replies) {
+      const auto found = cancels.find(reply.request);
+      if (found == cancels.end()) continue;
+      const auto done = std::move(found->second);
+      cancels.erase(found);
+      done(std::move(reply));
+    }
+  }
+
+  void ToWorker(core::WorkerSend send) override {
+    const auto found = workers.find(send.stream);
+    if (found == workers.end()) return;
+    v1::TrackerMessage message;
+    if (send.hello) {
+      v1::HelloReply& hello = *message.mutable_hello();
+      hello.set_code(rpc::ToProto(send.hello->code));
+      hello.set_message(send.hello->message);
+      hello.set_cluster_id(options_.cluster_id);
+      hello.set_epoch(host->epoch());
+      hello.set_session(send.hello->session);
+      hello.set_lease_ms(options_.tasktracker_lease_ms);
+      hello.set_heartbeat_ms(std::max<DurationMs>(options_.tasktracker_lease_ms / 5, 50));
+    }
+    for (const core::AttemptRef& ref : send.stops) PutRef(ref, message.add_stops());
+    for (const core::AttemptRef& ref : send.acks) PutRef(ref, message.add_acks());
+    if (send.heartbeat != 0) message.set_heartbeat(send.heartbeat);
+    const TimeMs now = clock_.WallMs();
+    message.mutable_assignments()->Reserve(static_cast<int>(send.assignments.size()));
+    for (const core::Assignment& assignment : send.assignments) {
+      v1::Assignment& out = *message.add_assignments();
+      rpc::ToProto(*assignment.spec, out.mutable_job());
+      out.set_cycle_ms(assignment.ref.key.cycle);
+      if (assignment.ref.key.id != IdOf(*assignment.spec)) out.mutable_job()->set_job_id(assignment.ref.key.id.ToString());
+      out.set_attempt(assignment.ref.attempt);
+      rpc::ToProto(assignment.ref.token, out.mutable_token());
+      out.set_retries(assignment.retries);
+      out.set_due_ago_ms(std::max<DurationMs>(now - assignment.due_ms, 0));
+    }
+    found->second->Send(std::move(message));
+    if (send.close) {
+      found->second->Close();
+      workers.erase(found);
+    }
+  }
+
+  void ToFeedback(core::FeedbackSend send) override {
+    const auto found = feedback.find(send.stream);
+    if (found == feedback.end()) return;
+    v1::FeedbackTrackerMessage message;
+    for (store::FeedbackRow& row : send.rows) {
+      v1::FeedbackItem& item = *message.add_items();
+      item.set_job_id(row.key.id.ToString());
+      item.set_cycle_ms(row.key.cycle);
+      item.set_attempt(row.attempt);
+      item.set_task_id(std::move(row.task_id));
+      item.set_group(std::move(row.group));
+      item.set_state(rpc::ToProto(row.state));
+      item.set_success(row.state == model::JobState::kSucceeded);
+      item.set_message(std::move(row.message));
+      item.set_ended_ms(row.ended_ms);
+      found->second.offered->Add({row.key, row.attempt}, partition_);
+    }
+    found->second.sink->Send(std::move(message));
+  }
+
+  void Ended(const store::HistoryRow& row) override {
+    const auto found = waiters.find(row.key.id);
+    if (found == waiters.end()) return;
+    const std::vector<Waiter> told = std::move(found->second);
+    waiters.erase(found);
+    for (const Waiter& waiter : told) {
+      host->Unwatch(row.key.id);
+      waiter.done(row);
+    }
+  }
+
+  void Reset(std::uint32_t, const Status& why) override {
+    const std::string message = "the partition was lost before this was stored: " + why.message();
+    for (auto& [request, pending] : std::exchange(submits, {})) {
+      for (const std::uint32_t slot : pending.slots) {
+        v1::SubmitAnswer& answer = *pending.call->response.mutable_answers(static_cast<int>(slot));
+        if (answer.code() != v1::OK || !answer.job_id().empty()) continue;  // answered already
+        answer.set_code(v1::UNAVAILABLE);
+        answer.set_message(message);
+      }
+      pending.call->Answered(pending.open);
+    }
+    for (auto& [request, done] : std::exchange(cancels, {})) {
+      done({request, StatusCode::kUnavailable, model::JobState::kWaiting, {}, message});
+    }
+    for (auto& [id, sink] : std::exchange(workers, {})) sink->Close();
+    for (auto& [id, stream] : std::exchange(feedback, {})) stream.sink->Close();
+    for (auto& [id, list] : std::exchange(waiters, {})) {
+      for (const Waiter& waiter : list) waiter.done(std::nullopt);
+    }
+  }
+
+ private:
+  static JobId IdOf(const model::JobSpec& spec) { return JobId::Parse(spec.job_id).value_or(JobId{}); }
+
+  const std::uint32_t partition_;
+  const EdgeOptions& options_;
+  const Clock& clock_;
+};
+
+Edge::Edge(EdgeOptions options, const Clock& clock) : options_(std::move(options)), clock_(clock) {
+  for (std::uint32_t i = 0; i < options_.partitions; ++i) {
+    desks_.push_back(std::make_unique<Desk>(i, options_, clock_));
+  }
+}
+
+Edge::~Edge() = default;
+
+Outbox& Edge::OutboxOf(std::uint32_t partition) { return DeskOf(partition); }
+
+void Edge::Attach(std::uint32_t partition, PartitionHost& host, Strand& strand) {
+  DeskOf(partition).host = &host;
+  DeskOf(partition).strand = &strand;
+}
+
+PartitionHost& Edge::HostOf(std::uint32_t partition) const { return *DeskOf(partition).host; }
+
+std::uint32_t Edge::PartitionOf(const std::string& group) const {
+  return model::PartitionOf(group, {}, 1, options_.partitions);
+}
+
+// ---- submit, cancel, wait -------------------------------------------------------------------------------------------
+
+void Edge::Submit(v1::SubmitRequest request, std::function<void(v1::SubmitResponse)> done) {
+  auto call = std::make_shared<SubmitCall>();
+  call->done = std::move(done);
+  const auto count = static_cast<std::size_t>(request.items_size());
+  call->response.mutable_answers()->Reserve(request.items_size());
+  for (std::size_t i = 0; i < count; ++i) call->response.add_answers();
+  // One for this function, so that the call cannot end before everything is on its way.
+  call->open = count + 1;
+
+  struct Part {
+    core::SubmitEvent event;
+    std::vector<std::uint32_t> slots;
+  };
+  std::vector<std::unique_ptr<Part>> parts(options_.partitions);
+  const auto refuse = [&](std::uint32_t slot, const Status& status) {
+    v1::SubmitAnswer& answer = *call->response.mutable_answers(static_cast<int>(slot));
+    rpc::PutStatus(status, &answer);
+    call->Answered(1);
+  };
+  const TimeMs now = clock_.WallMs();
+  for (std::uint32_t slot = 0; slot < count; ++slot) {
+    if (count > options_.items_per_submit_max) {
+      refuse(slot, Status::ResourceExhausted(fmt::format("{} jobs in one request (limit submit.items.max={}); send fewer "
+                                                         "at a time",
+                                                         count, options_.items_per_submit_max)));
+      continue;
+    }
+    v1::SubmitItem& item = *request.mutable_items(static_cast<int>(slot));
+    auto spec = rpc::JobFromProto(std::move(*item.mutable_job()));
+    if (!spec.ok()) {
+      refuse(slot, spec.status());
+      continue;
+    }
+    if ((*spec)->submit_group.empty()) (*spec)->submit_group = request.node_group();
+    const Status valid = model::ValidateJob(**spec, options_.limits, now);
+    if (!valid.ok()) {
+      refuse(slot, valid);
+      continue;
+    }
+    const auto id = JobId::Parse((*spec)->job_id);
+    if (!id) {
+      refuse(slot, Status::InvalidArgument(fmt::format("job_id '{}' is not a UUID", (*spec)->job_id)));
+      continue;
+    }
+    std::unique_ptr<Part>& part = parts[PartitionOf((*spec)->group)];
+    if (!part) {
+      part = std::make_unique<Part>();
+      part->event.request = ++last_request_;
+      part->event.items.reserve(count);
+    }
+    part->event.items.push_back({*std::move(spec), *id, item.maybe_sent()});
+    part->slots.push_back(slot);
+  }
+  for (std::uint32_t partition = 0; partition < options_.partitions; ++partition) {
+    if (!parts[partition]) continue;
+    Desk& desk = DeskOf(partition);
+    desk.strand->Post([&desk, call, part = std::shared_ptr<Part>(std::move(parts[partition]))] {
+      const std::size_t n = part->slots.size();
+      desk.submits.emplace(part->event.request, Desk::PendingSubmit{call, std::move(part->slots), n});
+      desk.host->Handle(std::move(part->event));
+    });
+  }
+  call->Answered(1);
+}
+
+void Edge::Cancel(const std::string& group, const std::string& task_id, const JobId& id,
+                  std::function<void(core::CancelReply)> done) {
+  Desk& desk = DeskOf(PartitionOf(group));
+  core::CancelEvent event{++last_request_, group, task_id, id};
+  desk.strand->Post([&desk, event = std::move(event), done = std::move(done)]() mutable {
+    desk.cancels.emplace(event.request, std::move(done));
+    desk.host->Handle(std::move(event));
+  });
+}
+
+void Edge::AwaitEnd(const std::string& group, const JobId& id, DurationMs timeout_ms, std::function<void()> armed,
+                    std::function<void(std::optional<store::HistoryRow>)> done) {
+  Desk& desk = DeskOf(PartitionOf(group));
+  desk.strand->Post([&desk, id, timeout_ms, armed = std::move(armed), done = std::move(done)]() mutable {
+    if (!desk.host->serving()) {
+      done(std::nullopt);
+      return;
+    }
+    const std::uint64_t number = ++desk.last_waiter;
+    desk.waiters[id].push_back({number, std::move(done)});
+    desk.host->Watch(id);
+    desk.strand->PostAfter(timeout_ms * 1000, [&desk, id, number] {
+      const auto found = desk.waiters.find(id);
+      if (found == desk.waiters.end()) return;
+      for (std::size_t i = 0; i < found->second.size(); ++i) {
+        if (found->second[i].number != number) continue;
+        const Desk::Waiter waiter = std::move(found->second[i]);
+        found->second.erase(found->second.begin() + static_cast<std::ptrdiff_t>(i));
+        if (found->second.empty()) desk.waiters.erase(found);
+        desk.host->Unwatch(id);
+        waiter.done(std::nullopt);
+        return;
+      }
+    });
+    armed();
+  });
+}
+
+// ---- TaskTrackers ---------------------------------------------------------------------------------------------------
+
+namespace {
+
+Result<core::AttemptRef> RefOf(const v1::AttemptKey& key) {
+  auto attempt = rpc::FromProto(key);
+  if (!attempt.ok()) return attempt.status();
+  return core::AttemptRef{attempt->key, attempt->attempt, attempt->token};
+}
+
+// Results that do not parse can never count; they are answered so that the sender forgets them.
+std::vector<core::AttemptResult> ResultsOf(google::protobuf::RepeatedPtrField<v1::AttemptResult>* results,
+                                           std::vector<v1::AttemptKey>* hopeless) {
+  std::vector<core::AttemptResult> out;
+  out.reserve(static_cast<std::size_t>(results->size()));
+  for (v1::AttemptResult& result : *results) {
+    auto ref = RefOf(result.key());
+    const auto outcome = rpc::FromProto(result.outcome());
+    if (!ref.ok() || !outcome) {
+      LTS_WARN("a result that cannot be read is dropped job={} outcome={}", result.key().job_id(),
+               static_cast<int>(result.outcome()));
+      hopeless->push_back(result.key());
+      continue;
+    }
+    out.push_back({*ref, *outcome, std::move(*result.mutable_message()), result.later_delay_ms(), result.run_ms(),
+                   result.ended_ago_ms()});
+  }
+  return out;
+}
+
+}  // namespace
+
+void Edge::WorkerConnection::Refuse(const Status& status) {
+  v1::TrackerMessage message;
+  rpc::PutStatus(status, message.mutable_hello());
+  sink_->Send(std::move(message));
+  sink_->Close();
+}
+
+void Edge::WorkerConnection::Message(v1::WorkerMessage message) {
+  std::vector<v1::AttemptKey> hopeless;
+  if (stream_ == 0) {
+    if (!message.has_hello()) {
+      Refuse(Status::InvalidArgument("the first message of a Work stream must be a hello"));
+      return;
+    }
+    v1::WorkerHello& hello = *message.mutable_hello();
+    Status valid = model::ValidateName("group", hello.group());
+    if (valid.ok() && hello.identity().empty()) valid = Status::InvalidArgument("identity is empty");
+    if (!valid.ok()) {
+      Refuse(valid);
+      return;
+    }
+    core::HelloEvent event;
+    event.stream = stream_ = ++edge_.last_stream_;
+    event.group = std::move(*hello.mutable_group());
+    event.identity = std::move(*hello.mutable_identity());
+    event.incarnation = std::move(*hello.mutable_incarnation());
+    event.session = hello.session();
+    event.last_sequence = hello.last_sequence();
+    event.capacity = hello.capacity();
+    for (const v1::AttemptKey& key : hello.running()) {
+      if (auto ref = RefOf(key); ref.ok()) event.running.push_back(*ref);
+    }
+    event.results = ResultsOf(hello.mutable_results(), &hopeless);
+    partition_ = edge_.PartitionOf(event.group);
+    Desk& desk = edge_.DeskOf(partition_);
+    desk.strand->Post([&desk, sink = sink_, event = std::move(event)]() mutable {
+      desk.workers.emplace(event.stream, sink);
+      desk.host->Handle(std::move(event));
+    });
+  } else {
+    core::WorkerEvent event;
+    event.stream = stream_;
+    event.heartbeat = message.heartbeat();
+    if (message.has_capacity()) event.capacity = message.capacity();
+    event.results = ResultsOf(message.mutable_results(), &hopeless);
+    event.goodbye = message.goodbye();
+    Desk& desk = edge_.DeskOf(partition_);
+    desk.strand->Post(
+        [&desk, event = std::move(event)]() mutable { desk.host->Handle(std::move(event)); });
+  }
+  if (!hopeless.empty()) {
+    v1::TrackerMessage acks;
+    for (v1::AttemptKey& key : hopeless) *acks.add_acks() = std::move(key);
+    sink_->Send(std::move(acks));
+  }
+}
+
+void Edge::WorkerConnection::Closed() {
+  if (stream_ != 0) {
+    Desk& desk = edge_.DeskOf(partition_);
+    desk.strand->Post([&desk, stream = stream_] {
+      desk.workers.erase(stream);
+      desk.host->Handle(core::WorkerClosedEvent{stream});
+    });
+  }
+  sink_.reset();
+}
+
+// ---- feedback -------------------------------------------------------------------------------------------------------
+
+void Edge::FeedbackConnection::Message(const v1::FeedbackClientMessage& message) {
+  if (message.has_hello() && stream_ == 0) {
+    stream_ = ++edge_.last_stream_;
+    group_ = message.hello().node_group();
+    offered_ = std::make_shared<OfferedItems>();
+    for (std::uint32_t i = 0; i < edge_.partitions(); ++i) {
+      Desk& desk = edge_.DeskOf(i);
+      desk.strand->Post([&desk, sink = sink_, offered = offered_, stream = stream_, group = group_,
+                         window = message.hello().window()] {
+        desk.feedback.emplace(stream, Desk::FeedbackStream{sink, offered});
+        desk.host->Handle(core::FeedbackHelloEvent{stream, group, window});
+      });
+    }
+  }
+  if (stream_ == 0 || message.acks().empty()) return;
+  std::unordered_map<std::uint32_t, core::FeedbackAckEvent> events;
+  for (const v1::FeedbackAck& ack : message.acks()) {
+    const auto id = JobId::Parse(ack.job_id());
+    if (!id) continue;
+    const model::JobKey key{*id, ack.cycle_ms()};
+    const auto partition = offered_->Take({key, ack.attempt()});
+    if (!partition) continue;
+    core::FeedbackAckEvent& event = events[*partition];
+    event.stream = stream_;
+    event.acks.push_back({key, ack.attempt(), ack.again()});
+  }
+  for (auto& [partition, event] : events) {
+    Desk& desk = edge_.DeskOf(partition);
+    desk.strand->Post([&desk, event = std::move(event)]() mutable { desk.host->Handle(std::move(event)); });
+  }
+}
+
+void Edge::FeedbackConnection::Closed() {
+  if (stream_ != 0) {
+    for (std::uint32_t i = 0; i < edge_.partitions(); ++i) {
+      Desk& desk = edge_.DeskOf(i);
+      desk.strand->Post([&desk, stream = stream_] {
+        desk.feedback.erase(stream);
+        desk.host->Handle(core::FeedbackClosedEvent{stream});
+      });
+    }
+  }
+  sink_.reset();
+}
+
+}  // namespace lts

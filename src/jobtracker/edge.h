@@ -1,0 +1,105 @@
+// Between the services and the partitions: decodes requests into events, sends each to the partition it belongs to, and
+// turns released effects into answers and messages. No gRPC type: the services and in-process tests call it alike.
+//
+// Threads: the public methods may be called from any thread and do not block; they decode, post to the strand of a
+// partition and return. What waits for an answer belongs to the strand of its partition.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/strand.h"
+#include "jobtracker/partition_host.h"
+#include "lts/v1/client.pb.h"
+#include "lts/v1/feedback.pb.h"
+#include "lts/v1/worker.pb.h"
+#include "model/validate.h"
+#include "rpc/channel.h"
+#include "store/job_store.h"
+
+namespace lts {
+
+struct EdgeOptions {
+  std::uint32_t partitions = 4;
+  model::JobLimits limits;
+  std::string cluster_id;
+  DurationMs tasktracker_lease_ms = 20'000;
+  std::size_t items_per_submit_max = 10'000;  // of one SubmitRequest
+};
+
+class Edge {
+ public:
+  using WorkerSink = std::shared_ptr<rpc::Stream<v1::TrackerMessage>>;
+  using FeedbackSink = std::shared_ptr<rpc::Stream<v1::FeedbackTrackerMessage>>;
+
+  Edge(EdgeOptions options, const Clock& clock);
+  ~Edge();
+  Edge(const Edge&) = delete;
+  Edge& operator=(const Edge&) = delete;
+
+  // Before the first request: the outbox of each partition goes into its host, the host back here.
+  Outbox& OutboxOf(std::uint32_t partition);
+  void Attach(std::uint32_t partition, PartitionHost& host, Strand& strand);
+
+  PartitionHost& HostOf(std::uint32_t partition) const;
+  std::uint32_t PartitionOf(const std::string& group) const;
+  std::uint32_t partitions() const { return options_.partitions; }
+
+  // Each callback is called once, on the strand of a partition or before the method returns.
+  void Submit(v1::SubmitRequest request, std::function<void(v1::SubmitResponse)> done);
+  void Cancel(const std::string& group, const std::string& task_id, const model::JobId& id,
+              std::function<void(core::CancelReply)> done);
+  // Calls `done` with the next final row of the job, or nothing after `timeout_ms` or when the partition is lost.
+  // `armed` is called first, when nothing that ends from then on can be missed.
+  void AwaitEnd(const std::string& group, const model::JobId& id, DurationMs timeout_ms, std::function<void()> armed,
+                std::function<void(std::optional<store::HistoryRow>)> done);
+
+  // A TaskTracker's stream: Message() with each message in order, Closed() last.
+  class WorkerConnection {
+   public:
+    WorkerConnection(Edge& edge, WorkerSink sink) : edge_(edge), sink_(std::move(sink)) {}
+    void Message(v1::WorkerMessage message);
+    void Closed();
+
+   private:
+    void Refuse(const Status& status);
+    Edge& edge_;
+    WorkerSink sink_;
+    core::StreamId stream_ = 0;
+    std::uint32_t partition_ = 0;
+  };
+
+  // A client's feedback stream: it is offered the rows of every partition.
+  class FeedbackConnection {
+   public:
+    FeedbackConnection(Edge& edge, FeedbackSink sink) : edge_(edge), sink_(std::move(sink)) {}
+    void Message(const v1::FeedbackClientMessage& message);
+    void Closed();
+
+   private:
+    Edge& edge_;
+    FeedbackSink sink_;
+    std::string group_;
+    core::StreamId stream_ = 0;
+    // Which partition offered what is acknowledged: by the group of the item's TaskTracker.
+    std::shared_ptr<class OfferedItems> offered_;
+  };
+
+ private:
+  class Desk;  // of one partition: its outbox and what waits for it
+  Desk& DeskOf(std::uint32_t partition) const { return *desks_[partition]; }
+
+  const EdgeOptions options_;
+  const Clock& clock_;
+  std::vector<std::unique_ptr<Desk>> desks_;
+  std::atomic<std::uint64_t> last_request_{0};
+  std::atomic<std::uint64_t> last_stream_{0};
+};
+
+}  // namespace lts

@@ -1,0 +1,10 @@
+// The options of jobtracker.cfg, declared once.
+#pragma once
+
+#include "common/options.h"
+
+namespace lts {
+
+OptionTable JobTrackerOptionTable();
+
+}  // namespace lts

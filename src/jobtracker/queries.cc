@@ -1,0 +1,674 @@
+#include "jobtracker/queries.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <mutex>
+#include <utility>
+
+#include "jobtracker/views.h"
+#include "lts/v1/types.pb.h"
+#include "rpc/codec.h"
+
+namespace lts {
+
+using jobtracker::ToView;
+using model::JobId;
+using store::HistoryRow;
+using store::JobRow;
+using store::ScheduleRow;
+
+namespace {
+
+constexpr std::size_t kHistoryMax = 1'000;
+constexpr DurationMs kWaitMaxMs = 60'000;
+
+Status NoSuchJob(const std::string& id) { return Status::NotFound("no job " + id); }
+
+std::size_t LimitOf(int asked) { return static_cast<std::size_t>(std::clamp(asked <= 0 ? 100 : asked, 1, 1'000)); }
+
+// The attempt under way, as an attempt that has not ended.
+void AddRunning(const core::LiveJob& live, v1::AttemptView* view) {
+  view->set_job_id(live.row.key.id.ToString());
+  view->set_task_id(live.row.spec->task_id);
+  view->set_group(live.row.spec->group);
+  view->set_attempt(live.row.attempt);
+  view->set_cycle_ms(live.row.key.cycle);
+  rpc::ToProto(live.token, view->mutable_token());
+  view->set_node(live.worker);
+  view->set_due_ms(live.row.due_ms);
+  view->set_started_ms(live.started_ms);
+  view->set_state(v1::RUNNING);
+}
+
+// What the core knows better of a row's view.
+void Overlay(const core::Partition* core, const JobRow& row, v1::JobView* view) {
+  if (core == nullptr) return;
+  const auto live = core->Find(row.key);
+  if (!live) return;
+  if (live->executing) {
+    view->set_state(v1::RUNNING);
+    v1::AttemptView running;
+    AddRunning(*live, &running);
+    *view->add_attempts() = std::move(running);
+  }
+}
+
+}  // namespace
+
+Queries::Queries(QueriesOptions options, store::JobStore& store, Edge& edge, Strand& reads)
+    : options_(std::move(options)), store_(store), edge_(edge), reads_(reads) {}
+
+const std::string& Queries::Found::group() const {
+  return schedule ? schedule->spec->group : !rows.empty() ? rows.front().spec->group : history.front().group;
+}
+
+const std::string& Queries::Found::task_id() const {
+  return schedule ? schedule->spec->task_id : !rows.empty() ? rows.front().spec->task_id : history.front().task_id;
+}
+
+const HistoryRow* Queries::Found::End() const {
+  if (schedule) return nullptr;
+  for (const HistoryRow& row : history) {
+    if (row.is_schedule) return &row;
+  }
+  if (!rows.empty()) return nullptr;
+  for (const HistoryRow& row : history) {
+    if (row.final) return &row;
+  }
+  return nullptr;
+}
+
+Result<Queries::Found> Queries::Find(const JobId& id) {
+  Found found;
+  auto schedule = store_.FindSchedule(id);
+  if (!schedule.ok()) return schedule.status();
+  found.schedule = *std::move(schedule);
+  auto rows = store_.FindJobRows(id);
+  if (!rows.ok()) return rows.status();
+  found.rows = *std::move(rows);
+  // Last: a job that ends meanwhile is then seen in one of the two.
+  auto history = store_.FindHistory(id, kHistoryMax);
+  if (!history.ok()) return history.status();
+  found.history = *std::move(history);
+  return found;
+}
+
+Result<std::pair<JobId, Queries::Found>> Queries::Resolve(const std::string& job_id, const std::string& group,
+                                                          const std::string& task_id) {
+  JobId id;
+  if (!job_id.empty()) {
+    const auto parsed = JobId::Parse(job_id);
+    if (!parsed) return Status::InvalidArgument(fmt::format("job id '{}' is not a UUID", job_id));
+    id = *parsed;
+  } else {
+    if (group.empty() || task_id.empty()) {
+      return Status::InvalidArgument("give a job id, or a group and a task id");
+    }
+    store::JobFilter filter;
+    filter.group = group;
+    filter.task_id = task_id;
+    auto schedules = store_.FindSchedules(filter, {}, 1);
+    if (!schedules.ok()) return schedules.status();
+    auto jobs = store_.FindJobs(filter, {}, 1);
+    if (!jobs.ok()) return jobs.status();
+    auto ended = store_.FindEnded(filter, true, {}, 1);
+    if (!ended.ok()) return ended.status();
+    if (!schedules->rows.empty()) {
+      id = schedules->rows.front().id;
+    } else if (!jobs->rows.empty()) {
+      id = jobs->rows.front().key.id;
+    } else if (!ended->rows.empty()) {
+      id = ended->rows.front().key.id;
+    } else {
+      return Status::NotFound(fmt::format("no job of task {} in group {}", task_id, group));
+    }
+  }
+  auto found = Find(id);
+  if (!found.ok()) return found.status();
+  if (!found->any()) return NoSuchJob(id.ToString());
+  return std::pair(id, *std::move(found));
+}
+
+void Queries::WithCore(const std::string& group, std::function<void(const core::Partition*, core::Now)> on_core) {
+  edge_.HostOf(edge_.PartitionOf(group)).Query(std::move(on_core));
+}
+
+void Queries::WithEveryCore(std::function<void(std::uint32_t, const core::Partition*)> on_core,
+                            std::function<void()> then) {
+  struct Join {
+    std::mutex mutex;
+    std::uint32_t open;
+  };
+  auto join = std::make_shared<Join>();
+  join->open = edge_.partitions();
+  for (std::uint32_t i = 0; i < edge_.partitions(); ++i) {
+    edge_.HostOf(i).Query([join, i, on_core, then](const core::Partition* core, core::Now) {
+      bool last;
+      {
+        const std::lock_guard lock(join->mutex);
+        on_core(i, core);
+        last = --join->open == 0;
+      }
+      if (last) then();
+    });
+  }
+}
+
+std::optional<v1::JobView> Queries::EndedView(const JobId& id, const Found& found) const {
+  const HistoryRow* end = found.End();
+  if (end == nullptr) return std::nullopt;
+  v1::JobView view;
+  ToView(*end, &view);
+  view.mutable_job()->set_job_id(id.ToString());
+  for (const HistoryRow& row : found.history) {
+    if (!row.is_schedule) ToView(row, view.add_attempts());
+  }
+  return view;
+}
+
+void Queries::Get(v1::GetRequest request, Done<v1::GetResponse> done) {
+  reads_.Post([this, request = std::move(request), done = std::move(done)] {
+    auto resolved = Resolve(request.job_id(), request.group(), request.task_id());
+    if (!resolved.ok()) {
+      v1::GetResponse response;
+      rpc::PutStatus(resolved.status(), &response);
+      done(std::move(response));
+      return;
+    }
+    auto& [id, found] = *resolved;
+    if (auto view = EndedView(id, found)) {
+      v1::GetResponse response;
+      *response.mutable_job() = *std::move(view);
+      done(std::move(response));
+      return;
+    }
+    WithCore(found.group(), [id = id, found = found, done](const core::Partition* core, core::Now) {
+      v1::GetResponse response;
+      v1::JobView& view = *response.mutable_job();
+      if (found.schedule) {
+        const auto next = core != nullptr ? core->NextFire(id) : std::nullopt;
+        ToView(*found.schedule, next.value_or(0), &view);
+        for (const JobRow& row : found.rows) {
+          const auto live = core != nullptr ? core->Find(row.key) : std::nullopt;
+          if (live && live->executing) AddRunning(*live, view.add_attempts());
+        }
+      } else if (!found.rows.empty()) {
+        const auto live = core != nullptr ? core->Find(found.rows.front().key) : std::nullopt;
+        ToView(found.rows.front(), &view);
+        if (live && live->executing) {
+          view.set_state(v1::RUNNING);
+          AddRunning(*live, view.add_attempts());
+        }
+      } else {
+        // Between two reads: history rows without an end.
+        ToView(found.history.front(), &view);
+      }
+      for (const HistoryRow& row : found.history) {
+        if (!row.is_schedule) ToView(row, view.add_attempts());
+      }
+      done(std::move(response));
+    });
+  });
+}
+
+void Queries::List(v1::ListRequest request, Done<v1::ListResponse> done) {
+  reads_.Post([this, request = std::move(request), done = std::move(done)] {
+    struct Work {
+      v1::ListResponse response;
+      std::vector<std::pair<int, JobRow>> rows;          // place in the response
+      std::vector<std::pair<int, ScheduleRow>> schedules;
+      std::optional<model::JobState> state;
+    };
+    auto work = std::make_shared<Work>();
+    v1::ListResponse& response = work->response;
+    const auto fail = [&](const Status& status) {
+      rpc::PutStatus(status, &response);
+      done(std::move(response));
+    };
+    store::JobFilter filter;
+    filter.group = request.group();
+    filter.task_id = request.task_id();
+    filter.since_ms = request.since_ms();
+    if (!request.state().empty()) {
+      work->state = model::JobStateFromName(request.state());
+      if (!work->state) return fail(Status::InvalidArgument(fmt::format("state '{}' is none of the job states", request.state())));
+      filter.state = work->state;
+    }
+    if (filter.group.empty() && !filter.task_id.empty()) {
+      return fail(Status::InvalidArgument("task_id needs its group"));
+    }
+    const std::size_t limit = LimitOf(request.limit());
+    // Three sources one after the other: schedules, waiting and running jobs, ended ones. The page token names the
+    // source and the place in it.
+    char source = request.page().empty() ? 's' : request.page().front();
+    std::string inner = request.page().size() > 1 ? request.page().substr(1) : "";
+    const auto wanted = [&](char candidate) {
+      if (!work->state) return true;
+      switch (*work->state) {
+        case model::JobState::kActive: return candidate == 's';
+        case model::JobState::kSuspended: return candidate == 's' || candidate == 'j';
+        case model::JobState::kWaiting: case model::JobState::kRunning: return candidate == 'j';
+        case model::JobState::kSucceeded: case model::JobState::kFailed: case model::JobState::kCancelled:
+        case model::JobState::kExpired: case model::JobState::kDead: case model::JobState::kReplaced:
+        case model::JobState::kSkipped: case model::JobState::kEnded: case model::JobState::kYielded:
+          return candidate == 'e';
+      }
+      return true;
+    };
+    for (const char candidate : {'s', 'j', 'e'}) {
+      if (source != candidate) continue;
+      const std::size_t room = limit - static_cast<std::size_t>(response.jobs_size());
+      std::string next;
+      if (wanted(candidate) && room > 0) {
+        if (candidate == 's') {
+          auto page = store_.FindSchedules(filter, inner, room);
+          if (!page.ok()) return fail(page.status());
+          for (ScheduleRow& row : page->rows) {
+            ToView(row, 0, response.add_jobs());
+            work->schedules.emplace_back(response.jobs_size() - 1, std::move(row));
+          }
+          next = page->next;
+        } else if (candidate == 'j') {
+          auto page = store_.FindJobs(filter, inner, room);
+          if (!page.ok()) return fail(page.status());
+          for (JobRow& row : page->rows) {
+            ToView(row, response.add_jobs());
+            work->rows.emplace_back(response.jobs_size() - 1, std::move(row));
+          }
+          next = page->next;
+        } else {
+          auto page = store_.FindEnded(filter, true, inner, room);
+          if (!page.ok()) return fail(page.status());
+          for (const HistoryRow& row : page->rows) ToView(row, response.add_jobs());
+          next = page->next;
+        }
+      }
+      if (!next.empty()) {
+        response.set_next_page(std::string(1, candidate) + next);
+        break;
+      }
+      if (candidate == 'e') break;
+      source = candidate == 's' ? 'j' : 'e';
+      inner.clear();
+      if (static_cast<std::size_t>(response.jobs_size()) >= limit) {
+        response.set_next_page(std::string(1, source));
+        break;
+      }
+    }
+    WithEveryCore(
+        [this, work](std::uint32_t partition, const core::Partition* core) {
+          for (auto& [place, row] : work->rows) {
+            if (edge_.PartitionOf(row.spec->group) == partition) Overlay(core, row, work->response.mutable_jobs(place));
+          }
+          for (auto& [place, row] : work->schedules) {
+            if (core == nullptr || edge_.PartitionOf(row.spec->group) != partition) continue;
+            work->response.mutable_jobs(place)->set_next_fire_ms(core->NextFire(row.id).value_or(0));
+          }
+        },
+        [work, done] { done(std::move(work->response)); });
+  });
+}
+
+void Queries::ListAttempts(v1::ListAttemptsRequest request, Done<v1::ListAttemptsResponse> done) {
+  reads_.Post([this, request = std::move(request), done = std::move(done)] {
+    v1::ListAttemptsResponse response;
+    const auto fail = [&](const Status& status) {
+      rpc::PutStatus(status, &response);
+      done(std::move(response));
+    };
+    if (!request.job_id().empty()) {
+      const auto id = JobId::Parse(request.job_id());
+      if (!id) return fail(Status::InvalidArgument(fmt::format("job id '{}' is not a UUID", request.job_id())));
+      auto found = Find(*id);
+      if (!found.ok()) return fail(found.status());
+      if (!found->any()) return fail(NoSuchJob(request.job_id()));
+      for (const HistoryRow& row : found->history) {
+        if (!row.is_schedule) ToView(row, response.add_attempts());
+      }
+      done(std::move(response));
+      return;
+    }
+    store::JobFilter filter;
+    filter.group = request.group();
+    filter.task_id = request.task_id();
+    filter.since_ms = request.since_ms();
+    if (!request.state().empty()) {
+      filter.state = model::JobStateFromName(request.state());
+      if (!filter.state) return fail(Status::InvalidArgument(fmt::format("state '{}' is none of the job states", request.state())));
+    }
+    auto page = store_.FindEnded(filter, false, request.page(), LimitOf(request.limit()));
+    if (!page.ok()) return fail(page.status());
+    for (const HistoryRow& row : page->rows) {
+      if (!row.is_schedule) ToView(row, response.add_attempts());
+    }
+    response.set_next_page(page->next);
+    done(std::move(response));
+  });
+}
+
+void Queries::Explain(v1::ExplainRequest request, Done<v1::ExplainResponse> done) {
+  reads_.Post([this, request = std::move(request), done = std::move(done)] {
+    v1::ExplainResponse response;
+    auto resolved = Resolve(request.job_id(), request.group(), request.task_id());
+    if (!resolved.ok()) {
+      rpc::PutStatus(resolved.status(), &response);
+      done(std::move(response));
+      return;
+    }
+    const auto& [id, found] = *resolved;
+    if (const HistoryRow* end = found.End()) {
+      response.set_state(rpc::ToProto(end->state));
+      v1::Reason& reason = *response.add_reasons();
+      reason.set_code("ENDED");
+      reason.set_text(fmt::format("ended {}{}{}", model::Name(end->state), end->message.empty() ? "" : ": ", end->message));
+      done(std::move(response));
+      return;
+    }
+    WithCore(found.group(), [id = id, found = found, done](const core::Partition* core, core::Now now) {
+      v1::ExplainResponse answer;
+      const auto add = [&](const std::string& code, const std::string& text) {
+        v1::Reason& reason = *answer.add_reasons();
+        reason.set_code(code);
+        reason.set_text(text);
+      };
+      if (core == nullptr) {
+        answer.set_state(v1::WAITING);
+        add("PARTITION_NOT_SERVED", "no JobTracker serves the partition of this group at the moment");
+        done(std::move(answer));
+        return;
+      }
+      if (found.schedule) {
+        answer.set_state(rpc::ToProto(found.schedule->state));
+        if (const auto next = core->NextFire(id)) {
+          add("NEXT_FIRE", fmt::format("fires next in {} ms", *next - now.wall_ms));
+        } else {
+          add("NO_FURTHER_FIRE", "no further fire; it ends when its last run has ended");
+        }
+      }
+      for (const JobRow& row : found.rows) {
+        const auto live = core->Find(row.key);
+        if (!found.schedule) answer.set_state(live && live->executing ? v1::RUNNING : rpc::ToProto(row.state));
+        for (const core::Explanation& reason : core->Explain(row, now)) add(reason.code, reason.text);
+      }
+      done(std::move(answer));
+    });
+  });
+}
+
+void Queries::Logs(v1::LogsRequest request, Done<v1::LogsResponse> done) {
+  reads_.Post([this, request = std::move(request), done = std::move(done)] {
+    v1::LogsResponse response;
+    const auto fail = [&](const Status& status) {
+      rpc::PutStatus(status, &response);
+      done(std::move(response));
+    };
+    auto resolved = Resolve(request.job_id(), {}, {});
+    if (!resolved.ok()) return fail(resolved.status());
+    const auto& [id, found] = *resolved;
+    model::JobKey key{id, request.cycle_ms()};
+    std::int32_t attempt = request.attempt();
+    // The newest attempt: the one of a row that stands, else the newest of history.
+    const JobRow* live = nullptr;
+    for (const JobRow& row : found.rows) {
+      if (request.cycle_ms() == 0 || row.key.cycle == request.cycle_ms()) live = &row;
+    }
+    if (attempt == 0) {
+      if (live != nullptr) {
+        key = live->key;
+        attempt = live->attempt;
+      } else {
+        for (const HistoryRow& row : found.history) {
+          if (row.outcome == model::Outcome::kNone || (request.cycle_ms() != 0 && row.key.cycle != request.cycle_ms())) continue;
+          key = row.key;
+          attempt = row.attempt;
+          break;
+        }
+      }
+    }
+    bool ended = true;
+    for (const JobRow& row : found.rows) ended = ended && !(row.key == key && row.attempt <= attempt);
+    auto lines = store_.FindLogs(key, attempt, request.after_line(), LimitOf(request.limit()));
+    if (!lines.ok()) return fail(lines.status());
+    for (const store::LogRow& line : *lines) {
+      v1::LogEntry& entry = *response.add_entries();
+      entry.set_time_ms(line.time_ms);
+      entry.set_level(line.level);
+      entry.set_type(line.type);
+      entry.set_attempt(line.attempt);
+      entry.set_line(line.line);
+      entry.set_node(line.node);
+      entry.set_message(line.message);
+      entry.set_cycle_ms(line.key.cycle);
+    }
+    response.set_attempt(attempt);
+    response.set_cycle_ms(key.cycle);
+    response.set_ended(ended);
+    done(std::move(response));
+  });
+}
+
+void Queries::Wait(v1::WaitRequest request, Done<v1::WaitResponse> done) {
+  const auto id = JobId::Parse(request.job_id());
+  if (!id) {
+    v1::WaitResponse response;
+    rpc::PutStatus(Status::InvalidArgument(fmt::format("job id '{}' is not a UUID", request.job_id())), &response);
+    done(std::move(response));
+    return;
+  }
+  // Answers from the store when the job has ended (a schedule: when a run of it has).
+  const auto ended = [this, id = *id](const Found& found) -> std::optional<v1::WaitResponse> {
+    v1::WaitResponse response;
+    if (auto view = EndedView(id, found)) {
+      *response.mutable_job() = *std::move(view);
+      return response;
+    }
+    if (found.schedule) {
+      for (const HistoryRow& row : found.history) {
+        if (!row.final || row.is_schedule || row.state == model::JobState::kSkipped) continue;
+        ToView(row, response.mutable_job());
+        return response;
+      }
+    }
+    return std::nullopt;
+  };
+  reads_.Post([this, id = *id, ended, timeout = std::clamp<DurationMs>(request.timeout_ms(), 0, kWaitMaxMs),
+               done = std::move(done)] {
+    auto found = Find(id);
+    v1::WaitResponse response;
+    if (!found.ok() || !found->any()) {
+      rpc::PutStatus(found.ok() ? NoSuchJob(id.ToString()) : found.status(), &response);
+      done(std::move(response));
+      return;
+    }
+    if (auto answer = ended(*found)) {
+      done(*std::move(answer));
+      return;
+    }
+    struct Once {
+      std::mutex mutex;
+      Done<v1::WaitResponse> done;
+      void Answer(v1::WaitResponse answer) {
+        Done<v1::WaitResponse> call;
+        {
+          const std::lock_guard lock(mutex);
+          call.swap(done);
+        }
+        if (call) call(std::move(answer));
+      }
+    };
+    auto once = std::make_shared<Once>();
+    once->done = done;
+    edge_.AwaitEnd(
+        found->group(), id, timeout,
+        // It may have ended between the look above and the watch: look once more.
+        [this, id, ended, once] {
+          reads_.Post([this, id, ended, once] {
+            auto again = Find(id);
+            if (!again.ok()) return;
+            if (auto answer = ended(*again)) once->Answer(*std::move(answer));
+          });
+        },
+        [once, id](std::optional<HistoryRow> row) {
+          v1::WaitResponse answer;
+          if (row) {
+            ToView(*row, answer.mutable_job());
+            answer.mutable_job()->mutable_job()->set_job_id(id.ToString());
+          } else {
+            rpc::PutStatus(Status::DeadlineExceeded("not ended yet"), &answer);
+          }
+          once->Answer(std::move(answer));
+        });
+  });
+}
+
+void Queries::Cancel(v1::CancelRequest request, Done<v1::CancelResponse> done) {
+  const auto answer = [done](core::CancelReply reply) {
+    v1::CancelResponse response;
+    response.set_code(rpc::ToProto(reply.code));
+    response.set_message(reply.message);
+    if (!reply.id.empty()) response.set_job_id(reply.id.ToString());
+    response.set_state(rpc::ToProto(reply.state));
+    done(std::move(response));
+  };
+  if (request.job_id().empty()) {
+    if (request.group().empty() || request.task_id().empty()) {
+      answer({0, StatusCode::kInvalidArgument, model::JobState::kWaiting, {}, "give a job id, or a group and a task id"});
+      return;
+    }
+    edge_.Cancel(request.group(), request.task_id(), {}, answer);
+    return;
+  }
+  reads_.Post([this, request = std::move(request), answer] {
+    auto resolved = Resolve(request.job_id(), {}, {});
+    if (!resolved.ok()) {
+      answer({0, resolved.status().code(), model::JobState::kWaiting, {}, resolved.status().message()});
+      return;
+    }
+    const auto& [id, found] = *resolved;
+    if (const HistoryRow* end = found.End()) {
+      answer({0, StatusCode::kFailedPrecondition, end->state, id,
+              fmt::format("job {} has ended already: {}", id.ToString(), model::Name(end->state))});
+      return;
+    }
+    edge_.Cancel(found.group(), found.task_id(), id, answer);
+  });
+}
+
+void Queries::Routes(Done<v1::RoutesResponse> done) {
+  reads_.Post([this, done = std::move(done)] {
+    v1::RoutesResponse response;
+    const store::StoreIdentity identity = store_.Identity();
+    response.set_cluster_id(identity.cluster_id);
+    response.set_cluster_name(identity.cluster_name);
+    response.set_partitions(identity.partitions);
+    auto rows = store_.Partitions();
+    if (rows.ok()) {
+      for (const store::PartitionRow& row : *rows) {
+        v1::Route& route = *response.add_routes();
+        route.set_partition(row.partition);
+        route.set_owner(row.owner);
+        route.set_address(row.owner_address);
+        route.set_epoch(row.epoch);
+      }
+    }
+    done(std::move(response));
+  });
+}
+
+void Queries::Nodes(Done<v1::NodesResponse> done) {
+  auto response = std::make_shared<v1::NodesResponse>();
+  v1::NodeInfo& self = *response->add_nodes();
+  self.set_node_type("JOB_TRACKER");
+  self.set_group(options_.node_group);
+  self.set_identity(options_.identity);
+  self.set_address(options_.address);
+  self.set_version(options_.version);
+  self.set_started_ms(options_.started_ms);
+  self.set_master(true);  // the only one: this registry is embedded in it
+  WithEveryCore(
+      [response](std::uint32_t, const core::Partition* core) {
+        if (core == nullptr) return;
+        for (const core::WorkerView& worker : core->Workers()) {
+          if (!worker.connected) continue;
+          v1::NodeInfo& node = *response->add_nodes();
+          node.set_node_type("TASK_TRACKER");
+          node.set_group(worker.group);
+          node.set_identity(worker.identity);
+          node.set_slots(worker.slots);
+          node.set_running(worker.running);
+        }
+      },
+      [response, done = std::move(done)] { done(std::move(*response)); });
+}
+
+void Queries::Groups(Done<v1::GroupsResponse> done) {
+  reads_.Post([this, done = std::move(done)] {
+    auto groups = std::make_shared<std::map<std::string, v1::GroupView>>();
+    auto counters = store_.Counters();
+    if (counters.ok()) {
+      for (const auto& [name, count] : *counters) {
+        v1::GroupView& view = (*groups)[name];
+        view.set_jobs(count.jobs);
+        view.set_schedules(count.schedules);
+        for (const auto& [state, n] : count.ended) {
+          if (state == model::JobState::kSucceeded) view.set_succeeded(n);
+          if (state == model::JobState::kFailed || state == model::JobState::kDead) view.set_failed(view.failed() + n);
+        }
+      }
+    }
+    WithEveryCore(
+        [groups](std::uint32_t, const core::Partition* core) {
+          if (core == nullptr) return;
+          for (const core::GroupView& group : core->Groups()) {
+            v1::GroupView& view = (*groups)[group.group];
+            view.set_task_trackers(group.workers);
+            view.set_slots(static_cast<std::int32_t>(group.slots));
+            view.set_running(group.running);
+          }
+        },
+        [this, groups, done] {
+          v1::GroupsResponse response;
+          for (auto& [name, view] : *groups) {
+            view.set_group(name);
+            view.set_partition(edge_.PartitionOf(name));
+            *response.add_groups() = view;
+          }
+          done(std::move(response));
+        });
+  });
+}
+
+void Queries::AppendLogs(v1::AppendLogsRequest request, Done<v1::AppendLogsResponse> done) {
+  reads_.Post([this, request = std::move(request), done = std::move(done)]() mutable {
+    v1::AppendLogsResponse response;
+    std::vector<store::LogRow> rows;
+    rows.reserve(static_cast<std::size_t>(request.lines_size()));
+    auto now = store_.Now();
+    if (!now.ok()) {
+      rpc::PutStatus(now.status(), &response);
+      done(std::move(response));
+      return;
+    }
+    for (v1::LogLine& line : *request.mutable_lines()) {
+      const auto ref = rpc::FromProto(line.key());
+      if (!ref.ok()) continue;  // belongs to no job: nobody could ask for it
+      store::LogRow row;
+      row.key = ref->key;
+      row.attempt = ref->attempt;
+      row.line = line.line();
+      row.time_ms = *now - line.ago_ms();
+      row.type = "BIZ";
+      row.level = std::move(*line.mutable_level());
+      row.group = std::move(*line.mutable_group());
+      row.task_id = std::move(*line.mutable_task_id());
+      row.node = std::move(*line.mutable_node());
+      row.message = std::move(*line.mutable_message());
+      rows.push_back(std::move(row));
+    }
+    rpc::PutStatus(store_.AppendLogs(rows), &response);
+    done(std::move(response));
+  });
+}
+
+}  // namespace lts

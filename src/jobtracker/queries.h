@@ -1,0 +1,76 @@
+// Reads for clients: what the store knows, completed with what only the cores know (that a job runs, a next fire).
+//
+// Threads: methods may be called from any thread and do not block; store calls run on `reads`, callbacks on some strand.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/strand.h"
+#include "jobtracker/edge.h"
+#include "lts/v1/cluster.pb.h"
+#include "lts/v1/query.pb.h"
+#include "store/job_store.h"
+
+namespace lts {
+
+struct QueriesOptions {
+  std::string identity;     // of this JobTracker
+  std::string address;
+  std::string node_group;
+  std::string cluster_name;
+  std::string version;
+  TimeMs started_ms = 0;
+};
+
+class Queries {
+ public:
+  Queries(QueriesOptions options, store::JobStore& store, Edge& edge, Strand& reads);
+
+  template <typename Response>
+  using Done = std::function<void(Response)>;
+
+  void Get(v1::GetRequest request, Done<v1::GetResponse> done);
+  void List(v1::ListRequest request, Done<v1::ListResponse> done);
+  void ListAttempts(v1::ListAttemptsRequest request, Done<v1::ListAttemptsResponse> done);
+  void Explain(v1::ExplainRequest request, Done<v1::ExplainResponse> done);
+  void Logs(v1::LogsRequest request, Done<v1::LogsResponse> done);
+  void Wait(v1::WaitRequest request, Done<v1::WaitResponse> done);
+  // A job is found by its id first; then the cancel goes where it lives.
+  void Cancel(v1::CancelRequest request, Done<v1::CancelResponse> done);
+  void Routes(Done<v1::RoutesResponse> done);
+  void Nodes(Done<v1::NodesResponse> done);
+  void Groups(Done<v1::GroupsResponse> done);
+  void AppendLogs(v1::AppendLogsRequest request, Done<v1::AppendLogsResponse> done);
+
+ private:
+  // Everything that stands under one id; blocks on the store.
+  struct Found {
+    std::vector<store::JobRow> rows;
+    std::optional<store::ScheduleRow> schedule;
+    std::vector<store::HistoryRow> history;   // newest first
+    bool any() const { return !rows.empty() || schedule || !history.empty(); }
+    const std::string& group() const;
+    const std::string& task_id() const;
+    // The row that ended the job or schedule, when it has ended.
+    const store::HistoryRow* End() const;
+  };
+  Result<Found> Find(const model::JobId& id);
+  // By id, or by group and task: the schedule, else the newest job.
+  Result<std::pair<model::JobId, Found>> Resolve(const std::string& job_id, const std::string& group,
+                                                 const std::string& task_id);
+  // Runs `on_core` on the strand of the group's partition, then `then` there too.
+  void WithCore(const std::string& group, std::function<void(const core::Partition*, core::Now)> on_core);
+  // `on_core` for each partition, `then` once after all of them.
+  void WithEveryCore(std::function<void(std::uint32_t, const core::Partition*)> on_core, std::function<void()> then);
+  std::optional<v1::JobView> EndedView(const model::JobId& id, const Found& found) const;
+
+  const QueriesOptions options_;
+  store::JobStore& store_;
+  Edge& edge_;
+  Strand& reads_;
+};
+
+}  // namespace lts
