@@ -1,0 +1,147 @@
+#!/bin/sh
+# From a clone to work done: installs what is missing, builds, starts a JobTracker and a TaskTracker on free ports in a
+# home of their own, submits real work and shows it. Everything is stopped at the end.
+#   quickstart.sh [--keep]     --keep: the daemons stay up
+# LTS_SKIP_DEPS=1: does not look after packages. LTS_QUICKSTART_HOME: the home (default: build/quickstart).
+set -eu
+
+self=$0
+while [ -L "$self" ]; do
+  target=$(readlink -- "$self")
+  case $target in
+    /*) self=$target ;;
+    *) self=$(dirname -- "$self")/$target ;;
+  esac
+done
+cd -- "$(dirname -- "$self")/.."
+root=$(pwd -P)
+
+keep=0
+case ${1:-} in
+  '') ;;
+  --keep) keep=1 ;;
+  --cluster)
+    echo "quickstart.sh: this build has no cluster yet (no ZooKeeper registry); run it without --cluster" >&2
+    exit 2
+    ;;
+  *)
+    echo "usage: quickstart.sh [--keep]" >&2
+    exit 2
+    ;;
+esac
+
+say() { printf '==> %s\n' "$*"; }
+
+say "Installing what is missing and building takes 5 to 15 minutes on two cores the first time; the work itself about 20 seconds."
+[ "${LTS_SKIP_DEPS:-}" = 1 ] || sh scripts/install-deps.sh build
+LTS_SKIP_DEPS=1 sh scripts/build.sh
+
+version=$(sed -n 's/^project(lts VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)
+dist=$root/dist/lts-$version-bin
+LTS_HOME=${LTS_QUICKSTART_HOME:-$root/build/quickstart}
+export LTS_HOME
+
+jobtracker() { "$dist/bin/jobtracker.sh" "$@"; }
+tasktracker() { "$dist/bin/tasktracker.sh" "$@"; }
+
+# What an earlier run left running or lying about.
+if [ -d "$LTS_HOME/conf" ]; then
+  tasktracker quick stop >/dev/null 2>&1 || true
+  jobtracker quick stop >/dev/null 2>&1 || true
+  rm -rf -- "${LTS_HOME:?}/data" "${LTS_HOME:?}/conf" "${LTS_HOME:?}/logs" "${LTS_HOME:?}/pid"
+fi
+mkdir -p -- "$LTS_HOME/conf/quick"
+cat >"$LTS_HOME/conf/quick/jobtracker.cfg" <<CFG
+clusterName=quickstart
+registryAddress=embedded
+listenPort=0
+CFG
+
+started=0
+stop_all() {
+  trap - EXIT INT TERM HUP
+  [ $started = 1 ] || return 0
+  say "stopping the daemons"
+  tasktracker quick stop >/dev/null 2>&1 || true
+  jobtracker quick stop >/dev/null 2>&1 || true
+}
+trap stop_all EXIT
+trap 'stop_all; exit 130' INT TERM HUP
+
+say "starting a JobTracker and a TaskTracker in $LTS_HOME"
+started=1
+jobtracker quick start
+listen=$(sed -n 's/.*"listen": *"\([^"]*\)".*/\1/p' "$LTS_HOME/pid/jobtracker-quick.json")
+cat >"$LTS_HOME/conf/quick/tasktracker.cfg" <<CFG
+clusterName=quickstart
+registryAddress=jobtracker://$listen
+nodeGroup=demo
+workThreads=10
+runner.plugins=$dist/lib/plugins/*.so
+CFG
+tasktracker "$LTS_HOME/conf/quick" start
+LTS_REGISTRYADDRESS=jobtracker://$listen
+export LTS_REGISTRYADDRESS
+
+client() { "$dist/bin/jobclient" "$@"; }
+field() { sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p"; }
+
+ids=
+submit() {
+  id=$(client submit -o json --group demo --runner word_count "$@" | field jobId)
+  [ -n "$id" ] || {
+    say "a submit failed"
+    exit 1
+  }
+  ids="$ids $id"
+}
+
+files=0
+say "submitting one real-time job a file of /usr/share/common-licenses, one job in 3 seconds, one every 2 seconds (cron)"
+for file in /usr/share/common-licenses/*; do
+  [ -f "$file" ] || continue
+  submit --task "count-$(basename -- "$file")" --param "file=$file"
+  files=$((files + 1))
+done
+submit --task in-three-seconds --in 3s --param file=/usr/share/common-licenses/GPL-3
+one_shots=$ids
+ids=
+submit --task every-two-seconds --cron '0/2 * * * * ?' --param file=/usr/share/common-licenses/BSD
+cron=$ids
+
+failed=0
+show() {
+  client attempts --job-id "$1" --limit 1000 | sed 1d
+}
+say "waiting for $((files + 1)) jobs"
+for id in $one_shots; do
+  client wait "$id" --timeout 60s >/dev/null || failed=$((failed + 1))
+  show "$id"
+done
+say "waiting for three runs of the cron job"
+runs=0
+tries=0
+while [ "$runs" -lt 3 ] && [ "$tries" -lt 60 ]; do
+  runs=$(client attempts --job-id "${cron# }" --limit 1000 | grep -c EXECUTE_SUCCESS || true)
+  tries=$((tries + 1))
+  [ "$runs" -ge 3 ] || sleep 0.5
+done
+show "${cron# }"
+[ "$runs" -ge 3 ] || failed=$((failed + 1))
+client cancel "${cron# }" >/dev/null || failed=$((failed + 1))
+
+if [ "$failed" -gt 0 ]; then
+  say "$failed jobs did not succeed; the logs are in $LTS_HOME/logs"
+  exit 1
+fi
+say "all $((files + 1)) jobs and $runs runs of the cron job succeeded"
+if [ $keep = 1 ]; then
+  trap - EXIT INT TERM HUP
+  say "the daemons stay up. Go on with:"
+  echo "  export LTS_HOME='$LTS_HOME' LTS_REGISTRYADDRESS='$LTS_REGISTRYADDRESS'"
+  echo "  $dist/bin/jobclient list"
+  echo "  $dist/bin/jobclient submit --group demo --task mine --runner word_count --param file=/etc/services --wait"
+  echo "  $dist/bin/tasktracker.sh quick stop; $dist/bin/jobtracker.sh quick stop"
+else
+  say "to keep them running next time: scripts/quickstart.sh --keep. Your own first job: README.md, section 'First job'."
+fi
