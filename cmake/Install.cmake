@@ -39,8 +39,12 @@ foreach(library jobclient tasktracker)
 endforeach()
 
 # ---- programs, scripts, configuration
-set_target_properties(jobtracker tasktracker jobclient PROPERTIES INSTALL_RPATH "$ORIGIN/../lib")
-install(TARGETS jobtracker tasktracker jobclient RUNTIME DESTINATION bin)
+foreach(program jobtracker tasktracker jobclient)
+  if(TARGET ${program})
+    set_target_properties(${program} PROPERTIES INSTALL_RPATH "$ORIGIN/../lib")
+    install(TARGETS ${program} RUNTIME DESTINATION bin)
+  endif()
+endforeach()
 install(PROGRAMS "${PROJECT_SOURCE_DIR}/scripts/jobtracker.sh" "${PROJECT_SOURCE_DIR}/scripts/tasktracker.sh"
   DESTINATION bin)
 install(FILES "${PROJECT_SOURCE_DIR}/scripts/lts-common.sh" DESTINATION bin)
