@@ -535,7 +535,7 @@ std::optional<std::int64_t> CronExpression::NextTimeOfDay(std::int64_t from) con
          minute = NextBit(minutes_, *minute + 1)) {
       if (*minute > minute_asked) second_from = 0;
       if (const auto second = NextBit(seconds_, second_from)) {
-        return *hour * kHourSeconds + *minute * 60 + *second;
+        return *hour * kHourSeconds + std::int64_t{60} * *minute + *second;
       }
     }
   }

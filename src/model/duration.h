@@ -18,6 +18,6 @@ std::optional<DurationMs> ParseDuration(std::string_view text);
 std::string FormatDuration(DurationMs duration_ms);
 
 inline constexpr DurationMs kDayMs = 86'400'000;
-inline constexpr DurationMs kDurationMsMax = 100 * 365 * kDayMs;
+inline constexpr DurationMs kDurationMsMax = 36'500 * kDayMs;
 
 }  // namespace lts::model

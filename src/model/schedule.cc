@@ -28,8 +28,8 @@ Bounds BoundsOf(const JobSpec& spec, TimeMs accepted_ms) {
 
 class CronFireTimes final : public FireTimes {
  public:
-  CronFireTimes(CronExpression cron, std::shared_ptr<const TimeZone> zone, Bounds bounds)
-      : cron_(std::move(cron)), zone_(std::move(zone)), bounds_(bounds) {}
+  CronFireTimes(const CronExpression& cron, std::shared_ptr<const TimeZone> zone, Bounds bounds)
+      : cron_(cron), zone_(std::move(zone)), bounds_(bounds) {}
 
   std::optional<TimeMs> Next(TimeMs after_ms) const override {
     if (after_ms >= bounds_.last) return std::nullopt;
@@ -110,7 +110,7 @@ Result<std::shared_ptr<const FireTimes>> MakeFireTimes(const JobSpec& spec, Time
   Bounds cron_bounds = bounds;
   if (accepted_ms >= spec.start_time_ms) cron_bounds.first = accepted_ms + 1;
   return std::shared_ptr<const FireTimes>(
-      std::make_shared<CronFireTimes>(*std::move(cron), *zone, cron_bounds));
+      std::make_shared<CronFireTimes>(*cron, *zone, cron_bounds));
 }
 
 }  // namespace lts::model

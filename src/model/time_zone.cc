@@ -20,7 +20,7 @@ constexpr int kLastYear = 2200;  // … to here; one year more than the last fir
 constexpr std::uintmax_t kFileBytesMax = 1 << 20;  // the largest zone file is 4 KiB
 constexpr std::size_t kNameBytesMax = 64;
 // No offset and no jump is longer: local and UTC differ by less than this.
-constexpr std::int64_t kReach = 2 * 86'400;
+constexpr std::int64_t kReach = 172'800;
 
 constexpr std::size_t kHeaderBytes = 44;
 
@@ -76,7 +76,7 @@ bool IsHostDependent(std::string_view name) {
 
 }  // namespace
 
-TimeZone::TimeZone(std::string name, std::int32_t first_offset, std::vector<Change> changes)
+TimeZone::TimeZone(std::string name, std::int32_t first_offset, const std::vector<Change>& changes)
     : name_(std::move(name)), first_offset_(first_offset) {
   changes_.reserve(changes.size());
   for (const Change& change : changes) {
@@ -153,8 +153,7 @@ Result<std::shared_ptr<const TimeZone>> TimeZone::FromTzif(std::string name,
     }
   }
   const std::int32_t first_offset = offset_of(0);  // RFC 8536 3.2: before the first change, type 0
-  return std::shared_ptr<const TimeZone>(
-      new TimeZone(std::move(name), first_offset, std::move(changes)));
+  return std::shared_ptr<const TimeZone>(new TimeZone(std::move(name), first_offset, changes));
 }
 
 TimeZone::Period TimeZone::PeriodAfterChanges(std::size_t count) const {

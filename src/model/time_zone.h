@@ -63,7 +63,7 @@ class TimeZone {
     std::int32_t offset = 0;
   };
 
-  TimeZone(std::string name, std::int32_t first_offset, std::vector<Change> changes);
+  TimeZone(std::string name, std::int32_t first_offset, const std::vector<Change>& changes);
   Period PeriodAfterChanges(std::size_t count) const;
 
   std::string name_;

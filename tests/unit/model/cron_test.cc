@@ -404,7 +404,7 @@ TEST(CronDst, AgreesWithSteppingThroughTheSeconds) {
       ASSERT_TRUE(cron.ok());
       const bool both = text.find(" * * * ?") != std::string::npos || text == "0 7 0/1 * * ?";
       const std::int64_t begin = At(change.from);
-      const std::int64_t end = begin + 40 * 3600;
+      const std::int64_t end = begin + std::int64_t{40} * 3600;
       // Which local seconds match is asked of the same expression in UTC, where no clock changes.
       const auto matches = [&](std::int64_t local) {
         return cron->NextAfter(local - 1, *TimeZone::Utc()) == local;

@@ -134,6 +134,7 @@ TEST(TimeZoneCache, HandsOutTheSameZoneToAllThreads) {
   TimeZoneCache cache(kFolder);
   std::vector<std::shared_ptr<const TimeZone>> zones(4);
   std::vector<std::thread> threads;
+  threads.reserve(zones.size());
   for (auto& slot : zones) {
     threads.emplace_back([&cache, &slot] { slot = *cache.Find("Europe/Dublin"); });
   }
