@@ -10,8 +10,6 @@ function(lts_public_library name core)
   target_compile_features(${name} INTERFACE cxx_std_17)
   target_include_directories(${name} INTERFACE
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>)
-  # The archives of RocksDB's and others' inline code would otherwise show as weak symbols.
-  target_link_options(${name} PRIVATE -Wl,--exclude-libs,ALL)
   set_target_properties(${name} PROPERTIES
     VERSION ${PROJECT_VERSION} SOVERSION 1 EXPORT_NAME ${ARGV2} INSTALL_RPATH "$ORIGIN")
   install(TARGETS ${name} EXPORT lts LIBRARY DESTINATION lib)
