@@ -32,6 +32,11 @@ class FaultListener final : public rocksdb::EventListener {
       LTS_ERROR("store cannot write folder={} error={}", folder_, error->ToString());
     }
   }
+  // RocksDB would look for space itself every few seconds, and refuse Resume() meanwhile.
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason /*reason*/, rocksdb::Status /*error*/,
+                            bool* auto_recovery) override {
+    *auto_recovery = false;
+  }
   bool failed() const { return failed_.load(); }
   void Clear() {
     if (failed_.exchange(false)) LTS_INFO("store writes again folder={}", folder_);
@@ -63,6 +68,20 @@ class LookupPrefix final : public rocksdb::SliceTransform {
  private:
   const char* const name_;
   const std::size_t task_tail_;
+};
+
+// The kinds of keys, told apart per partition and, where rows queue up, per group: within each of
+// these new keys mostly follow the one before, and a memory table that remembers where that was
+// finds the place of the next with a few comparisons instead of twenty (half of the time of a
+// commit before).
+class InsertPrefix final : public rocksdb::SliceTransform {
+ public:
+  const char* Name() const override { return "lts.insert.1"; }
+  bool InDomain(const rocksdb::Slice& key) const override { return key.size() >= 7; }
+  rocksdb::Slice Transform(const rocksdb::Slice& key) const override {
+    const bool by_group = key[0] == 'P' || key[0] == 'T' || key[0] == 'D' || key[0] == 'E';
+    return {key.data(), by_group ? 7U : 3U};
+  }
 };
 
 // Asks for the compaction of files in which removals are dense: scans of a queue walk over them.
@@ -159,6 +178,7 @@ rocksdb::ColumnFamilyOptions FamilyOptions(const RocksdbStoreOptions& options,
   family.target_file_size_base = 32U << 20;
   family.max_bytes_for_level_base = 4 * options.write_buffer_bytes;
   family.memtable_prefix_bloom_size_ratio = 0.02;
+  family.memtable_insert_with_hint_prefix_extractor = std::make_shared<InsertPrefix>();
   family.compression = rocksdb::kNoCompression;
   for (const rocksdb::CompressionType type : rocksdb::GetSupportedCompressions()) {
     if (type == rocksdb::kLZ4Compression) family.compression = type;
@@ -166,6 +186,26 @@ rocksdb::ColumnFamilyOptions FamilyOptions(const RocksdbStoreOptions& options,
   family.table_properties_collector_factories.push_back(
       std::make_shared<RemovalCollectorFactory>());
   return family;
+}
+
+// Whether a file of `bytes` can be written and synced in the database's folder now.
+rocksdb::Status ProbeDisk(rocksdb::DB& db, std::uint64_t bytes) {
+  rocksdb::Env* const env = db.GetEnv();
+  std::uint64_t free_bytes = 0;
+  if (env->GetFreeSpace(db.GetName(), &free_bytes).ok() && free_bytes < bytes) {
+    return rocksdb::Status::NoSpace();
+  }
+  const std::string path = db.GetName() + "/PROBE";
+  std::unique_ptr<rocksdb::WritableFile> file;
+  rocksdb::Status status = env->NewWritableFile(path, &file, rocksdb::EnvOptions());
+  const std::string chunk(1U << 20, '\0');
+  for (std::uint64_t done = 0; status.ok() && done < bytes; done += chunk.size()) {
+    status = file->Append(chunk);
+  }
+  if (status.ok()) status = file->Sync();
+  file.reset();
+  const rocksdb::Status removed = env->DeleteFile(path);
+  return status.ok() ? removed : status;
 }
 
 }  // namespace
@@ -188,6 +228,7 @@ Result<std::unique_ptr<Engine>> Engine::Open(const std::string& folder,
   db_options.create_if_missing = true;
   db_options.create_missing_column_families = true;
   db_options.max_background_jobs = 2;
+  db_options.allow_concurrent_memtable_write = false;  // or else insert hints are not used
   db_options.max_open_files = 256;
   db_options.max_total_wal_size = 4 * options.write_buffer_bytes;
   db_options.bytes_per_sync = 1 << 20;
@@ -238,7 +279,16 @@ Engine::~Engine() {
 Status Engine::Resume() {
   const std::lock_guard lock(resume_mutex_);
   if (!listener_->failed()) return Status::Ok();
-  const rocksdb::Status status = db_->Resume();
+  // Resume() flushes what is in memory and fails for good when it meets the fault again, so the
+  // disk is tried first with as much as that flush can write.
+  std::uint64_t in_memory = 0;
+  db_->GetAggregatedIntProperty(rocksdb::DB::Properties::kCurSizeAllMemTables, &in_memory);
+  rocksdb::Status status = ProbeDisk(*db_, in_memory + (4U << 20));
+  if (!status.ok() && !status.IsNoSpace()) {
+    return Status::Unavailable(
+        fmt::format("the disk of {} still fails ({})", folder_, status.ToString()));
+  }
+  if (status.ok()) status = db_->Resume();
   if (status.ok()) {
     listener_->Clear();
     return Status::Ok();
