@@ -71,9 +71,10 @@ class ClientCore {
   std::unique_ptr<FeedbackReceiver> feedback_;
 };
 
-// How the tests and the CLI make a JobClient over channels of their own.
+// How tests make a JobClient over channels of their own, and look inside.
 class Access {
  public:
+  static ClientCore& Core(JobClient& client) { return *client.core_; }
   static Result<std::unique_ptr<JobClient>> Open(JobClientOptions options,
                                                  const rpc::ChannelFactory& channels);
 };

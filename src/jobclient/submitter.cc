@@ -418,9 +418,11 @@ void Submitter::Finish(Told told) {
     current_ = nullptr;
     next = NextBatchLocked();
   }
-  // Before the callers are woken: the JobTracker works while they do.
-  if (next) Run(next);
+  // What is sent goes out before the callers are woken: the JobTracker works while they do.
+  const bool send_first = next && !next->entries.empty();
+  if (send_first) Run(next);
   Deliver(std::move(told));
+  if (next && !send_first) Run(next);
 }
 
 void Submitter::Deliver(Told told) {

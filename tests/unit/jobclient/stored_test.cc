@@ -9,13 +9,25 @@
 namespace lts::jobclient {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using testing::FakeTracker;
-using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-using StoredTest = ClientTest;
+class StoredTest : public ClientTest {
+ protected:
+  // Until nothing but parked records is left. The tracker's answer is recorded a moment after it
+  // was given.
+  void AwaitEmptyStore(JobClient& client) {
+    const FailStore& store = *Access::Core(client).fail_store();
+    ASSERT_TRUE(tracker_.Await([&] {
+      tracker_.Changed();
+      const FailStoreUsage usage = store.Usage();
+      return usage.count == usage.parked;
+    }));
+  }
+};
 
 TEST_F(StoredTest, WithoutAJobTrackerAJobIsStoredAndSentWhenOneAnswers) {
   tracker_.SetMode(FakeTracker::Mode::kDown);
@@ -93,11 +105,8 @@ TEST_F(StoredTest, AJobAndACancelGoBehindTheStoredRecordOfTheirTask) {
   const auto submits = tracker_.Submits();
   EXPECT_EQ(submits.back().items(0).job().params().at("n"), "2");
   // Everything is delivered: the next one goes straight there.
-  ASSERT_TRUE(tracker_.Await([&] {
-    const auto next = client->Submit(Task("a").Param("n", "3"));
-    tracker_.Changed();
-    return next.ok() && next->outcome == SubmitOutcome::kAccepted;
-  }));
+  AwaitEmptyStore(*client);
+  EXPECT_EQ(client->Submit(Task("a").Param("n", "3"))->outcome, SubmitOutcome::kAccepted);
 }
 
 TEST_F(StoredTest, WhatIsRefusedForGoodIsParkedAndBlocksNobody) {
@@ -115,14 +124,8 @@ TEST_F(StoredTest, WhatIsRefusedForGoodIsParkedAndBlocksNobody) {
   tracker_.SetMode(FakeTracker::Mode::kAnswer);
   ASSERT_TRUE(tracker_.Await([&] { return tracker_.JobsSeen() >= 3; }));
   EXPECT_THAT(tracker_.Log(), ElementsAre("+a", "+bad", "+c"));
-  // Once this is delivered, so is what was before it in the store.
-  ASSERT_TRUE(client->Submit(Task("a")).ok());
   const std::string path = client->fail_store_path();
-  ASSERT_TRUE(tracker_.Await([&] {
-    const bool delivered = client->Submit(Task("c"))->outcome == SubmitOutcome::kAccepted;
-    tracker_.Changed();
-    return delivered;
-  }));
+  AwaitEmptyStore(*client);
   client.reset();
   auto store = OpenFailStore("rocksdb", path, {});
   ASSERT_TRUE(store.ok()) << store.status().ToString();
@@ -186,8 +189,13 @@ TEST_F(StoredTest, CloseStoresTheRestAndTheNextProcessSendsIt) {
   }
   tracker_.SetMode(FakeTracker::Mode::kAnswer);
   const auto next = Open(options);
-  ASSERT_TRUE(tracker_.Await([&] { return tracker_.JobsSeen() == 4; }));
-  EXPECT_THAT(tracker_.Log(), ElementsAre("+sent", "+sent", "+waiting", "+waiting"));
+  std::vector<std::string> waiting;
+  ASSERT_TRUE(tracker_.Await([&] {
+    waiting = tracker_.Log();
+    waiting.erase(std::remove(waiting.begin(), waiting.end(), "+sent"), waiting.end());
+    return waiting.size() == 2;
+  }));
+  EXPECT_GE(tracker_.JobsSeen(), 4U);
   const auto submits = tracker_.Submits();
   for (std::size_t i = 1; i < submits.size(); ++i) {
     for (const v1::SubmitItem& item : submits[i].items()) EXPECT_TRUE(item.maybe_sent());
@@ -205,11 +213,8 @@ TEST_F(StoredTest, AStoredCancelThatFindsNothingIsDoneWith) {
   ASSERT_EQ(client->Submit(Task("a"))->outcome, SubmitOutcome::kStored);
   ASSERT_TRUE(client->Cancel({"workers", "a"}).stored);
   tracker_.SetMode(FakeTracker::Mode::kAnswer);
-  ASSERT_TRUE(tracker_.Await([&] {
-    const auto next = client->Submit(Task("a"));
-    tracker_.Changed();
-    return next.ok() && next->outcome == SubmitOutcome::kAccepted;
-  }));
+  AwaitEmptyStore(*client);
+  EXPECT_EQ(client->Submit(Task("a"))->outcome, SubmitOutcome::kAccepted);
   const std::string path = client->fail_store_path();
   client.reset();
   auto store = OpenFailStore("rocksdb", path, {});
