@@ -152,6 +152,7 @@ class Edge::Desk final : public Outbox {
     for (const core::AttemptRef& ref : send.stops) PutRef(ref, message.add_stops());
     for (const core::AttemptRef& ref : send.acks) PutRef(ref, message.add_acks());
     if (send.heartbeat != 0) message.set_heartbeat(send.heartbeat);
+    message.set_frozen(send.frozen);
     const TimeMs now = clock_.WallMs();
     message.mutable_assignments()->Reserve(static_cast<int>(send.assignments.size()));
     for (const core::Assignment& assignment : send.assignments) {

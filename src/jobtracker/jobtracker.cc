@@ -268,6 +268,8 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options, co
     core.lookups_max = static_cast<std::size_t>(options.Int("partition.lookups.max"));
     core.resident_max = static_cast<std::size_t>(options.Int("partition.resident.max"));
     core.schedules_max = static_cast<std::size_t>(options.Int("schedules.max"));
+    core.groups_max = static_cast<std::size_t>(options.Int("groups.max"));
+    core.workers_max = static_cast<std::size_t>(options.Int("tasktrackers.max"));
     core.feedback_window_max = static_cast<std::size_t>(options.Int("feedback.window.max"));
     core.faults = FaultsFromEnvironment();
     p.partition_metrics.push_back(std::make_unique<PartitionMetrics>(p.metrics, i, host));

@@ -171,6 +171,13 @@ void PartitionHost::Handle(core::Event event) {
     counters_.pending_jobs += submit->items.size();
   }
   core_->Handle(std::move(event), now(), &gathering_);
+  for (const core::HeartbeatAnswer& answer : std::exchange(gathering_.heartbeats, {})) {
+    core::WorkerSend message;
+    message.stream = answer.stream;
+    message.heartbeat = answer.number;
+    message.frozen = retry_us_ > 0;
+    outbox_.ToWorker(std::move(message));
+  }
   Flush();
   ArmTimer();
 }

@@ -171,7 +171,15 @@ struct WorkerSend {
   std::vector<Assignment> assignments;
   std::vector<AttemptRef> acks;
   std::vector<AttemptRef> stops;
+  bool frozen = false; // with a heartbeat: run on, nothing new comes for now
   bool close = false;  // after the message
+};
+
+// Answers to heartbeats say only that the owner is there: the one effect that does not wait for a commit, so that
+// running jobs go on while the store is away.
+struct HeartbeatAnswer {
+  StreamId stream = 0;
+  std::uint64_t number = 0;
 };
 
 struct FeedbackSend {
@@ -202,12 +210,13 @@ struct FeedbackRefillRequest {
 };
 
 // What one or several events led to. `batch` is committed first; everything else takes effect, in order, only after
-// this batch and all earlier ones are durable. That holds for reads too: they see every mutation issued before them.
+// this batch and all earlier ones are durable (but for `heartbeats`). That holds for reads too: they see every mutation issued before them.
 struct Effects {
   store::MutationBatch batch;
   std::vector<SubmitReply> submit_replies;
   std::vector<CancelReply> cancel_replies;
   std::vector<WorkerSend> worker_sends;
+  std::vector<HeartbeatAnswer> heartbeats;
   std::vector<FeedbackSend> feedback_sends;
   std::vector<LookupRequest> lookups;
   std::vector<RefillRequest> refills;

@@ -154,7 +154,22 @@ void Partition::Finish(Effects* effects) {
     reads_.emplace(id, std::move(*read));
   }
   wanted_reads_.clear();
+  if (groups_.size() + feedback_.size() >= sweep_at_) SweepGroups();
   effects->batch.next_seq = next_seq_;
+}
+
+void Partition::SweepGroups() {
+  std::erase_if(groups_, [&](const auto& entry) {
+    const Group& group = *entry.second;
+    return group.tasks.empty() && group.workers.empty() && group.Complete() && !group.refilling && !group.opening &&
+           group.deferred.empty() && group.timer_ms == kNever;
+  });
+  std::erase_if(feedback_, [](const auto& entry) {
+    const FeedbackGroup& group = *entry.second;
+    return group.items.empty() && group.complete && !group.refilling && group.streams.empty() &&
+           group.timer_mono_ms == kNever;
+  });
+  sweep_at_ = std::max<std::size_t>(256, 2 * (groups_.size() + feedback_.size()));
 }
 
 WorkerSend& Partition::SendTo(StreamId stream) {

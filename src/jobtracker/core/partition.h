@@ -63,6 +63,8 @@ struct PartitionOptions {
   std::size_t lookups_max = 100'000;            // operations that wait for a look-up or a group's opening
   std::size_t resident_max = 1'000'000;         // rows that share a run key, always in memory
   std::size_t schedules_max = 1'000'000;
+  std::size_t groups_max = 10'000;              // groups with jobs, schedules or TaskTrackers
+  std::size_t workers_max = 10'000;             // TaskTrackers
   std::size_t feedback_window_max = 1'000;      // rows held per submitting group
   DurationMs feedback_retry_ms = 1'000;         // after "again", doubled up to a minute
   DurationMs read_retry_ms = 200;               // after a failed read
@@ -170,6 +172,7 @@ class Partition {
   // partition.cc
   void OnTick();
   void Finish(Effects* effects);  // the end of Handle: batched look-ups, dispatch of touched groups
+  void SweepGroups();             // forgets groups in which nothing stands any more
   WorkerSend& SendTo(StreamId stream);
   std::uint64_t ReadIdNext() { return ++last_read_; }
 
@@ -317,6 +320,7 @@ class Partition {
   std::unordered_map<std::string, std::deque<Operation>> waiting_keys_;
   std::size_t waiting_operations_ = 0;
   std::vector<Group*> to_dispatch_;
+  std::size_t sweep_at_ = 256;      // number of groups at which the empty ones are forgotten
   std::size_t executing_ = 0;
   std::size_t resident_ = 0;
 };

@@ -163,6 +163,15 @@ void Partition::RunSubmit(Operation& operation) {
     Reply(operation, StatusCode::kOk, SubmitOutcome::kAccepted, item.id, {});
     return;
   }
+  if (groups_.size() >= options_.groups_max && !groups_.contains(item.spec->group)) {
+    SweepGroups();
+    if (groups_.size() >= options_.groups_max) {
+      ++stats_.refused_over_limit;
+      Reply(operation, StatusCode::kResourceExhausted, SubmitOutcome::kAccepted, item.id,
+            fmt::format("the partition has {} groups (limit groups.max={})", groups_.size(), options_.groups_max));
+      return;
+    }
+  }
   Group& group = GroupOf(item.spec->group);
   const auto found = group.tasks.find(item.spec->task_id);
   Task* task = found == group.tasks.end() ? nullptr : &found->second;

@@ -49,6 +49,16 @@ void Partition::RunHello(HelloEvent& event, bool looked_up) {
     return;
   }
   const bool newcomer = worker == nullptr;
+  if (newcomer && workers_.size() >= options_.workers_max) {
+    ++stats_.refused_over_limit;
+    WorkerSend& send = SendTo(event.stream);
+    send.hello = HelloReply{StatusCode::kResourceExhausted,
+                            fmt::format("{} TaskTrackers are connected to this partition (limit tasktrackers.max={})",
+                                        workers_.size(), options_.workers_max),
+                            0};
+    send.close = true;
+    return;
+  }
   std::vector<model::JobKey> before;
   if (newcomer) {
     auto owned = std::make_unique<Worker>();
@@ -127,7 +137,7 @@ void Partition::OnWorker(WorkerEvent event) {
   if (found == streams_.end()) return;
   Worker& worker = *found->second;
   ArmWorker(worker, now_.mono_ms);
-  if (event.heartbeat != 0) SendTo(event.stream).heartbeat = event.heartbeat;
+  if (event.heartbeat != 0) effects_->heartbeats.push_back({event.stream, event.heartbeat});
   if (event.capacity) {
     worker.capacity = std::max(0, *event.capacity);
     WantDispatch(*worker.group);
