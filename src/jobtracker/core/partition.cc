@@ -162,7 +162,7 @@ void Partition::SweepGroups() {
   std::erase_if(groups_, [&](const auto& entry) {
     const Group& group = *entry.second;
     return group.tasks.empty() && group.workers.empty() && group.Complete() && !group.refilling && !group.opening &&
-           group.deferred.empty() && group.timer_ms == kNever;
+           group.deferred.empty() && group.timer_ms == kNever && !group.dispatch_wanted;
   });
   std::erase_if(feedback_, [](const auto& entry) {
     const FeedbackGroup& group = *entry.second;
