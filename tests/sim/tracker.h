@@ -1,0 +1,70 @@
+// A JobTracker process: the real PartitionHosts of all partitions, and in place of the gRPC services an
+// edge that routes requests and streams.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "jobtracker/partition_host.h"
+#include "world.h"
+
+namespace lts::sim {
+
+class SimTracker {
+ public:
+  using SubmitDone = std::function<void(std::vector<core::SubmitReply>)>;
+  using CancelDone = std::function<void(core::CancelReply)>;
+
+  explicit SimTracker(World& world);
+  ~SimTracker();
+
+  void Start();
+  // SIGTERM; `done` when all partitions are released or given up.
+  void Stop(std::function<void()> done);
+  // kill -9: nothing of it runs any more.
+  void Die();
+
+  const std::shared_ptr<Process>& process() const { return process_; }
+  const core::Partition* core(std::uint32_t partition) const { return hosts_[partition]->partition(); }
+  bool AllServing() const;
+  bool stopping() const { return stopping_; }
+
+  // From the network. The done functions run at the JobTracker; sending the answer is theirs.
+  void Submit(std::uint32_t partition, std::vector<core::SubmitItem> items, SubmitDone done);
+  void Cancel(std::uint32_t partition, core::CancelEvent event, CancelDone done);
+  void FromStream(const StreamPtr& stream, core::Event event);
+  void StreamClosed(const StreamPtr& stream);
+
+ private:
+  class PartOutbox;
+  struct Pending {
+    std::uint32_t partition = 0;
+    std::size_t missing = 0;
+    std::vector<core::SubmitReply> replies;
+    SubmitDone submit_done;
+    CancelDone cancel_done;
+    std::string group, task;
+  };
+
+  void Answer(const core::SubmitReply& reply);
+  void Answer(const core::CancelReply& reply);
+  void ToWorker(std::uint32_t partition, core::WorkerSend message);
+  void ToFeedback(core::FeedbackSend message);
+  void OnReset(std::uint32_t partition);
+
+  World& world_;
+  const std::shared_ptr<Process> process_ = std::make_shared<Process>();
+  SimStrand& edge_;
+  std::vector<std::unique_ptr<PartOutbox>> outboxes_;
+  std::vector<std::unique_ptr<PartitionHost>> hosts_;
+  core::RequestId last_request_ = 0;
+  std::map<core::RequestId, Pending> pending_;
+  std::map<core::StreamId, StreamPtr> streams_;
+  std::size_t to_stop_ = 0;
+  bool stopping_ = false;
+};
+
+}  // namespace lts::sim

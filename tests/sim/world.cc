@@ -1,0 +1,365 @@
+#include "world.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <utility>
+
+#include "client.h"
+#include "model/partition.h"
+#include "sim_store.h"
+#include "store/memory/memory_store.h"
+#include "task_tracker.h"
+#include "tracker.h"
+
+namespace lts::sim {
+
+namespace {
+
+constexpr std::int64_t kSecondUs = 1'000'000;
+// How long a run may take to come to rest once nothing disturbs it, in simulated time.
+constexpr std::int64_t kSettleMaxUs = 900 * kSecondUs;
+
+}  // namespace
+
+World::World(Config config, bool trace)
+    : config_(std::move(config)),
+      trace_(trace),
+      random_(config_.seed),
+      true_clock_(loop_),
+      tracker_clock_(loop_),
+      checker_(*this) {
+  store::MemoryStoreOptions options;
+  options.identity.partitions = config_.partitions;
+  memory_ = store::MakeMemoryStore(options, true_clock_);
+  store_ = std::make_unique<SimStore>(*this, *memory_);
+  for (int group = 0; group < config_.groups; ++group) {
+    for (int i = 0; i < config_.workers_per_group; ++i) {
+      workers_.push_back(
+          std::make_unique<SimTaskTracker>(*this, GroupName(group), fmt::format("worker{}-{}", group, i)));
+    }
+  }
+  for (int i = 0; i < config_.clients; ++i) clients_.push_back(std::make_unique<SimClient>(*this, i));
+}
+
+World::~World() = default;
+
+store::JobStore& World::store() { return *store_; }
+
+std::uint32_t World::PartitionOfGroup(const std::string& group) const {
+  return model::PartitionOf(group, "", 1, config_.partitions);
+}
+
+SimStrand& World::NewStrand(std::shared_ptr<const Process> process) {
+  strands_.push_back(std::make_unique<SimStrand>(loop_, std::move(process)));
+  return *strands_.back();
+}
+
+void World::Fail(const std::string& invariant, const model::JobId& job, const std::string& what) {
+  if (!failure_.empty()) return;
+  failed_job_ = job;
+  failure_ = fmt::format("{} at {:.6f} s: job {}: {}", invariant, static_cast<double>(loop_.now_us()) / 1e6,
+                         job.ToString(), what);
+  loop_.Stop();
+}
+
+std::uint64_t World::HashText(const char* text) {
+  std::uint64_t hash = 1469598103934665603ULL;
+  for (; *text != '\0'; ++text) hash = (hash ^ static_cast<unsigned char>(*text)) * 0x100000001b3ULL;
+  return hash;
+}
+
+void World::AddLine(const model::JobId& job, std::string text) {
+  lines_.push_back({loop_.now_us(), job, std::move(text)});
+}
+
+void World::PrintLines(const model::JobId& job, std::size_t last) const {
+  std::vector<const Line*> picked;
+  for (auto it = lines_.rbegin(); it != lines_.rend() && picked.size() < last; ++it) {
+    if (job.empty() || it->job == job || it->job.empty()) picked.push_back(&*it);
+  }
+  for (auto it = picked.rbegin(); it != picked.rend(); ++it) {
+    std::fprintf(stderr, "  %12.6f %s %s\n", static_cast<double>((*it)->time_us) / 1e6,
+                 (*it)->job.empty() ? "-" : (*it)->job.ToString().c_str(), (*it)->text.c_str());
+  }
+}
+
+// ---- network ----------------------------------------------------------------------------------
+
+std::int64_t World::NetDelayUs() { return random_.Between(20, config_.net_delay_max_us); }
+
+void World::SendDatagram(std::function<void()> deliver) {
+  std::int64_t delay_us = NetDelayUs();
+  if (active_) {
+    if (random_.Chance(config_.net_loss)) {
+      Count("message lost");
+      return;
+    }
+    if (random_.Chance(config_.net_double)) {
+      Count("message doubled");
+      const std::int64_t again_us = random_.Chance(0.5) ? NetDelayUs() : random_.Between(0, 15 * kSecondUs);
+      if (again_us < delay_us) Count("message reordered");
+      loop_.After(again_us, deliver);
+    }
+    if (random_.Chance(config_.net_late)) {
+      Count("message late");
+      Count("message reordered");
+      delay_us = random_.Between(kSecondUs, 20 * kSecondUs);
+    }
+  }
+  loop_.After(delay_us, std::move(deliver));
+}
+
+StreamPtr World::OpenStream(std::uint32_t partition) {
+  auto stream = std::make_shared<Stream>();
+  stream->id = ++last_stream_;
+  stream->partition = partition;
+  std::erase_if(streams_, [](const StreamPtr& each) { return !each->far_open && !each->tracker_open; });
+  streams_.push_back(stream);
+  return stream;
+}
+
+void World::SendToTracker(const StreamPtr& stream, std::function<void()> deliver) {
+  if (!stream->far_open) return;
+  stream->last_to_tracker_us = std::max(stream->last_to_tracker_us + 1, loop_.now_us() + NetDelayUs());
+  loop_.At(stream->last_to_tracker_us, [stream, deliver = std::move(deliver)] {
+    if (stream->tracker_open) deliver();
+  });
+}
+
+void World::SendToFar(const StreamPtr& stream, std::function<void()> deliver) {
+  if (!stream->tracker_open) return;
+  stream->last_to_far_us = std::max(stream->last_to_far_us + 1, loop_.now_us() + NetDelayUs());
+  loop_.At(stream->last_to_far_us, [stream, deliver = std::move(deliver)] {
+    if (!stream->far_open) return;
+    stream->post_far([stream, deliver] {
+      if (stream->far_open) deliver();
+    });
+  });
+}
+
+void World::Break(const StreamPtr& stream, bool tell_far, bool tell_tracker) {
+  if (stream->breaking) return;
+  stream->breaking = true;
+  Count("stream broken");
+  // A side may learn of it much later than the other: its messages go nowhere meanwhile.
+  const auto when = [&](std::int64_t last_us) {
+    const std::int64_t late_us = active_ && random_.Chance(0.2) ? random_.Between(0, 10 * kSecondUs) : NetDelayUs();
+    return std::max(random_.Chance(0.5) ? last_us + 1 : 0, loop_.now_us() + late_us);
+  };
+  if (tell_far && stream->far_open) {
+    loop_.At(when(stream->last_to_far_us), [stream] {
+      if (!stream->far_open) return;
+      stream->post_far([stream] {
+        if (!std::exchange(stream->far_open, false)) return;
+        stream->on_far_closed();
+      });
+    });
+  }
+  if (tell_tracker) {
+    loop_.At(when(stream->last_to_tracker_us), [this, stream] {
+      if (tracker_ && stream->tracker_open) tracker_->StreamClosed(stream);
+      stream->tracker_open = false;
+    });
+  }
+}
+
+// ---- the JobTracker's lives -------------------------------------------------------------------
+
+void World::StartTracker() {
+  if (tracker_) return;
+  Note({}, 40, "JobTracker starts");
+  tracker_ = std::make_unique<SimTracker>(*this);
+  tracker_->Start();
+}
+
+void World::KillTracker(const std::string& where) {
+  if (!tracker_) return;
+  Note({}, 41, "JobTracker is killed {}", where);
+  Count("JobTracker killed");
+  tracker_->Die();
+  dead_trackers_.push_back(std::move(tracker_));
+  tracker_stopping_ = false;
+  // Requests that were sent to it are lost with it. Mostly it is back soon, sometimes after every lease.
+  const std::int64_t down_us = active_ && random_.Chance(0.15) ? random_.Between(5, 30) * kSecondUs
+                                                               : random_.Between(0, 3 * kSecondUs);
+  loop_.After(down_us, [this] { StartTracker(); });
+}
+
+// ---- faults -----------------------------------------------------------------------------------
+
+void World::ArmFault(DurationMs mean_ms, std::function<void()> fault) {
+  if (mean_ms == 0) return;
+  loop_.After(random_.Between(0, 2 * mean_ms * 1000), [this, mean_ms, fault = std::move(fault)] {
+    if (!active_) return;
+    fault();
+    ArmFault(mean_ms, fault);
+  });
+}
+
+void World::ArmFaults() {
+  const auto some_worker = [this]() -> SimTaskTracker& { return *workers_[random_.Below(workers_.size())]; };
+  ArmFault(config_.tracker_kill_ms, [this] { KillTracker("at some moment"); });
+  ArmFault(config_.tracker_stop_ms, [this] {
+    if (!tracker_ || tracker_stopping_) return;
+    Note({}, 42, "JobTracker is told to stop");
+    tracker_stopping_ = true;
+    tracker_->Stop([this, stopping = tracker_.get()] {
+      loop_.After(0, [this, stopping] {
+        if (tracker_.get() != stopping) return;
+        Count("JobTracker stopped");
+        tracker_->Die();
+        dead_trackers_.push_back(std::move(tracker_));
+        tracker_stopping_ = false;
+        loop_.After(random_.Between(0, 3 * kSecondUs), [this] { StartTracker(); });
+      });
+    });
+  });
+  ArmFault(config_.tracker_pause_ms, [this] {
+    if (!tracker_) return;
+    Count("JobTracker paused");
+    const std::int64_t for_us = random_.Between(10'000, 12 * kSecondUs);
+    tracker_->process()->paused_until_us = loop_.now_us() + for_us;
+    checker_.OnTroubleEverywhere();
+    loop_.After(for_us, [this] { checker_.OnTroubleEverywhere(); });
+  });
+  ArmFault(config_.worker_kill_ms, [this, some_worker] {
+    SimTaskTracker& worker = some_worker();
+    if (!worker.alive()) return;
+    Note({}, 43, "{} is killed", worker.name());
+    worker.Kill();
+    loop_.After(random_.Between(0, 3 * config_.core.tasktracker_lease_ms * 1000), [this, &worker] {
+      if (!worker.alive()) {
+        Note({}, 44, "{} starts", worker.name());
+        worker.Start();
+      }
+    });
+  });
+  ArmFault(config_.worker_pause_ms, [this, some_worker] {
+    SimTaskTracker& worker = some_worker();
+    Note({}, 45, "{} is paused", worker.name());
+    worker.Pause(random_.Between(10, 2 * (config_.core.tasktracker_lease_ms + config_.core.kill_grace_ms)));
+  });
+  ArmFault(config_.worker_drain_ms, [some_worker] { some_worker().Drain(); });
+  ArmFault(config_.stream_break_ms, [some_worker] { some_worker().BreakStream(); });
+  ArmFault(config_.client_kill_ms, [this] {
+    SimClient& client = *clients_[random_.Below(clients_.size())];
+    if (!client.alive()) return;
+    client.Kill();
+    loop_.After(random_.Between(0, 5 * kSecondUs), [&client] {
+      if (!client.alive()) client.Start();
+    });
+  });
+  ArmFault(config_.store_outage_ms, [this] {
+    Count("store outage");
+    const std::int64_t for_us = random_.Between(10'000, 10 * kSecondUs);
+    store_outage_until_us_ = loop_.now_us() + for_us;
+    loop_.After(for_us, [this] { checker_.OnTroubleEverywhere(); });
+  });
+  ArmFault(config_.wall_step_ms, [this] {
+    const DurationMs by_ms = random_.Chance(0.5) ? random_.Between(-3'000, 3'000) : random_.Between(-40'000, 40'000);
+    Note({}, 46, "the JobTracker's clock steps by {} ms", by_ms);
+    Count(by_ms < 0 ? "clock stepped back" : "clock stepped forth");
+    tracker_clock_.Step(by_ms);
+    checker_.OnWallStep(by_ms);
+  });
+}
+
+void World::StopFaults() {
+  active_ = false;
+  settling_ = true;
+  store_outage_until_us_ = 0;
+  if (tracker_) tracker_->process()->paused_until_us = 0;
+  for (const auto& worker : workers_) worker->Resume();
+  for (const auto& client : clients_) {
+    if (!client->alive()) client->Start();
+  }
+}
+
+std::string World::WhatIsNotQuiet() {
+  if (std::string what = checker_.Unfinished(); !what.empty()) return what;
+  for (const auto& client : clients_) {
+    if (!client->Idle()) return fmt::format("a client has {} submits to send", client->Waiting());
+  }
+  for (const auto& worker : workers_) {
+    if (!worker->Idle()) return worker->name() + " keeps a result or runs something";
+  }
+  if (!tracker_ || !tracker_->AllServing()) return "the JobTracker does not serve";
+  for (std::uint32_t i = 0; i < config_.partitions; ++i) {
+    const core::PartitionStats stats = tracker_->core(i)->Stats();
+    if (stats.jobs_in_memory + stats.executing + stats.ready + stats.dated + stats.waiting_operations +
+            stats.resident + stats.schedules != 0) {
+      return fmt::format("partition {} holds {} jobs, {} executing, {} ready, {} dated, {} operations, {} resident, "
+                         "{} schedules in memory",
+                         i, stats.jobs_in_memory, stats.executing, stats.ready, stats.dated,
+                         stats.waiting_operations, stats.resident, stats.schedules);
+    }
+  }
+  return {};
+}
+
+bool World::Quiet() { return WhatIsNotQuiet().empty(); }
+
+// ---- a run ------------------------------------------------------------------------------------
+
+bool World::Run() {
+  StartTracker();
+  for (const auto& worker : workers_) worker->Start();
+  for (const auto& client : clients_) client->Start();
+  ArmFaults();
+  const std::int64_t active_end_us = config_.active_ms * 1000;
+  // I9, looked at each second.
+  while (failure_.empty() && loop_.now_us() < active_end_us) {
+    loop_.RunUntil(loop_.now_us() + kSecondUs);
+    if (!tracker_) continue;
+    for (std::uint32_t i = 0; i < config_.partitions; ++i) {
+      const core::Partition* core = tracker_->core(i);
+      if (core == nullptr) continue;
+      const core::PartitionStats stats = core->Stats();
+      // Per group two windows of twice the bound, one page of each on its way in, and what look-ups hold.
+      const std::size_t bound = stats.resident + stats.executing + stats.waiting_operations * 4 +
+                                static_cast<std::size_t>(config_.groups) * (config_.core.window_max * 7 + 16);
+      if (stats.jobs_in_memory > bound) {
+        Fail("I9", {}, fmt::format("partition {} holds {} jobs in memory, {} resident, {} executing, window {}", i,
+                                   stats.jobs_in_memory, stats.resident, stats.executing, config_.core.window_max));
+      }
+      coverage_["refill"] += stats.refills > 0 ? 1 : 0;
+      coverage_["look-up"] += stats.lookups > 0 ? 1 : 0;
+      coverage_["deferred until a group opened"] += stats.deferred;
+      coverage_["adopted"] += stats.adopted;
+      coverage_["result of an earlier owner's attempt"] += stats.early_results;
+      coverage_["stale result"] += stats.stale_results;
+      coverage_["attempt lost"] += stats.lost;
+      coverage_["handed back"] += stats.undelivered;
+      coverage_["yielded"] += stats.yielded;
+      coverage_["expired"] += stats.expired;
+      coverage_["skipped fire"] += stats.skipped_fires;
+      coverage_["replaced"] += stats.replaced;
+    }
+  }
+  if (!failure_.empty()) return false;
+  Note({}, 50, "faults end");
+  StopFaults();
+  const std::int64_t leases_us = 2 * (config_.core.tasktracker_lease_ms + config_.core.kill_grace_ms) * 1000;
+  loop_.RunUntil(loop_.now_us() + leases_us + 15 * kSecondUs);
+  if (!failure_.empty()) return false;
+  if (std::string late = checker_.LateSchedule(5'000); !late.empty()) {
+    Fail("I6", {}, late);
+    return false;
+  }
+  for (const model::JobId& id : checker_.ActiveSchedules()) {
+    for (const auto& client : clients_) client->CancelSchedule(id);
+  }
+  const std::int64_t limit_us = loop_.now_us() + kSettleMaxUs;
+  while (failure_.empty() && !Quiet() && loop_.now_us() < limit_us) loop_.RunUntil(loop_.now_us() + kSecondUs);
+  if (!failure_.empty()) return false;
+  if (std::string what = WhatIsNotQuiet(); !what.empty()) {
+    Fail("liveness", {}, what);
+    return false;
+  }
+  checker_.AtEnd();
+  for (const auto& client : clients_) client->AtEnd();
+  return failure_.empty();
+}
+
+}  // namespace lts::sim
