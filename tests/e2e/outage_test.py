@@ -1,0 +1,114 @@
+"""The JobTracker is away: nothing is lost, nothing runs twice, the order is kept."""
+
+import os
+import signal
+import subprocess
+
+import harness
+
+SUBMITTER = os.path.join(harness.PROGRAMS, "lts_e2e_submitter")
+
+
+class Outage(harness.EndToEnd):
+    def submitter(self, home, *args):
+        return home.background(SUBMITTER, "--registry", home.registry, "--group", "demo", "--answers",
+                               home.path("answers"), *args, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def kill(self, pid):
+        os.kill(pid, signal.SIGKILL)
+        harness.wait_until(lambda: not harness.alive(pid), "it survives kill -9")
+
+    def test_stored_jobs_and_results_survive_the_kill_of_all(self):
+        home = self.started(tasktracker={"workThreads": 20})
+        running = self.submitter(home, "--prefix", "running", "--count", 20, "--hold-ms", 600_000)
+        self.assertEqual(running.stdout.readline(), "DONE 20\n")
+        running.communicate(timeout=harness.DEADLINE_S)
+        harness.wait_until(lambda: home.read("journal").count("start\n") == 20, "20 jobs do not run")
+
+        self.kill(home.pid("jobtracker", "standalone"))
+        stored = self.submitter(home, "--prefix", "stored", "--count", 1000, "--batch", 50, "--store", home.path("client"))
+        self.assertEqual(stored.stdout.readline(), "DONE 1000\n")
+        answers = [line.split() for line in home.read("answers").splitlines()[20:]]
+        self.assertEqual({outcome for _, _, outcome in answers}, {"STORED"})
+        # The 20 running ones end, and nobody can be told.
+        open(home.path("gate"), "w", encoding="utf-8").close()
+        harness.wait_until(lambda: home.read("journal").count("end\n") == 20, "the running jobs do not end")
+        harness.wait_until(lambda: self.kept_results(home) >= 20, lambda: f"{self.kept_results(home)} results are stored")
+        self.kill(stored.pid)
+        stored.communicate()
+        supervisor = int(home.read("pid/tasktracker-tasktracker.supervisor"))
+        self.kill(supervisor)
+        self.kill(home.pid("tasktracker", "tasktracker"))
+
+        # One slot: the order of running is the order of dispatch.
+        home.set("conf/tasktracker.cfg", workThreads=1)
+        self.ok(home.jobtracker("start"))
+        self.ok(home.tasktracker("start"))
+        again = self.submitter(home, "--prefix", "late", "--count", 1, "--store", home.path("client"))
+        self.assertEqual(again.stdout.readline(), "DONE 1\n")
+        harness.wait_until(lambda: home.read("journal").count("end\n") >= 1021,
+                           lambda: f"{home.read('journal').count('end' + chr(10))} runs have ended")
+        harness.wait_until(lambda: len(self.ended(home)) >= 1021, lambda: f"{len(self.ended(home))} jobs have ended")
+        again.communicate(timeout=harness.DEADLINE_S)
+
+        ended = self.ended(home)
+        self.assertEqual(len(ended), 1021)
+        self.assertEqual({row["outcome"] for row in ended}, {"EXECUTE_SUCCESS"})
+        self.assertEqual({row["attempt"] for row in ended}, {1})
+        expected = [job_id for job_id, _, _ in (line.split() for line in home.read("answers").splitlines())]
+        self.assertEqual({row["jobId"] for row in ended}, set(expected))
+        starts = [line.split()[0] for line in home.read("journal").splitlines() if line.endswith(" start")]
+        self.assertEqual(len(starts), len(set(starts)), "a job ran twice")
+        stored_ids = [job_id for job_id, _, _ in answers]
+        self.assertEqual([job_id for job_id in starts if job_id in set(stored_ids)], stored_ids, "the submit order is lost")
+
+    def ended(self, home):
+        return [row for row in self.ok(home.cli("attempts", "--group", "demo", "--all", "-o", "json")).json()
+                if row["outcome"] != "LOST"]
+
+    def kept_results(self, home):
+        """How many records the TaskTracker's FailStore holds, as its metrics tell."""
+        _, text = home.get("tasktracker", "tasktracker", "/metrics")
+        return sum(float(line.rpartition(" ")[2]) for line in text.splitlines()
+                   if line.startswith("lts_limit_current{") and "job.fail.store.count.max" in line)
+
+    def test_the_command_keeps_a_job_when_asked_to_and_the_agent_sends_it(self):
+        home = self.home()
+        home.use_test_runners()
+        refused = home.cli("submit", "--group", "demo", "--task", "t", "--runner", "act", "--param", "action=success")
+        self.ok(refused, 6)
+        self.assertEqual(refused.out, "")
+        self.assertIn(str(home.port), refused.err)
+        kept = self.ok(home.cli("submit", "--group", "demo", "--task", "t", "--runner", "act", "--param", "action=success",
+                                "--store", "-o", "json"))
+        receipt = kept.json()[0]
+        self.assertEqual(receipt["outcome"], "STORED")
+        self.assertIn("agent", kept.err)
+        agent = home.background(home.path("bin/jobclient"), "agent", "--client-group", "shop", stdout=subprocess.PIPE,
+                                text=True)
+        self.ok(home.jobtracker("start"))
+        self.ok(home.tasktracker("start"))
+        harness.wait_until(lambda: home.cli("get", receipt["jobId"]).code == 0, "the agent does not send it")
+        self.wait_state(home, receipt["jobId"], "SUCCEEDED")
+        agent.terminate()
+        agent.communicate(timeout=harness.DEADLINE_S)
+
+    def test_a_tasktracker_started_first_connects_by_itself(self):
+        home = self.home()
+        home.use_test_runners()
+        home.env["LTS_CONNECT_GRACE_S"] = "1"
+        started = self.ok(home.tasktracker("start"))
+        self.assertIn("not connected", started.err)
+        self.assertEqual(home.tasktracker("status").code, 4)
+        self.assertEqual(home.get("tasktracker", "tasktracker", "/healthz")[0], 200)
+        code, reason = home.get("tasktracker", "tasktracker", "/readyz")
+        self.assertEqual(code, 503, reason)
+        self.assertTrue(reason.strip())
+        self.ok(home.jobtracker("start"))
+        self.connected(home)
+        harness.wait_until(lambda: home.get("tasktracker", "tasktracker", "/readyz")[0] == 200, "not ready")
+        self.wait_state(home, self.act(home, "t", "success")["jobId"], "SUCCEEDED")
+
+
+if __name__ == "__main__":
+    harness.main()
