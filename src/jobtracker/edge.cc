@@ -175,6 +175,11 @@ class Edge::Desk final : public Outbox {
   void ToFeedback(core::FeedbackSend send) override {
     const auto found = feedback.find(send.stream);
     if (found == feedback.end()) return;
+    if (send.close) {
+      found->second.sink->Close();
+      feedback.erase(found);
+      return;
+    }
     v1::FeedbackTrackerMessage message;
     for (store::FeedbackRow& row : send.rows) {
       v1::FeedbackItem& item = *message.add_items();

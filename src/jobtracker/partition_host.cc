@@ -197,6 +197,8 @@ void PartitionHost::Refuse(core::Event event, StatusCode code, const std::string
     refusal.hello = core::HelloReply{code, message, 0};
     refusal.close = true;
     outbox_.ToWorker(std::move(refusal));
+  } else if (const auto* feedback = std::get_if<core::FeedbackHelloEvent>(&event)) {
+    outbox_.ToFeedback({feedback->stream, {}, true});
   }
   // Everything else belongs to a stream that Reset() has closed.
 }

@@ -63,6 +63,7 @@ void SimTaskTracker::Start() {
   ++incarnations_;
   session_ = 0;
   last_sequence_ = 0;
+  hellos_ = 0;
   lease_from_us_ = -1;
   heartbeats_.clear();
   draining_ = false;
@@ -182,6 +183,7 @@ void SimTaskTracker::Connect() {
   hello.incarnation = fmt::format("{}-{}", name_, incarnations_);
   hello.session = session_;
   hello.last_sequence = last_sequence_;
+  hello.number = ++hellos_;
   hello.capacity = draining_ ? 0 : world_.config().slots;
   for (const auto& [key, running] : running_) hello.running.push_back(running.assignment.ref);
   hello.results = Unacknowledged();

@@ -138,13 +138,13 @@ void SimTracker::StreamClosed(const StreamPtr& stream) {
 }
 
 void SimTracker::ToWorker(std::uint32_t partition, core::WorkerSend message) {
-  for (const core::Assignment& assignment : message.assignments) {
-    world_.checker().OnAssign(partition, assignment);
-  }
   const auto found = streams_.find(message.stream);
   if (found == streams_.end()) return;
   const StreamPtr stream = found->second;
   const bool close = message.close;
+  for (const core::Assignment& assignment : message.assignments) {
+    world_.checker().OnAssign(partition, assignment);
+  }
   world_.SendToFar(stream, [stream, message = std::move(message)] { stream->on_worker(message); });
   if (!close) return;
   streams_.erase(stream->id);
@@ -156,6 +156,12 @@ void SimTracker::ToFeedback(core::FeedbackSend message) {
   const auto found = streams_.find(message.stream);
   if (found == streams_.end()) return;
   const StreamPtr stream = found->second;
+  if (message.close) {
+    streams_.erase(found);
+    stream->tracker_open = false;
+    world_.Break(stream, true, false);
+    return;
+  }
   world_.SendToFar(stream, [stream, message = std::move(message)] { stream->on_feedback(message); });
 }
 

@@ -88,7 +88,7 @@ void World::PrintLines(const model::JobId& job, std::size_t last) const {
 
 std::int64_t World::NetDelayUs() { return random_.Between(20, config_.net_delay_max_us); }
 
-void World::SendDatagram(std::function<void()> deliver) {
+void World::SendDatagram(std::function<void()> deliver, std::function<void()> again) {
   std::int64_t delay_us = NetDelayUs();
   if (active_) {
     if (random_.Chance(config_.net_loss)) {
@@ -99,7 +99,7 @@ void World::SendDatagram(std::function<void()> deliver) {
       Count("message doubled");
       const std::int64_t again_us = random_.Chance(0.5) ? NetDelayUs() : random_.Between(0, 15 * kSecondUs);
       if (again_us < delay_us) Count("message reordered");
-      loop_.After(again_us, deliver);
+      loop_.After(again_us, std::move(again));
     }
     if (random_.Chance(config_.net_late)) {
       Count("message late");

@@ -96,7 +96,9 @@ class World {
   // ---- network
   std::int64_t NetDelayUs();
   // A unary message: may be lost, doubled, late.
-  void SendDatagram(std::function<void()> deliver);
+  void SendDatagram(std::function<void()> deliver) { SendDatagram(deliver, deliver); }
+  // `again` is what a doubled message delivers: the one that a client sends anew.
+  void SendDatagram(std::function<void()> deliver, std::function<void()> again);
   StreamPtr OpenStream(std::uint32_t partition);
   void SendToTracker(const StreamPtr& stream, std::function<void()> deliver);
   void SendToFar(const StreamPtr& stream, std::function<void()> deliver);

@@ -18,6 +18,11 @@ void Partition::Dispatch(Group& group) {
   group.dispatch_wanted = false;
   while (!group.ready.empty()) {
     Job& job = **group.ready.begin();
+    // Rows in the store go before it (I10): a refill brings them.
+    if (!group.ready_complete &&
+        store::ReadyPosition{job.row.priority, job.row.due_ms, job.row.seq} >= group.ready_end) {
+      break;
+    }
     if (job.row.expires_ms != 0 && job.row.expires_ms <= now_.wall_ms && !job.row.Started()) {
       EndWithoutAttempt(job, JobState::kExpired, "not started before it expired");
       continue;

@@ -72,6 +72,7 @@ struct HelloEvent {
   std::string incarnation;
   std::uint64_t session = 0;
   std::uint64_t last_sequence = 0;
+  std::uint64_t number = 0;  // counts the hellos of this process, from 1; 0: not told
   std::int32_t capacity = 0;
   std::vector<AttemptRef> running;
   std::vector<AttemptResult> results;
@@ -185,6 +186,7 @@ struct HeartbeatAnswer {
 struct FeedbackSend {
   StreamId stream = 0;
   std::vector<store::FeedbackRow> rows;
+  bool close = false;  // not served here: the client shall come again
 };
 
 struct LookupRequest {

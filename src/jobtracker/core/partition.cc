@@ -18,6 +18,8 @@ Partition::Partition(PartitionOptions options, LoadedState loaded, Now now)
       next_seq_(loaded.next_seq),
       now_(now),
       random_(options_.seed) {
+  // What an earlier owner accepted and saw end is only in the history.
+  if (loaded.next_seq > 1) lookup_made_before_ms_ = now.wall_ms + options_.fresh_id_ms;
   for (store::ScheduleRow& row : loaded.schedules) AddSchedule(std::move(row));
   for (const std::string& name : loaded.groups) {
     Group& group = GroupOf(name);

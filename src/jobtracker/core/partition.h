@@ -59,6 +59,7 @@ struct PartitionOptions {
   std::int32_t later_times_max = 100;           // job.later.times.max
   DurationMs dedup_horizon_ms = 7LL * 24 * 3'600'000;
   DurationMs future_id_max_ms = 3'600'000;
+  DurationMs fresh_id_ms = 5'000;               // older ids of submits are looked up in the history
   std::size_t window_max = 10'000;              // waiting jobs held per group, ready and dated each
   std::size_t lookups_max = 100'000;            // operations that wait for a look-up or a group's opening
   std::size_t resident_max = 1'000'000;         // rows that share a run key, always in memory
@@ -186,6 +187,9 @@ class Partition {
   void SubmitSchedule(Operation& operation, Group& group, Task* task);
   void Reply(const Operation& operation, StatusCode code, SubmitOutcome outcome, model::JobId id, std::string message);
   bool NeedsLookup(const Operation& operation) const;
+  // Whether a copy of this submit may have been accepted, and its job have ended, before this one arrived.
+  bool MayBeLate(const model::JobId& id) const;
+  void RememberResent(const model::JobId& id);
   bool MustWaitForOpening(const Operation& operation);
   void ReleaseKey(const std::string& key);
   static std::string KeyOf(const std::string& group, const std::string& task);
@@ -210,6 +214,7 @@ class Partition {
   void Delete(Job& job);                      // mutation and memory
   void MakeResident(Job& job);
   void Shed(Group& group);
+  void DropOutside(Group& group);             // what lies beyond the ends of the windows
   void MaybeEvict(const model::JobKey& key);
   void MaybeRefill(Group& group);
   void ArmGroup(Group& group);
@@ -319,6 +324,10 @@ class Partition {
   // Operations in order of arrival per task while one of them waits for a look-up.
   std::unordered_map<std::string, std::deque<Operation>> waiting_keys_;
   std::size_t waiting_operations_ = 0;
+  // Fresh ids that were accepted from a submit sent again: the first copy may still arrive. In order of acceptance.
+  std::deque<std::pair<std::int64_t, model::JobId>> resent_order_;
+  std::unordered_set<model::JobId> resent_;
+  TimeMs lookup_made_before_ms_ = INT64_MIN;  // ids made before are looked up
   std::vector<Group*> to_dispatch_;
   std::size_t sweep_at_ = 256;      // number of groups at which the empty ones are forgotten
   std::size_t executing_ = 0;

@@ -78,6 +78,7 @@ struct Partition::Worker {
   std::string identity;
   std::string incarnation;
   std::uint64_t session = 0;
+  std::uint64_t hello_number = 0;
   StreamId stream = 0;             // 0: not connected
   std::int32_t capacity = 0;
   bool expected = false;           // known from its row only, no hello yet

@@ -55,10 +55,35 @@ bool Partition::NeedsLookup(const Operation& operation) const {
   if (operation.looked_up) return false;
   const JobId& id = operation.id();
   const bool id_known = id.empty() || jobs_.contains({id, 0}) || schedules_.contains(id);
-  const bool asks_history = operation.is_submit() ? operation.submit.maybe_sent : !id.empty();
+  const bool asks_history = operation.is_submit() ? operation.submit.maybe_sent || MayBeLate(id) : !id.empty();
   if (!id_known && asks_history) return true;
   const auto group = groups_.find(operation.group());
   return group != groups_.end() && !group->second->Complete();
+}
+
+// The first copy of a submit is not marked as sent before, and may be overtaken by the one that was sent again: by much
+// in a network that repeats lost packets. An old copy shows by the time in its id; of young ones, those that came by the
+// other way are remembered while they are young, by clocks that differ by less than `fresh_id_ms`.
+bool Partition::MayBeLate(const JobId& id) const {
+  const TimeMs made = id.TimeOf();
+  return made < lookup_made_before_ms_ || made < now_.wall_ms - options_.fresh_id_ms ||
+         made > now_.wall_ms + options_.fresh_id_ms || resent_.contains(id);
+}
+
+void Partition::RememberResent(const JobId& id) {
+  const std::int64_t keep_ms = 4 * options_.fresh_id_ms;
+  while (!resent_order_.empty() && resent_order_.front().first < now_.mono_ms - keep_ms) {
+    resent_.erase(resent_order_.front().second);
+    resent_order_.pop_front();
+  }
+  if (id.TimeOf() < now_.wall_ms - keep_ms) return;
+  if (resent_.size() >= options_.lookups_max) {
+    // Too many to remember: everything made until now is looked up instead.
+    resent_.clear();
+    resent_order_.clear();
+    lookup_made_before_ms_ = now_.wall_ms + options_.fresh_id_ms;
+  }
+  if (resent_.insert(id).second) resent_order_.emplace_back(now_.mono_ms, id);
 }
 
 // Runs the operation, or puts it in line: behind earlier ones of its task that wait, or behind a look-up of its own.
@@ -246,6 +271,7 @@ void Partition::SubmitOneShot(Operation& operation, Group& group, Task* task) {
   }
   ++stats_.accepted;
   if (outcome == SubmitOutcome::kReplaced) ++stats_.replaced;
+  if (item.maybe_sent) RememberResent(item.id);
   Insert(std::move(row));
   Reply(operation, StatusCode::kOk, outcome, item.id, {});
 }
@@ -311,6 +337,7 @@ void Partition::SubmitSchedule(Operation& operation, Group& group, Task* task) {
   row.last_fire_ms = spec.IsCron() ? now_.wall_ms : now_.wall_ms - 1;
   ++stats_.accepted;
   if (outcome == SubmitOutcome::kReplaced) ++stats_.replaced;
+  if (item.maybe_sent) RememberResent(item.id);
   Touch(TaskHash(spec.group, spec.task_id));
   Touch(static_cast<std::uint64_t>(std::hash<JobId>()(row.id)));
   effects_->batch.mutations.emplace_back(store::PutSchedule{row});

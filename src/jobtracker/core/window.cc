@@ -69,6 +69,9 @@ Partition::Job* Partition::AddJob(JobRow row) {
   // A started row that is not executing is between attempts and keeps its run key.
   if (job->row.attempt > 1 && job->row.state == JobState::kWaiting && SharesRunKey(job->row) && !job->task->holder) {
     job->task->holder = job;
+    for (Job* other : job->task->jobs) {
+      if (other->place == Job::Place::kReady || other->place == Job::Place::kHeld) Place(*other);
+    }
   }
   Place(*job);
   return job;
@@ -143,7 +146,15 @@ void Partition::Place(Job& job) {
     return;
   }
   // An unmarked row of an earlier owner may be running; one that was marked or lost before is settled by its mark.
-  if (group.opening && row.seq < first_seq_ && !options_.faults.dispatch_before_hello) {
+  // So may another row of its run key, which then holds this one back too.
+  const auto held = [&] {
+    if (row.seq < first_seq_) return true;
+    if (!SharesRunKey(row)) return false;
+    return std::any_of(job.task->jobs.begin(), job.task->jobs.end(), [&](const Job* other) {
+      return other != &job && other->row.seq < first_seq_ && SharesRunKey(other->row) && other->worker == nullptr;
+    });
+  };
+  if (group.opening && !options_.faults.dispatch_before_hello && held()) {
     job.place = Job::Place::kHeld;
     group.held.insert(&job);
     return;
@@ -208,8 +219,9 @@ void Partition::Shed(Group& group) {
       out.push_back(*it);
     }
     if (!out.empty()) {
+      const store::ReadyPosition end = PositionOf(out.front()->row);
+      group.ready_end = group.ready_complete ? end : std::min(group.ready_end, end);
       group.ready_complete = false;
-      group.ready_end = PositionOf(out.front()->row);
       for (Job* job : out) RemoveJob(*job);
     }
   }
@@ -225,12 +237,30 @@ void Partition::Shed(Group& group) {
       out.push_back(job);
     }
     if (!out.empty()) {
+      const std::pair end(out.front()->row.due_ms, out.front()->row.seq);
+      group.dated_end = group.dated_complete ? end : std::min(group.dated_end, end);
       group.dated_complete = false;
-      group.dated_end = {out.front()->row.due_ms, out.front()->row.seq};
       for (Job* job : out) RemoveJob(*job);
       ArmGroup(group);
     }
   }
+}
+
+void Partition::DropOutside(Group& group) {
+  if (group.refilling) return;
+  std::vector<Job*> out;
+  if (!group.ready_complete) {
+    for (auto it = group.ready.rbegin(); it != group.ready.rend() && PositionOf((*it)->row) >= group.ready_end; ++it) {
+      if (!(*it)->row.blocked) out.push_back(*it);
+    }
+  }
+  if (!group.dated_complete) {
+    for (auto it = group.dated.rbegin();
+         it != group.dated.rend() && std::pair((*it)->row.due_ms, (*it)->row.seq) >= group.dated_end; ++it) {
+      if (!(*it)->row.blocked) out.push_back(*it);
+    }
+  }
+  for (Job* job : out) RemoveJob(*job);
 }
 
 // After an operation on a row that was faulted in: it leaves again when it lies beyond the window.
@@ -271,7 +301,8 @@ void Partition::Promote(Group& group) {
 void Partition::MaybeRefill(Group& group) {
   if (group.refilling || group.Complete()) return;
   const bool ready_low =
-      !group.ready_complete && group.ready.size() + group.held.size() < options_.window_max / 2;
+      !group.ready_complete && (group.ready.size() + group.held.size() < options_.window_max / 2 ||
+                                (!group.ready.empty() && PositionOf((*group.ready.begin())->row) >= group.ready_end));
   const bool dated_low = !group.dated_complete && group.dated.size() < options_.window_max / 4;
   if (!group.top_wanted && !ready_low && !dated_low) return;
   auto read = std::make_unique<PendingRead>();
@@ -317,6 +348,8 @@ void Partition::OnRefill(RefillAnswer answer) {
   install(answer.dated);
   group.refilling = false;
   EndRead();
+  // What was accepted meanwhile may lie beyond the new ends.
+  DropOutside(group);
   Shed(group);
   Promote(group);
   WantDispatch(group);

@@ -48,6 +48,11 @@ void Partition::RunHello(HelloEvent& event, bool looked_up) {
     send.close = true;
     return;
   }
+  if (same_process && event.number != 0 && event.number <= worker->hello_number) {
+    // A hello that was overtaken by a later one of the same process: what it lists is history.
+    SendTo(event.stream).close = true;
+    return;
+  }
   const bool newcomer = worker == nullptr;
   if (newcomer && workers_.size() >= options_.workers_max) {
     ++stats_.refused_over_limit;
@@ -76,6 +81,7 @@ void Partition::RunHello(HelloEvent& event, bool looked_up) {
     SendTo(worker->stream).close = true;
   }
   worker->incarnation = event.incarnation;
+  worker->hello_number = event.number;
   worker->session = (epoch_ << 24) + ++session_counter_;
   worker->stream = event.stream;
   worker->capacity = std::max(0, event.capacity);
@@ -172,7 +178,15 @@ void Partition::RunResults(StreamId stream, std::vector<AttemptResult>& results,
 
 void Partition::OnWorkerClosed(StreamId stream) {
   const auto found = streams_.find(stream);
-  if (found == streams_.end()) return;
+  if (found == streams_.end()) {
+    // Its hello may wait for a look-up; nobody listens to the answer any more.
+    const auto forget = [&](PendingRead& read) {
+      if (read.hello && read.hello->stream == stream) read.hello.reset();
+    };
+    for (auto& [id, read] : reads_) forget(read);
+    for (auto& [time, read] : read_retries_) forget(read);
+    return;
+  }
   found->second->stream = 0;  // it may come back within its lease
   streams_.erase(found);
 }
@@ -213,6 +227,7 @@ void Partition::ExpectedArrived(Group& group, Worker& worker) {
 void Partition::OpenGroup(Group& group) {
   if (!group.opening) return;
   group.opening = false;
+  WantDispatch(group);  // which also keeps the group from being swept
   for (Job* job : std::vector<Job*>(group.held.begin(), group.held.end())) Place(*job);
   // Dated jobs that came due meanwhile were held too; run keys taken by adoption were settled by Place.
   std::deque<Operation> deferred;
@@ -221,8 +236,8 @@ void Partition::OpenGroup(Group& group) {
     operation.looked_up = false;
     Begin(std::move(operation));
   }
+  DropOutside(group);
   Shed(group);
-  WantDispatch(group);
 }
 
 }  // namespace lts::core
