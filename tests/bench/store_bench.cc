@@ -182,6 +182,7 @@ class Bench {
       Commit(batch);
     }
     ReadWindows("  after its head went  ");
+    ReadWindows("  once more            ");
     const auto start = std::chrono::steady_clock::now();
     std::vector<lts::store::TaskKey> tasks;
     for (int i = 0; i < 500; ++i) tasks.push_back({"bench_group", "absent-" + std::to_string(i)});

@@ -1,4 +1,7 @@
 // The contract of JobStore, over every engine.
+#include <atomic>
+#include <thread>
+
 #include "contract/store_fixture.h"
 
 namespace lts::store::testing {
@@ -447,6 +450,36 @@ TEST_P(StoreContract, UpdatesMoveRowsBetweenTheIndexes) {
   EXPECT_TRUE(store().LoadGroups(0)->empty());
   Reopen();
   EXPECT_TRUE(Waiting().empty());
+}
+
+// Each commit takes the head away and puts a new one above it, while another thread reads from the
+// top.
+TEST_P(StoreContract, ReadFromTheTopNeverMissesARowThatWasCommittedBefore) {
+  constexpr std::uint64_t kJobs = 400;
+  const auto job = [](std::uint64_t n) {
+    JobRow row = Job(n);
+    // Mostly downwards, and now and then far up, so that what a read remembers of the top is wrong
+    // soon.
+    row.priority = n % 5 == 0 ? 5000 : -static_cast<std::int32_t>(n);
+    return row;
+  };
+  Owner a(store(), 0);
+  EXPECT_OK(a.Commit({InsertJob{job(1)}}));
+  std::atomic<std::uint64_t> committed = 1;
+  std::thread writer([&] {
+    for (std::uint64_t n = 2; n <= kJobs; ++n) {
+      EXPECT_OK(a.Commit({DeleteJob{job(n - 1)}, InsertJob{job(n)}}));
+      committed = n;
+    }
+  });
+  while (committed < kJobs) {
+    const std::uint64_t before = committed;
+    const Ns rows = Waiting(INT64_MAX, 10);
+    EXPECT_EQ(rows.size(), 1U) << before;
+    if (!rows.empty()) EXPECT_GE(rows[0], before);
+  }
+  writer.join();
+  EXPECT_EQ(Waiting(), Ns{kJobs});
 }
 
 TEST_P(StoreContract, RowsWithTheSamePositionAreAllKept) {

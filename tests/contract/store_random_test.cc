@@ -152,6 +152,7 @@ void CompareStores(JobStore& a, JobStore& b, Model& model, std::uint32_t part) {
   const std::string group = model.Group();
   const std::string task = model.Task();
   const std::size_t limit = 1 + model.Below(40);
+  const std::size_t page = 25 + model.Below(100);
   const TimeMs due = 850 + static_cast<TimeMs>(model.Below(6)) * 100;
   std::optional<ReadyPosition> after;
   if (model.Below(2) == 0) {
@@ -188,7 +189,7 @@ void CompareStores(JobStore& a, JobStore& b, Model& model, std::uint32_t part) {
   const JobState states[] = {JobState::kWaiting, JobState::kRunning, JobState::kSuspended};
   if (model.Below(2) == 0) filter.state = states[model.Below(3)];
   const auto jobs = [&](JobStore& store) {
-    return AllPages<JobRow>([&](const PageToken& t) { return store.FindJobs(filter, t, limit); });
+    return AllPages<JobRow>([&](const PageToken& t) { return store.FindJobs(filter, t, page); });
   };
   ASSERT_TRUE(Same(jobs(a), jobs(b)));
   const JobState ends[] = {JobState::kSucceeded, JobState::kFailed, JobState::kDead};
@@ -197,7 +198,7 @@ void CompareStores(JobStore& a, JobStore& b, Model& model, std::uint32_t part) {
   if (model.Below(2) == 0) filter.since_ms = 2000 + static_cast<TimeMs>(model.Below(50));
   const auto ended = [&](JobStore& store) {
     return AllPages<HistoryRow>(
-        [&](const PageToken& t) { return store.FindEnded(filter, finals, t, limit); });
+        [&](const PageToken& t) { return store.FindEnded(filter, finals, t, page); });
   };
   ASSERT_TRUE(Same(ended(a), ended(b)));
 }
@@ -251,7 +252,7 @@ TEST(StoreRandom, RocksdbAnswersAsMemoryDoes) {
     of_a.push_back(std::make_unique<Owner>(*a, part));
     of_b.push_back(std::make_unique<Owner>(*b, part));
   }
-  for (int round = 0; round < 3000; ++round) {
+  for (int round = 0; round < 2000; ++round) {
     const std::uint32_t part = static_cast<std::uint32_t>(round % 2);
     Model& model = models[part];
     const std::vector<Mutation> batch = model.Batch();
@@ -259,7 +260,7 @@ TEST(StoreRandom, RocksdbAnswersAsMemoryDoes) {
     const Status in_b = of_b[part]->Commit(batch);
     ASSERT_TRUE(in_a.ok()) << in_a.ToString();
     ASSERT_TRUE(in_b.ok()) << in_b.ToString();
-    if (round % 7 == 0) {
+    if (round % 11 == 0) {
       CompareStores(*a, *b, model, part);
       if (HasFatalFailure()) return;
     }

@@ -74,6 +74,8 @@ class BatchWriter {
   }
 
   const CountChanges& changes() const { return changes_; }
+  // Per group, the lowest key put into the ready order.
+  const std::map<GroupId, std::string>& lowest_ready() const { return lowest_ready_; }
 
  private:
   static constexpr std::size_t kJobKeyKeyBytes = 1 + 2 + kJobKeyBytes;
@@ -111,6 +113,10 @@ class BatchWriter {
 
   void PutRow(const Place& place, const JobRow& row) {
     RowKey(&key_, part_, place, row.key);
+    if (!place.aside) {
+      std::string& lowest = lowest_ready_[place.gid];
+      if (lowest.empty() || key_ < lowest) lowest = key_;
+    }
     Encode(row, scratch_, &value_);
     Put(key_, value_);
   }
@@ -383,6 +389,7 @@ class BatchWriter {
   const std::uint32_t part_;
   rocksdb::WriteBatch& out_;
   CountChanges changes_;
+  std::map<GroupId, std::string> lowest_ready_;
   std::string key_;
   std::string value_;
   std::string last_group_;
@@ -435,7 +442,9 @@ Status RocksdbJobStore::Commit(std::uint32_t partition, std::uint64_t epoch,
   if (done.ok()) {
     PutCounts(partition, writer.changes(), &writes);
     writes.Put(engine_->live(), PartitionKey(partition), EncodePartition(next));
+    for (const auto& [gid, key] : writer.lowest_ready()) p.floors.Putting(gid, key);
     done = engine_->Write(writes, /*sync=*/true);
+    p.floors.CommitEnded();
   }
   if (!done.ok()) {
     // While an earlier try of this number is open, "nothing was written now" does not settle it.

@@ -165,7 +165,13 @@ rocksdb::ColumnFamilyOptions FamilyOptions(const RocksdbStoreOptions& options,
   table.block_cache = cache;
   table.block_size = 16 << 10;
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  // Filters and indexes in small pieces: a whole filter of a large file would not fit into the
+  // cache beside others, and an absent key would cost reading it again.
+  table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
+  table.partition_filters = true;
+  table.metadata_block_size = 4096;
   table.cache_index_and_filter_blocks = true;
+  table.pin_top_level_index_and_filter = true;
   table.pin_l0_filter_and_index_blocks_in_cache = true;
   table.optimize_filters_for_memory = true;
   table.format_version = 5;
@@ -231,6 +237,7 @@ Result<std::unique_ptr<Engine>> Engine::Open(const std::string& folder,
   db_options.allow_concurrent_memtable_write = false;  // or else insert hints are not used
   db_options.max_open_files = 256;
   db_options.max_total_wal_size = 4 * options.write_buffer_bytes;
+  db_options.db_write_buffer_size = 2 * options.write_buffer_bytes;
   db_options.bytes_per_sync = 1 << 20;
   db_options.info_log_level = rocksdb::WARN_LEVEL;
   db_options.max_log_file_size = 4U << 20;
@@ -242,7 +249,7 @@ Result<std::unique_ptr<Engine>> Engine::Open(const std::string& folder,
   db_options.enforce_single_del_contracts = false;
   db_options.listeners.push_back(engine->listener_);
 
-  const auto cache = rocksdb::NewLRUCache(options.block_cache_bytes);
+  const auto cache = rocksdb::NewLRUCache(options.block_cache_bytes, /*num_shard_bits=*/2);
   rocksdb::ColumnFamilyOptions live = FamilyOptions(options, cache, options.write_buffer_bytes);
   live.prefix_extractor = std::make_shared<LookupPrefix>("lts.live.1", kJobKeyBytes);
   rocksdb::ColumnFamilyOptions history = FamilyOptions(options, cache, options.write_buffer_bytes);

@@ -277,20 +277,33 @@ Result<std::vector<JobRow>> RocksdbJobStore::LoadWaiting(std::uint32_t partition
                                                          const std::optional<ReadyPosition>& after,
                                                          TimeMs due_before, std::size_t limit) {
   LTS_RETURN_IF_ERROR(Known(partition));
-  std::vector<JobRow> rows;
   const auto gid = groups_.Find(group);
-  if (!gid) return rows;
-  const View view(*engine_);
+  if (!gid) return std::vector<JobRow>();
   std::string prefix = "P";
   KeyWriter(&prefix).U16(partition).U32(*gid).U8(0);
-  Range range(view, engine_->live(), prefix);
   if (after) {
     std::string from = prefix;
     KeyWriter(&from).I32(after->priority).I64(after->due_ms).U64(after->seq);
-    range.Seek(After(from));
-  } else {
-    range.SeekToFirst();
+    return ReadReady(prefix, After(from), due_before, limit, nullptr);
   }
+  ReadyFloors& floors = partitions_[partition]->floors;
+  const std::string floor = floors.StartRead(*gid);
+  std::string first;
+  auto rows = ReadReady(prefix, std::max(floor, prefix), due_before, limit, &first);
+  floors.EndRead(*gid, rows.ok() ? std::optional<std::string>(first) : std::nullopt);
+  return rows;
+}
+
+// `first`, when asked for: the first key there is at or behind `from`, or the end of the order.
+Result<std::vector<JobRow>> RocksdbJobStore::ReadReady(const std::string& prefix,
+                                                       const std::string& from, TimeMs due_before,
+                                                       std::size_t limit,
+                                                       std::string* first) const {
+  const View view(*engine_);
+  Range range(view, engine_->live(), prefix);
+  range.Seek(from);
+  if (first != nullptr) *first = range.Valid() ? range.key().ToString() : After(prefix);
+  std::vector<JobRow> rows;
   Scratch scratch;
   while (range.Valid() && rows.size() < limit) {
     KeyReader key = KeyReader(range.key()).Skip(3);

@@ -23,6 +23,7 @@
 #include "store/rocksdb/engine.h"
 #include "store/rocksdb/groups.h"
 #include "store/rocksdb/keys.h"
+#include "store/rocksdb/ready_floors.h"
 
 namespace lts::store::rocks {
 
@@ -167,6 +168,7 @@ class RocksdbJobStore final : public JobStore {
     PartitionState state;
     bool unsettled = false;  // the last commit failed with an unknown outcome
     Scratch scratch;
+    ReadyFloors floors;       // with a lock of its own, for reads beside a commit
     std::mutex retain_mutex;  // taken before `mutex`: one Retain at a time
   };
 
@@ -189,6 +191,9 @@ class RocksdbJobStore final : public JobStore {
   // Rows by their places, in the given order; one that is missing is kDataLoss.
   Result<std::vector<JobRow>> ReadRows(const View& view, std::uint32_t part,
                                        const std::vector<PlacedKey>& keys) const;
+  Result<std::vector<JobRow>> ReadReady(const std::string& prefix, const std::string& from,
+                                        TimeMs due_before, std::size_t limit,
+                                        std::string* first) const;
   Result<std::optional<Place>> FindPlace(const View& view, std::uint32_t part,
                                          const model::JobKey& key) const;
   // The groups that have keys of `kind` (E, F) in a partition: one seek each.
