@@ -19,10 +19,9 @@
 namespace lts::rpc {
 
 // ---- words
-// ------------------------------------------------------------------------------------------ A
-// value that this build does not know is nothing: the peer is newer, and each caller has to say
-// what then.
 
+// A value that this build does not know is nothing: the peer is newer, and each caller has to say
+// what then.
 v1::Code ToProto(StatusCode code);
 v1::JobState ToProto(model::JobState state);
 v1::Outcome ToProto(model::Outcome outcome);
@@ -38,7 +37,6 @@ std::optional<model::MisfirePolicy> FromProto(v1::MisfirePolicy policy);
 std::optional<model::RetryPolicy::Kind> FromProto(v1::RetryPolicy::Kind kind);
 
 // ---- answers: every message with the fields `code` and `message`
-// --------------------------------------
 
 template <typename Message>
 void PutStatus(const Status& status, Message* message) {
@@ -53,7 +51,6 @@ Status StatusOf(const Message& message) {
 }
 
 // ---- attempts
-// ---------------------------------------------------------------------------------------
 
 inline model::Token FromProto(const v1::Token& token) { return {token.epoch(), token.sequence()}; }
 inline void ToProto(const model::Token& token, v1::Token* out) {
@@ -74,7 +71,6 @@ Result<AttemptId> FromProto(const v1::AttemptKey& key);
 void ToProto(const AttemptId& attempt, v1::AttemptKey* out);
 
 // ---- jobs
-// -------------------------------------------------------------------------------------------
 
 // Takes the texts out of `job`. Absent: priority 100, rely_on_prev_cycle true; in a retry policy 30
 // s, and the larger of 1 h and initial_ms. Everything else is as sent: submit_group and job_id may

@@ -23,25 +23,64 @@
 namespace lts::rpc {
 namespace {
 
+// The calls and streams of one channel that are under way. A ClientContext holds on to gRPC's
+// channel, and gRPC's channel must not come to its end on one of gRPC's own threads (it would wait
+// there for itself). So each context is destroyed here, before the channel that waits for it goes
+// on.
+class Calls {
+ public:
+  // False when the channel is closing.
+  bool Add(grpc::ClientContext* context) {
+    const std::lock_guard lock(mutex_);
+    if (closing_) return false;
+    contexts_.insert(context);
+    return true;
+  }
+  void Remove(std::unique_ptr<grpc::ClientContext> context) {
+    const std::lock_guard lock(mutex_);
+    contexts_.erase(context.get());
+    context.reset();
+    if (contexts_.empty()) idle_.notify_all();
+  }
+  void CancelAndWait() {
+    std::unique_lock lock(mutex_);
+    closing_ = true;
+    for (grpc::ClientContext* context : contexts_) context->TryCancel();
+    idle_.wait(lock, [this] { return contexts_.empty(); });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable idle_;
+  std::unordered_set<grpc::ClientContext*> contexts_;
+  bool closing_ = false;
+};
+
 // ---- streams
-// ----------------------------------------------------------------------------------------
 
 // The gRPC side of a stream. It keeps itself alive until gRPC has told it that the call is over.
+// `calls` lives as long as the call.
 template <typename Out, typename In>
 class ClientStreamReactor final : public grpc::ClientBidiReactor<Out, In> {
  public:
   using Core = StreamCore<Out, In>;
   using Step = typename Core::Step;
 
-  ClientStreamReactor(std::string what, StreamCallbacks<In> callbacks) : what_(std::move(what)) {
+  ClientStreamReactor(std::string what, Calls* calls, StreamCallbacks<In> callbacks)
+      : what_(std::move(what)), calls_(calls), context_(std::make_unique<grpc::ClientContext>()) {
     core_.SetCallbacks(std::move(callbacks));
   }
 
   // `bind` hands this reactor to the stub.
   template <typename Bind>
   void Start(std::shared_ptr<ClientStreamReactor> self, const Bind& bind) {
+    if (!calls_->Add(context_.get())) {
+      Run(core_.Abandon());  // not started, so there is nothing to release
+      core_.Closed(Status::Unavailable(what_ + ": the channel is closing"));
+      return;
+    }
     self_ = std::move(self);
-    bind(&context_, this);
+    bind(context_.get(), this);
     this->AddHold();  // for the writes that start outside of gRPC's callbacks; let go at kRelease
     this->StartRead(&incoming_);
     this->StartCall();
@@ -50,7 +89,10 @@ class ClientStreamReactor final : public grpc::ClientBidiReactor<Out, In> {
 
   void Send(Out message) { Run(core_.Push(std::move(message))); }
   void Close() { Run(core_.Close()); }
-  void Cancel() { context_.TryCancel(); }
+  void Cancel() {
+    const std::lock_guard lock(context_mutex_);
+    if (context_ != nullptr) context_->TryCancel();
+  }
   Core& core() { return core_; }
 
   void OnReadDone(bool ok) override {
@@ -66,6 +108,12 @@ class ClientStreamReactor final : public grpc::ClientBidiReactor<Out, In> {
   void OnDone(const grpc::Status& status) override {
     const std::shared_ptr<ClientStreamReactor> self = std::move(self_);
     core_.Closed(FromGrpc(status, what_));
+    std::unique_ptr<grpc::ClientContext> context;
+    {
+      const std::lock_guard lock(context_mutex_);
+      context = std::move(context_);
+    }
+    calls_->Remove(std::move(context));
   }
 
  private:
@@ -89,8 +137,10 @@ class ClientStreamReactor final : public grpc::ClientBidiReactor<Out, In> {
   }
 
   const std::string what_;
+  Calls* const calls_;
   Core core_;
-  grpc::ClientContext context_;
+  std::mutex context_mutex_;
+  std::unique_ptr<grpc::ClientContext> context_;
   In incoming_;
   std::shared_ptr<ClientStreamReactor> self_;
 };
@@ -117,7 +167,6 @@ class ClientStream final : public Stream<Out> {
 };
 
 // ---- the channel
-// ------------------------------------------------------------------------------------
 
 grpc::ChannelArguments Arguments() {
   grpc::ChannelArguments arguments;
@@ -131,6 +180,9 @@ grpc::ChannelArguments Arguments() {
   // In spite of its name gRPC takes this as how long one attempt to connect may take.
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);
   arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, kReconnectBackoffMaxMs);
+  // Whoever calls knows what may be sent again and says so in the message (maybe_sent); gRPC does
+  // not.
+  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   // The way to a JobTracker never leads through the web proxy of the environment.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetMaxReceiveMessageSize(kMessageBytesMax);
@@ -138,8 +190,7 @@ grpc::ChannelArguments Arguments() {
   return arguments;
 }
 
-// Owns the connection and its calls; streams own themselves and may outlive it. Calls under way are
-// kept in a set, so that the destructor can cancel them and wait.
+// Owns the connection and what is under way on it. A stream's handle may outlive it, closed.
 class GrpcChannel final : public Channel {
  public:
   explicit GrpcChannel(const std::string& address)
@@ -152,12 +203,7 @@ class GrpcChannel final : public Channel {
         cluster_(channel_),
         feedback_(channel_) {}
 
-  ~GrpcChannel() override {
-    std::unique_lock lock(mutex_);
-    closing_ = true;
-    for (grpc::ClientContext* context : calls_) context->TryCancel();
-    idle_.wait(lock, [this] { return calls_.empty(); });
-  }
+  ~GrpcChannel() override { calls_.CancelAndWait(); }
   GrpcChannel(const GrpcChannel&) = delete;
   GrpcChannel& operator=(const GrpcChannel&) = delete;
 
@@ -239,7 +285,7 @@ class GrpcChannel final : public Channel {
  private:
   template <typename Response>
   struct UnaryCall {
-    grpc::ClientContext context;
+    std::unique_ptr<grpc::ClientContext> context = std::make_unique<grpc::ClientContext>();
     Response response;
     Done<Response> done;
   };
@@ -249,29 +295,21 @@ class GrpcChannel final : public Channel {
   void Call(const char* method, const Request& request, std::int64_t deadline_ms,
             Done<Response> done, const Start& start) {
     auto call = std::make_shared<UnaryCall<Response>>();
-    call->context.set_deadline(std::chrono::system_clock::now() +
-                               std::chrono::milliseconds(deadline_ms));
+    call->context->set_deadline(std::chrono::system_clock::now() +
+                                std::chrono::milliseconds(deadline_ms));
     call->done = std::move(done);
-    {
-      std::unique_lock lock(mutex_);
-      if (closing_) {  // a callback that runs while the destructor waits for it has called again
-        lock.unlock();
-        call->done(Status::Unavailable(What(method) + ": the channel is closing"), Response());
-        return;
-      }
-      calls_.insert(&call->context);
+    if (!calls_.Add(call->context.get())) {  // called from a callback that the destructor waits for
+      call->done(Status::Unavailable(What(method) + ": the channel is closing"), Response());
+      return;
     }
     // The stub serialises the request before it returns (without client interceptors, of which
     // there are none here), so the caller may let go of it then. RequestMayBeDestroyedAtOnce in the
     // tests watches over it.
-    start(&call->context, &request, &call->response,
+    start(call->context.get(), &request, &call->response,
           [this, method, call](const grpc::Status& status) {
             call->done(FromGrpcOf(method, status), std::move(call->response));
-            call->done = nullptr;  // before the destructor may go on: what it holds must not
-                                   // outlive the channel
-            const std::lock_guard lock(mutex_);
-            calls_.erase(&call->context);
-            if (calls_.empty()) idle_.notify_all();
+            call->done = nullptr;  // what it holds must not outlive the channel
+            calls_.Remove(std::move(call->context));
           });
   }
 
@@ -279,7 +317,7 @@ class GrpcChannel final : public Channel {
   std::unique_ptr<Stream<Out>> Open(const char* method, StreamCallbacks<In> callbacks,
                                     const Bind& bind) {
     auto reactor =
-        std::make_shared<ClientStreamReactor<Out, In>>(What(method), std::move(callbacks));
+        std::make_shared<ClientStreamReactor<Out, In>>(What(method), &calls_, std::move(callbacks));
     reactor->Start(reactor, bind);
     return std::make_unique<ClientStream<Out, In>>(std::move(reactor));
   }
@@ -298,10 +336,7 @@ class GrpcChannel final : public Channel {
   v1::ClusterService::Stub cluster_;
   v1::FeedbackService::Stub feedback_;
 
-  std::mutex mutex_;
-  std::condition_variable idle_;
-  std::unordered_set<grpc::ClientContext*> calls_;
-  bool closing_ = false;
+  Calls calls_;
 };
 
 }  // namespace

@@ -37,7 +37,6 @@ class StreamCore {
   StreamCore& operator=(const StreamCore&) = delete;
 
   // ---- towards gRPC
-  // ------------------------------------------------------------------------------
 
   // Queues a message; dropped once the stream was closed or is broken.
   Step Push(Out message) {
@@ -94,7 +93,6 @@ class StreamCore {
   }
 
   // ---- towards the user
-  // --------------------------------------------------------------------------
 
   // Before the first message can arrive.
   void SetCallbacks(StreamCallbacks<In> callbacks) {
