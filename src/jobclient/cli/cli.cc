@@ -1,0 +1,301 @@
+#include "jobclient/cli/cli.h"
+
+#include <fmt/core.h>
+
+#include <ctime>
+#include <filesystem>
+#include <system_error>
+
+#include "common/daemon.h"
+#include "common/options.h"
+#include "jobclient/client_options.h"
+#include "jobclient/registry_address.h"
+#include "model/duration.h"
+
+namespace lts::jobclient::cli {
+namespace {
+
+// "12" at `text[at]`; -1 when these are no `digits` digits.
+int Digits(std::string_view text, std::size_t at, std::size_t digits) {
+  if (at + digits > text.size()) return -1;
+  int value = 0;
+  for (std::size_t i = at; i < at + digits; ++i) {
+    if (text[i] < '0' || text[i] > '9') return -1;
+    value = value * 10 + (text[i] - '0');
+  }
+  return value;
+}
+
+Status BadTime(std::string_view text) {
+  return Status::InvalidArgument(
+      fmt::format("\"{}\" is not a time; expected RFC 3339, as in 2026-01-31T12:00:00Z or "
+                  "2026-01-31T13:00:00.250+01:00",
+                  text));
+}
+
+int DaysInMonth(int year, int month) {
+  if (month == 2) return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0 ? 29 : 28;
+  return month == 4 || month == 6 || month == 9 || month == 11 ? 30 : 31;
+}
+
+void AddVerbs(CLI::App& app, Context& context) {
+  AddSubmit(app, context);
+  AddGet(app, context);
+  AddList(app, context);
+  AddAttempts(app, context);
+  AddWait(app, context);
+  AddCancel(app, context);
+  AddExplain(app, context);
+  AddLogs(app, context);
+  AddNodes(app, context);
+  AddGroups(app, context);
+  AddPartitions(app, context);
+  AddCron(app, context);
+  AddAgent(app, context);
+  AddFeedback(app, context);
+  AddFailStore(app, context);
+}
+
+}  // namespace
+
+int ExitCodeFor(StatusCode code) {
+  switch (code) {
+    case StatusCode::kOk: return kOk;
+    case StatusCode::kInvalidArgument: return kUsage;
+    case StatusCode::kNotFound: return kNotFound;
+    case StatusCode::kAlreadyExists:
+    case StatusCode::kFailedPrecondition:
+    case StatusCode::kResourceExhausted:
+    case StatusCode::kTooOld: return kRefused;
+    case StatusCode::kPermissionDenied: return kDenied;
+    case StatusCode::kUnavailable:
+    case StatusCode::kFenced: return kUnreachable;
+    case StatusCode::kDeadlineExceeded: return kTimeOut;
+    case StatusCode::kUnknownOutcome:
+    case StatusCode::kDataLoss:
+    case StatusCode::kInternal: return kError;
+  }
+  return kError;
+}
+
+int Context::Fail(const Status& status) const {
+  env.err << "jobclient: " << status.message() << '\n';
+  return ExitCodeFor(status.code());
+}
+
+int Context::Usage(const std::string& message) const {
+  env.err << "jobclient: " << message << '\n';
+  return kUsage;
+}
+
+Result<JobClientOptions> Context::LoadOptions(bool with_fail_store) const {
+  OptionSources sources;
+  sources.environment = env.variables;
+  sources.file = config;
+  if (sources.file.empty()) {
+    const std::string usual = PathBelow(env.home, "conf/jobclient.cfg");
+    std::error_code error;  // a file that cannot be seen is as good as none
+    if (std::filesystem::is_regular_file(usual, error)) sources.file = usual;
+  }
+  const auto flag = [&sources](const char* name, const std::string& value) {
+    if (!value.empty()) sources.flags.emplace_back(name, value);
+  };
+  flag("registryAddress", registry);
+  flag("nodeGroup", client_group);
+  flag("dataPath", data_path);
+  const Result<lts::Options> options = ClientOptionTable().Load(sources);
+  if (!options.ok()) return options.status();
+  for (const std::string& notice : options->notices()) env.err << "jobclient: " << notice << '\n';
+  JobClientOptions out = ClientOptionsFrom(*options, env.home);
+  if (!with_fail_store) out.fail_store.clear();
+  return out;
+}
+
+Result<std::unique_ptr<Trackers>> Context::Connect() const {
+  const Result<JobClientOptions> options = LoadOptions(false);
+  if (!options.ok()) return options.status();
+  const Result<std::vector<std::string>> addresses =
+      ParseRegistryAddress(options->registry_address);
+  if (!addresses.ok()) return addresses.status();
+  return std::make_unique<Trackers>(*addresses, env.channels);
+}
+
+CLI::App* AddVerb(CLI::App& app, const std::string& name, const std::string& text,
+                  const std::string& example) {
+  CLI::App* verb = app.add_subcommand(name, text);
+  verb->footer("Example:\n  " + example);
+  verb->fallthrough();  // --registry, -o … may follow the verb
+  return verb;
+}
+
+void AddGroupOptions(CLI::App& verb, Context& context) {
+  verb.add_option("--client-group", context.client_group,
+                  "node group of the client (default: nodeGroup of the configuration)");
+  verb.add_option("--data-path", context.data_path,
+                  "folder of the FailStore (default: dataPath of the configuration)");
+}
+
+void AddJobName(CLI::App& verb, JobName& name) {
+  verb.add_option("JOB_ID", name.job_id, "id of the job");
+  verb.add_option("--group", name.group, "TaskTracker node group of the task");
+  verb.add_option("--task", name.task_id, "task id");
+}
+
+std::string Complaint(const JobName& name) {
+  const bool task = !name.group.empty() && !name.task_id.empty();
+  const bool half_task = name.group.empty() != name.task_id.empty();
+  if (half_task || name.job_id.empty() == !task)
+    return "name the job: JOB_ID, or --group G --task T";
+  return {};
+}
+
+Result<TimeMs> ParseTime(std::string_view text) {
+  std::tm civil{};
+  const int year = Digits(text, 0, 4);
+  const int month = Digits(text, 5, 2);
+  const int day = Digits(text, 8, 2);
+  const int hour = Digits(text, 11, 2);
+  const int minute = Digits(text, 14, 2);
+  const int second = Digits(text, 17, 2);
+  const bool shaped = text.size() >= 20 && text[4] == '-' && text[7] == '-' &&
+                      (text[10] == 'T' || text[10] == 't' || text[10] == ' ') && text[13] == ':' &&
+                      text[16] == ':';
+  if (!shaped || year < 1970 || month < 1 || month > 12 || day < 1 ||
+      day > DaysInMonth(year, month) || hour < 0 || hour > 23 || minute < 0 || minute > 59 ||
+      second < 0 || second > 59) {
+    return BadTime(text);
+  }
+  std::size_t at = 19;
+  TimeMs fraction_ms = 0;
+  if (text[at] == '.') {
+    ++at;
+    TimeMs unit = 100;
+    const std::size_t first = at;
+    for (; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at, unit /= 10) {
+      fraction_ms += (text[at] - '0') * unit;
+    }
+    if (at == first) return BadTime(text);
+  }
+  const std::string_view zone = text.substr(at);
+  TimeMs offset_minutes = 0;
+  if (zone != "Z" && zone != "z") {
+    const int hours = Digits(zone, 1, 2);
+    const int minutes = Digits(zone, 4, 2);
+    if (zone.size() != 6 || (zone[0] != '+' && zone[0] != '-') || zone[3] != ':' || hours < 0 ||
+        hours > 23 || minutes < 0 || minutes > 59) {
+      return BadTime(text);
+    }
+    offset_minutes = (zone[0] == '-' ? -1 : 1) * (hours * 60 + minutes);
+  }
+  civil.tm_year = year - 1900;
+  civil.tm_mon = month - 1;
+  civil.tm_mday = day;
+  civil.tm_hour = hour;
+  civil.tm_min = minute;
+  civil.tm_sec = second;
+  return (static_cast<TimeMs>(timegm(&civil)) - offset_minutes * 60) * 1000 + fraction_ms;
+}
+
+Result<TimeMs> ParseSince(std::string_view text, TimeMs now_ms) {
+  if (const auto ago = model::ParseDuration(text)) return now_ms - *ago;
+  const Result<TimeMs> time = ParseTime(text);
+  if (time.ok()) return time;
+  return Status::InvalidArgument("--since: " + time.status().message() +
+                                 ", or a duration such as 2h: so long ago");
+}
+
+Result<DurationMs> ParseDurationOption(std::string_view option, std::string_view text) {
+  if (const auto duration = model::ParseDuration(text)) return *duration;
+  return Status::InvalidArgument(
+      fmt::format("{} \"{}\": expected a duration such as 500ms, 10s, 1h30m", option, text));
+}
+
+bool ReadLine(std::istream& in, std::size_t bytes_max, std::string* line, bool* cut) {
+  line->clear();
+  *cut = false;
+  bool any = false;
+  try {
+    std::streambuf* buffer = in.rdbuf();
+    constexpr int kEnd = std::char_traits<char>::eof();
+    for (int c = buffer->sbumpc(); c != kEnd; c = buffer->sbumpc()) {
+      any = true;
+      if (c == '\n') break;
+      if (line->size() < bytes_max) {
+        line->push_back(static_cast<char>(c));
+      } else {
+        *cut = true;
+      }
+    }
+  } catch (const std::ios_base::failure&) {
+    // A folder, or a broken disk: the caller asks in.bad().
+    in.setstate(std::ios::badbit);
+    return false;
+  }
+  if (!any) {
+    in.setstate(std::ios::eofbit);
+    return false;
+  }
+  if (!line->empty() && line->back() == '\r') line->pop_back();
+  return true;
+}
+
+int Run(const std::vector<std::string>& arguments, Environment& env) {
+  Context context{env, {}, {}, {}, {}, Format::kTable, {}};
+  CLI::App app("Submits jobs to LTS, follows them, and looks at the cluster.", "jobclient");
+  app.footer(
+      "Exit codes: 0 ok, 1 error, 2 usage, 3 not found, 4 refused, 5 denied, 6 no JobTracker\n"
+      "reachable, 7 time-out, 8 the job failed.\n"
+      "Example:\n  jobclient submit --group demo --task hello --runner word_count --param "
+      "file=/etc/hosts --wait");
+  app.add_option("--registry", context.registry,
+                 "where the cluster is: jobtracker://host:port[,host:port…]");
+  app.add_option("--config", context.config, "configuration file (default: conf/jobclient.cfg)");
+  app.add_option("-o,--output", context.format, "table, or json: one object a line")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, Format>{{"table", Format::kTable}, {"json", Format::kJson}}))
+      ->type_name("table|json");
+  bool version = false;
+  bool help_config = false;
+  bool print_conf = false;
+  app.add_flag("--version", version, "print the version");
+  app.add_flag("--help-config", help_config, "print the options of the configuration file");
+  app.add_flag("--print-conf", print_conf, "print a configuration file with every option");
+  app.require_subcommand(0, 1);
+  AddVerbs(app, context);
+  try {
+    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+    app.parse(reversed);
+  } catch (const CLI::CallForHelp&) {
+    const auto chosen = app.get_subcommands();
+    const CLI::App* described = &app;
+    while (!described->get_subcommands().empty()) described = described->get_subcommands().front();
+    env.out << (chosen.empty() ? app.help() : described->help());
+    return env.out.flush() ? kOk : kError;
+  } catch (const CLI::ParseError& error) {
+    std::string where = "jobclient";
+    for (const CLI::App* named = &app; !named->get_subcommands().empty();) {
+      named = named->get_subcommands().front();
+      where += " " + named->get_name();
+    }
+    env.err << "jobclient: " << error.what() << "; see: " << where << " --help\n";
+    return kUsage;
+  }
+  if (version) {
+    env.out << "jobclient " << Version() << '\n';
+  } else if (help_config) {
+    env.out << ClientOptionTable().Help();
+  } else if (print_conf) {
+    env.out << ClientOptionTable().ConfSkeleton();
+  } else if (!context.action) {
+    env.err << "jobclient: which verb? See: jobclient --help\n";
+    return kUsage;
+  }
+  const int code = context.action ? context.action() : kOk;
+  if (!env.out.flush()) {
+    env.err << "jobclient: standard output cannot be written\n";
+    return code == kOk ? kError : code;
+  }
+  return code;
+}
+
+}  // namespace lts::jobclient::cli

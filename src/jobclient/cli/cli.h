@@ -1,0 +1,122 @@
+// The command line `jobclient`: what its verbs share. One file per verb.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <istream>
+#include <map>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "common/clock.h"
+#include "jobclient/trackers.h"
+#include "lts/job_client.h"
+#include "lts/status.h"
+#include "rpc/channel.h"
+
+namespace lts::jobclient::cli {
+
+enum ExitCode : int {
+  kOk = 0,
+  kError = 1,
+  kUsage = 2,
+  kNotFound = 3,
+  kRefused = 4,  // conflict, limit
+  kDenied = 5,
+  kUnreachable = 6,  // no JobTracker
+  kTimeOut = 7,
+  kJobFailed = 8,
+};
+
+// What the status of a call means to a script.
+int ExitCodeFor(StatusCode code);
+
+// Everything outside of the process; tests hand in their own.
+struct Environment {
+  std::istream& in;
+  std::ostream& out;  // data
+  std::ostream& err;  // messages
+  rpc::ChannelFactory channels;
+  std::map<std::string, std::string> variables;  // LTS_…
+  std::string home;                              // LTS_HOME
+  const Clock& clock;
+  // For verbs that stay: called before they start threads, and to wait for SIGTERM or SIGINT.
+  std::function<void()> block_signals;
+  std::function<void()> wait_for_stop;
+};
+
+enum class Format { kTable, kJson };
+
+// One run of the program: the options that every verb has, and what the chosen verb will do. The
+// verbs' own options live in shared state that their actions hold.
+struct Context {
+  Environment& env;
+  std::string registry;
+  std::string config;
+  std::string client_group;
+  std::string data_path;
+  Format format = Format::kTable;
+  std::function<int()> action;  // set by the verb that was named
+
+  // Prints "jobclient: message" on `err`; gives the exit code.
+  int Fail(const Status& status) const;
+  int Usage(const std::string& message) const;
+  // From --registry, the environment, --config, conf/jobclient.cfg and the defaults. Without
+  // FailStore.
+  Result<JobClientOptions> LoadOptions(bool with_fail_store) const;
+  Result<std::unique_ptr<Trackers>> Connect() const;
+};
+
+inline constexpr std::int64_t kCallTimeoutMs = 10'000;
+
+// Makes a verb: its name, what it does, and an example for its --help.
+CLI::App* AddVerb(CLI::App& app, const std::string& name, const std::string& text,
+                  const std::string& example);
+// --client-group and --data-path.
+void AddGroupOptions(CLI::App& verb, Context& context);
+
+// A job named by its id, or by group and task.
+struct JobName {
+  std::string job_id;
+  std::string group;
+  std::string task_id;
+};
+void AddJobName(CLI::App& verb, JobName& name);
+// What is wrong with it; empty: nothing.
+std::string Complaint(const JobName& name);
+
+// "2026-01-31T12:00:00.5Z" or with an offset, RFC 3339. Messages say what is expected.
+Result<TimeMs> ParseTime(std::string_view text);
+// The same, or a duration: that long before now.
+Result<TimeMs> ParseSince(std::string_view text, TimeMs now_ms);
+// "10s"; the message names `option`.
+Result<DurationMs> ParseDurationOption(std::string_view option, std::string_view text);
+
+// A line without its end, at most `bytes_max` of it; false at the end of the input. What is cut off
+// is skipped and `*cut` says so.
+bool ReadLine(std::istream& in, std::size_t bytes_max, std::string* line, bool* cut);
+
+void AddAgent(CLI::App& app, Context& context);
+void AddAttempts(CLI::App& app, Context& context);
+void AddCancel(CLI::App& app, Context& context);
+void AddCron(CLI::App& app, Context& context);
+void AddExplain(CLI::App& app, Context& context);
+void AddFailStore(CLI::App& app, Context& context);
+void AddFeedback(CLI::App& app, Context& context);
+void AddGet(CLI::App& app, Context& context);
+void AddGroups(CLI::App& app, Context& context);
+void AddList(CLI::App& app, Context& context);
+void AddLogs(CLI::App& app, Context& context);
+void AddNodes(CLI::App& app, Context& context);
+void AddPartitions(CLI::App& app, Context& context);
+void AddSubmit(CLI::App& app, Context& context);
+void AddWait(CLI::App& app, Context& context);
+
+// The program: arguments without the program's name; gives the exit code.
+int Run(const std::vector<std::string>& arguments, Environment& env);
+
+}  // namespace lts::jobclient::cli

@@ -1,0 +1,38 @@
+// jobclient list
+#include <memory>
+
+#include "jobclient/cli/pages.h"
+#include "lts/v1/query.pb.h"
+
+namespace lts::jobclient::cli {
+namespace {
+
+int List(const Context& context, const PageFlags& flags) {
+  Printer printer(context, {{"JOB ID", "jobId"},
+                            {"TASK", "taskId"},
+                            {"GROUP", "taskTrackerNodeGroup"},
+                            {"TYPE", "type"},
+                            {"STATE", "state"},
+                            {"NEXT FIRE", "nextFireTime"},
+                            {"ENDED", "endedAt"},
+                            {"MESSAGE", "message"}});
+  return RunPages(context, flags, &rpc::Channel::List, v1::ListRequest(),
+                  [&printer](const v1::ListResponse& response) -> std::int64_t {
+                    for (const v1::JobView& job : response.jobs()) printer.Print(JobJson(job));
+                    printer.EndPage();
+                    return response.jobs_size();
+                  });
+}
+
+}  // namespace
+
+void AddList(CLI::App& app, Context& context) {
+  const auto flags = std::make_shared<PageFlags>();
+  CLI::App* verb = AddVerb(app, "list", "list jobs and schedules",
+                           "jobclient list --group demo --state FAILED --since 2h");
+  AddPageFlags(*verb, *flags);
+  verb->callback(
+      [&context, flags] { context.action = [&context, flags] { return List(context, *flags); }; });
+}
+
+}  // namespace lts::jobclient::cli

@@ -1,0 +1,120 @@
+// jobclient logs
+#include <memory>
+
+#include "jobclient/cli/cli.h"
+#include "jobclient/cli/output.h"
+#include "lts/v1/query.pb.h"
+#include "rpc/codec.h"
+
+namespace lts::jobclient::cli {
+namespace {
+
+constexpr std::int32_t kPage = 1'000;
+constexpr std::int64_t kFollowMs = 500;
+
+struct LogsFlags {
+  std::string job_id;
+  std::int32_t attempt = 0;
+  bool follow = false;
+};
+
+void Print(const Context& context, const v1::LogEntry& entry) {
+  Json json;
+  json["time"] = TimeJson(entry.time_ms());
+  json["level"] = entry.level();
+  json["type"] = entry.type();
+  json["cycle"] = TimeJson(entry.cycle_ms());
+  json["attempt"] = entry.attempt();
+  json["line"] = NumberJson(entry.line());
+  json["node"] = entry.node();
+  json["message"] = entry.message();
+  if (context.format == Format::kJson) {
+    context.env.out << Dump(json) << '\n';
+  } else {
+    context.env.out << CellText(json["time"]) << ' ' << CellText(json["level"]) << ' '
+                    << CellText(json["message"]) << '\n';
+  }
+}
+
+bool HasEnded(v1::JobState state) {
+  return state != v1::WAITING && state != v1::RUNNING && state != v1::SUSPENDED &&
+         state != v1::ACTIVE;
+}
+
+// Nothing of the attempt shown will follow: whether to go on to a newer one. Not ok: the end, with
+// its error.
+Result<bool> WaitForNewerAttempt(Trackers& trackers, const LogsFlags& flags,
+                                 v1::LogsRequest* request) {
+  while (true) {
+    v1::GetRequest get;
+    get.set_job_id(flags.job_id);
+    const Result<v1::GetResponse> job = trackers.Call(&rpc::Channel::Get, get, kCallTimeoutMs);
+    if (!job.ok()) return job.status();
+    LTS_RETURN_IF_ERROR(rpc::StatusOf(*job));
+    // Asked after the state: an attempt that began before the end is seen.
+    v1::LogsRequest newest;
+    newest.set_job_id(flags.job_id);
+    newest.set_limit(1);
+    const Result<v1::LogsResponse> response =
+        trackers.Call(&rpc::Channel::Logs, newest, kCallTimeoutMs);
+    if (!response.ok()) return response.status();
+    LTS_RETURN_IF_ERROR(rpc::StatusOf(*response));
+    if (response->attempt() != request->attempt() || response->cycle_ms() != request->cycle_ms()) {
+      request->set_attempt(response->attempt());
+      request->set_cycle_ms(response->cycle_ms());
+      request->set_after_line(0);
+      return true;
+    }
+    if (HasEnded(job->job().state())) return false;
+    if (!trackers.Pause(kFollowMs)) return false;
+  }
+}
+
+int Logs(const Context& context, const LogsFlags& flags) {
+  auto trackers = context.Connect();
+  if (!trackers.ok()) return context.Fail(trackers.status());
+  v1::LogsRequest request;
+  request.set_job_id(flags.job_id);
+  request.set_attempt(flags.attempt);
+  request.set_limit(kPage);
+  while (true) {
+    const Result<v1::LogsResponse> response =
+        (*trackers)->Call(&rpc::Channel::Logs, request, kCallTimeoutMs);
+    if (!response.ok()) return context.Fail(response.status());
+    if (const Status status = rpc::StatusOf(*response); !status.ok()) return context.Fail(status);
+    for (const v1::LogEntry& entry : response->entries()) {
+      Print(context, entry);
+      request.set_after_line(std::max<std::uint64_t>(request.after_line(), entry.line()));
+    }
+    if (!context.env.out.flush()) return kError;  // the reader has gone
+    // From now on this attempt, not whichever is the newest then.
+    request.set_attempt(response->attempt());
+    request.set_cycle_ms(response->cycle_ms());
+    if (response->entries_size() >= kPage) continue;
+    if (!flags.follow) return kOk;
+    if (!response->ended()) {
+      (*trackers)->Pause(kFollowMs);
+      continue;
+    }
+    if (flags.attempt != 0) return kOk;
+    const Result<bool> newer = WaitForNewerAttempt(**trackers, flags, &request);
+    if (!newer.ok()) return context.Fail(newer.status());
+    if (!*newer) return kOk;
+  }
+}
+
+}  // namespace
+
+void AddLogs(CLI::App& app, Context& context) {
+  const auto flags = std::make_shared<LogsFlags>();
+  CLI::App* verb = AddVerb(app, "logs", "show the business log of a job's newest attempt",
+                           "jobclient logs -f 01890f3e-7b1c-7cc8-98c4-dc0c0c07398f");
+  verb->add_option("JOB_ID", flags->job_id, "id of the job")->required();
+  verb->add_option("--attempt", flags->attempt, "of this attempt (default: the newest)")
+      ->check(CLI::Range(1, 1'000'000'000));
+  verb->add_flag("-f,--follow", flags->follow, "go on until the job has ended");
+  verb->callback(
+      [&context, flags] { context.action = [&context, flags] { return Logs(context, *flags); }; });
+}
+
+}  // namespace lts::jobclient::cli

@@ -1,0 +1,48 @@
+// jobclient nodes
+#include "jobclient/cli/cli.h"
+#include "jobclient/cli/output.h"
+#include "lts/v1/cluster.pb.h"
+
+namespace lts::jobclient::cli {
+namespace {
+
+int Nodes(const Context& context) {
+  auto trackers = context.Connect();
+  if (!trackers.ok()) return context.Fail(trackers.status());
+  const Result<v1::NodesResponse> response =
+      (*trackers)->Call(&rpc::Channel::Nodes, v1::NodesRequest(), kCallTimeoutMs);
+  if (!response.ok()) return context.Fail(response.status());
+  Printer printer(context, {{"TYPE", "nodeType"},
+                            {"GROUP", "nodeGroup"},
+                            {"IDENTITY", "identity"},
+                            {"ADDRESS", "address"},
+                            {"SLOTS", "slots"},
+                            {"RUNNING", "running"},
+                            {"MASTER", "master"},
+                            {"VERSION", "version"},
+                            {"STARTED", "startedAt"}});
+  for (const v1::NodeInfo& node : response->nodes()) {
+    Json json;
+    json["nodeType"] = node.node_type();
+    json["nodeGroup"] = node.group();
+    json["identity"] = node.identity();
+    json["address"] = node.address();
+    json["slots"] = node.slots();
+    json["running"] = node.running();
+    json["master"] = node.master();
+    json["version"] = node.version();
+    json["startedAt"] = TimeJson(node.started_ms());
+    printer.Print(json);
+  }
+  return kOk;
+}
+
+}  // namespace
+
+void AddNodes(CLI::App& app, Context& context) {
+  CLI::App* verb =
+      AddVerb(app, "nodes", "list the nodes of the cluster", "jobclient nodes -o json");
+  verb->callback([&context] { context.action = [&context] { return Nodes(context); }; });
+}
+
+}  // namespace lts::jobclient::cli

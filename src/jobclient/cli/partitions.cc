@@ -1,0 +1,39 @@
+// jobclient partitions
+#include "jobclient/cli/cli.h"
+#include "jobclient/cli/output.h"
+#include "lts/v1/cluster.pb.h"
+
+namespace lts::jobclient::cli {
+namespace {
+
+int Partitions(const Context& context) {
+  auto trackers = context.Connect();
+  if (!trackers.ok()) return context.Fail(trackers.status());
+  const Result<v1::RoutesResponse> response =
+      (*trackers)->Call(&rpc::Channel::Routes, v1::RoutesRequest(), kCallTimeoutMs);
+  if (!response.ok()) return context.Fail(response.status());
+  Printer printer(
+      context,
+      {{"PARTITION", "partition"}, {"OWNER", "owner"}, {"ADDRESS", "address"}, {"EPOCH", "epoch"}});
+  for (const v1::Route& route : response->routes()) {
+    Json json;
+    json["partition"] = route.partition();
+    json["owner"] = route.owner();
+    json["address"] = route.address();
+    json["epoch"] = NumberJson(route.epoch());
+    json["clusterId"] = response->cluster_id();
+    json["clusterName"] = response->cluster_name();
+    printer.Print(json);
+  }
+  return kOk;
+}
+
+}  // namespace
+
+void AddPartitions(CLI::App& app, Context& context) {
+  CLI::App* verb = AddVerb(app, "partitions", "list the partitions and which JobTracker owns them",
+                           "jobclient partitions");
+  verb->callback([&context] { context.action = [&context] { return Partitions(context); }; });
+}
+
+}  // namespace lts::jobclient::cli

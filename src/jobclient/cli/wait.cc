@@ -1,0 +1,54 @@
+// jobclient wait
+#include <memory>
+
+#include "jobclient/cli/cli.h"
+#include "jobclient/cli/output.h"
+#include "jobclient/cli/wait_end.h"
+
+namespace lts::jobclient::cli {
+
+int WaitForEnd(const Context& context, ClientCore& client, const std::string& job_id,
+               DurationMs timeout_ms, bool message_only) {
+  const Result<v1::JobView> job = client.Wait(job_id, Milliseconds(timeout_ms));
+  if (!job.ok()) return context.Fail(job.status());
+  if (!message_only && context.format == Format::kJson) {
+    context.env.out << Dump(JobJson(*job)) << '\n';
+  } else {
+    context.env.out << job->message() << '\n';
+  }
+  if (job->state() == v1::SUCCEEDED) return kOk;
+  context.env.err << "jobclient: job " << job_id << " ended " << StateText(job->state()) << '\n';
+  return kJobFailed;
+}
+
+void AddWait(CLI::App& app, Context& context) {
+  struct Flags {
+    std::string job_id;
+    std::string timeout;
+  };
+  const auto flags = std::make_shared<Flags>();
+  CLI::App* verb =
+      AddVerb(app, "wait",
+              "wait for the end of a job (of a schedule: of its first run from now) and "
+              "print its final message; exit 0 when it succeeded, else 8",
+              "jobclient wait 01890f3e-7b1c-7cc8-98c4-dc0c0c07398f --timeout 10m");
+  verb->add_option("JOB_ID", flags->job_id, "id of the job")->required();
+  verb->add_option("--timeout", flags->timeout, "give up after this time, exit 7 (default: never)");
+  verb->callback([&context, flags] {
+    context.action = [&context, flags]() -> int {
+      DurationMs timeout_ms = kWaitForever;
+      if (!flags->timeout.empty()) {
+        const Result<DurationMs> given = ParseDurationOption("--timeout", flags->timeout);
+        if (!given.ok()) return context.Fail(given.status());
+        timeout_ms = *given;
+      }
+      const Result<JobClientOptions> options = context.LoadOptions(false);
+      if (!options.ok()) return context.Fail(options.status());
+      auto client = ClientCore::Open(*options, context.env.channels);
+      if (!client.ok()) return context.Fail(client.status());
+      return WaitForEnd(context, **client, flags->job_id, timeout_ms, /*message_only=*/false);
+    };
+  });
+}
+
+}  // namespace lts::jobclient::cli
