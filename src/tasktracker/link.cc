@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/log.h"
+#include "model/job.h"
 
 namespace lts::tasktracker {
 namespace {
@@ -43,9 +44,9 @@ Link::Link(LinkOptions options, Parts parts)
       limit_slots_(parts.metrics, "tasktracker.slots", parts.slots.count()),
       limit_unacked_(parts.metrics, "tasktracker.unacked", options_.unacked_max) {
   for (int i = 0; i < v1::Outcome_ARRAYSIZE; ++i) {
-    outcomes_[static_cast<std::size_t>(i)] =
-        &parts.metrics.AddCounter("lts_tasktracker_attempts_total", "Ended attempts by outcome.",
-                                  {{"outcome", v1::Outcome_Name(static_cast<v1::Outcome>(i))}});
+    const std::string name(model::Name(static_cast<model::Outcome>(i)));
+    outcomes_[static_cast<std::size_t>(i)] = &parts.metrics.AddCounter(
+        "lts_tasktracker_attempts_total", "Ended attempts by outcome.", {{"outcome", name}});
   }
   due_us_.fill(kNever);
 }

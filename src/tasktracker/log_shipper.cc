@@ -146,6 +146,7 @@ bool LogShipper::TakeBatch() {
 
 void LogShipper::Flush() {
   if (in_flight_) return;  // OnSent goes on
+  if (!stopping_ && clock_.MonotonicUs() < retry_us_) return;
   while (TakeBatch()) {
     if (way_open_) {
       Send();
@@ -154,7 +155,7 @@ void LogShipper::Flush() {
     Store();
     if (batch_.lines_size() > 0) {  // refused
       if (stopping_) break;
-      strand_.PostAfter(options_.retry_ms * 1000, [this] { Flush(); });
+      RetryLater();
       return;
     }
   }
@@ -174,7 +175,7 @@ void LogShipper::OnSent(const Status& status) {
   in_flight_ = false;
   if (status.ok()) {
     batch_.Clear();
-    warned_ = false;
+    warned_ = refused_ = false;
   } else {
     if (!warned_)
       LTS_WARN("job log lines not sent, kept in the FailStore error={}", status.ToString());
@@ -182,8 +183,14 @@ void LogShipper::OnSent(const Status& status) {
     if (stopping_) way_open_ = false;  // no second try
     Store();
     forwarder_->Wake();
+    if (batch_.lines_size() > 0 && !stopping_) RetryLater();
   }
   Flush();
+}
+
+void LogShipper::RetryLater() {
+  retry_us_ = clock_.MonotonicUs() + options_.retry_ms * 1000;
+  strand_.PostAfter(options_.retry_ms * 1000, [this] { Flush(); });
 }
 
 void LogShipper::Store() {
@@ -198,10 +205,15 @@ void LogShipper::Store() {
   }
   if (stored.ok()) {
     batch_.Clear();
+    refused_ = false;
     return;
   }
-  LTS_WARN("job log lines can be neither sent nor stored, kept in memory lines={} error={}",
-           batch_.lines_size(), stored.ToString());
+  if (!refused_) {
+    LTS_WARN(
+        "job log lines can be neither sent nor stored, kept in memory as far as they go error={}",
+        stored.ToString());
+  }
+  refused_ = true;
 }
 
 void LogShipper::SendStored(std::vector<FailRecord> records, Forwarder::Done done) {

@@ -81,6 +81,7 @@ class LogShipper {
   void Send();
   void OnSent(const Status& status);
   void Store();
+  void RetryLater();
   void FinishStop();
   void SendStored(std::vector<FailRecord> records, Forwarder::Done done);
 
@@ -106,7 +107,9 @@ class LogShipper {
   v1::AppendLogsRequest batch_;  // taken from lines_, not yet anywhere else
   std::int64_t batch_at_us_ = 0;
   std::function<void()> stopped_;
-  bool warned_ = false;
+  bool warned_ = false;        // that lines cannot be sent
+  bool refused_ = false;       // and not be stored either
+  std::int64_t retry_us_ = 0;  // neither sent nor stored: not again before this time
   std::unique_ptr<Forwarder> forwarder_;
 };
 

@@ -1,0 +1,130 @@
+#include "tasktracker/log_shipper.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "unit/tasktracker/world.h"
+
+namespace lts::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+v1::Assignment Logger(const std::string& task, int lines, std::uint64_t sequence) {
+  v1::Assignment assignment = World::Assignment(task, "logger", sequence);
+  (*assignment.mutable_job()->mutable_params())["n"] = std::to_string(lines);
+  return assignment;
+}
+
+TEST(LogShipper, NumbersTheLinesOfEachAttemptFromOne) {
+  World world;
+  world.Connect();
+  world.Assign(Logger("a", 2, 1));
+  world.Assign(Logger("b", 1, 2));
+  world.Results(2);
+  world.strand.Advance(200);
+  std::map<std::string, std::vector<std::uint64_t>> numbers;
+  for (const v1::LogLine& line : world.tracker.log_lines()) {
+    numbers[line.task_id()].push_back(line.line());
+    EXPECT_EQ(line.message(), "line of " + line.task_id());
+    EXPECT_EQ(line.key().job_id(), "job-" + line.task_id());
+    EXPECT_EQ(line.level(), "INFO");
+    EXPECT_EQ(line.group(), "g");
+    EXPECT_EQ(line.node(), "g-default-host-0");
+  }
+  EXPECT_EQ(numbers["a"], (std::vector<std::uint64_t>{1, 2}));
+  EXPECT_EQ(numbers["b"], (std::vector<std::uint64_t>{1}));
+}
+
+TEST(LogShipper, LeavesOutWhatIsBelowTheLevel) {
+  World world;
+  world.logging.level_min = static_cast<int>(runners::LogLevel::kWarn);
+  world.Connect();
+  world.Assign(Logger("a", 2, 1));
+  world.Results(1);
+  world.strand.Advance(200);
+  EXPECT_THAT(world.tracker.log_lines(), IsEmpty());
+}
+
+TEST(LogShipper, DropsWhatIsOverTheBoundAndSaysHowMany) {
+  World world;
+  world.logging.lines_max = 3;
+  world.Connect();
+  world.Assign(Logger("a", 10, 1));
+  world.Results(1);
+  world.strand.Advance(200);
+  const std::vector<v1::LogLine> lines = world.tracker.log_lines();
+  ASSERT_THAT(lines, SizeIs(4));
+  EXPECT_THAT(lines[3].message(), HasSubstr("7 log lines dropped"));
+  EXPECT_EQ(lines[3].level(), "WARN");
+  EXPECT_EQ(lines[3].line(), 4U);
+}
+
+TEST(LogShipper, WhileTheWayIsClosedLinesAreStoredAndSentLater) {
+  World world;
+  world.Connect();
+  v1::Assignment assignment = Logger("a", 3, 1);
+  world.tracker.SetLogStatus(Status::Unavailable("no"));
+  world.Assign(assignment);
+  world.Results(1);
+  world.strand.Advance(200);
+  EXPECT_THAT(world.tracker.log_lines(), IsEmpty());
+  EXPECT_THAT(world.Stored(FailKind::kBizLog), SizeIs(1));
+  world.tracker.SetLogStatus(Status::Ok());
+  world.AliveFor(5'000);
+  const std::vector<v1::LogLine> lines = world.tracker.log_lines();
+  ASSERT_THAT(lines, SizeIs(3));
+  EXPECT_GE(lines[0].ago_ms(), 100);
+  EXPECT_THAT(world.Stored(FailKind::kBizLog), IsEmpty());
+}
+
+TEST(LogShipper, WithoutConnectionLinesAreStoredAndSentByTheNextProcess) {
+  World world;
+  world.Connect();
+  world.tracker.SetDown(true);
+  v1::TrackerMessage message;
+  *message.add_assignments() = Logger("a", 3, 1);
+  world.Send(message);
+  world.tracker.Break();
+  ASSERT_TRUE(world.strand.RunUntil([&] { return !world.Stored(FailKind::kResult).empty(); }));
+  world.strand.Advance(300);
+  ASSERT_THAT(world.Stored(FailKind::kBizLog), SizeIs(1));
+  world.Close();
+
+  world.tracker.SetDown(false);
+  world.Connect();
+  world.AliveFor(2'000);
+  EXPECT_THAT(world.tracker.log_lines(), SizeIs(3));
+}
+
+TEST(LogShipper, AtStopSendsWhatIsLeft) {
+  World world;
+  world.Connect();
+  world.Assign(Logger("a", 3, 1));
+  world.Results(1);
+  bool stopped = false;
+  world.log->Stop([&stopped] { stopped = true; });
+  world.strand.Run();
+  EXPECT_TRUE(stopped);
+  EXPECT_THAT(world.tracker.log_lines(), SizeIs(3));
+}
+
+TEST(LogShipper, KeepsOutOfTheShareOfTheResults) {
+  World world;
+  world.logging.store_count_max = 1;
+  world.Connect();
+  ASSERT_TRUE(world.store->Put(FailKind::kSubmit, "k", "x").ok());
+  world.tracker.SetLogStatus(Status::Unavailable("no"));
+  world.Assign(Logger("a", 3, 1));
+  world.Results(1);
+  world.strand.Advance(200);
+  EXPECT_THAT(world.Stored(FailKind::kBizLog), IsEmpty());
+  world.tracker.SetLogStatus(Status::Ok());
+  world.AliveFor(2'000);
+  EXPECT_THAT(world.tracker.log_lines(), SizeIs(3));
+}
+
+}  // namespace
+}  // namespace lts::testing

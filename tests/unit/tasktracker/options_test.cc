@@ -1,0 +1,72 @@
+#include "tasktracker/options.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "support/temp_folder.h"
+
+namespace lts::tasktracker {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+TEST(TaskTrackerOptions, TakesTheShippedKeys) {
+  const testing::TempFolder folder;
+  const std::string path = folder.Write(
+      "tasktracker.cfg",
+      "registryAddress=jobtracker://127.0.0.1:35001\nnodeGroup=demo\nworkThreads=10\n"
+      "runner.plugins=lib/plugins/*.so\nrunner.exec.enable=true\n"
+      "runner.exec.allow=/usr/bin/sha256sum\nrunner.word_count.max_bytes=1m\nbizLoggerLevel=WARN\n"
+      "configs.job.fail.store=rocksdb\ntasktracker.stop.working.enable=false\n");
+  const OptionTable table(Daemon::kTaskTracker, OptionRows());
+  const auto loaded = table.Load({{}, {}, path});
+  ASSERT_TRUE(loaded.ok()) << loaded.status().ToString();
+  const lts::TaskTrackerOptions options = OptionsFrom(*loaded, "/home/lts", "n1");
+  EXPECT_EQ(options.node_group, "demo");
+  EXPECT_EQ(options.work_threads, 10);
+  EXPECT_THAT(options.plugins, ElementsAre("lib/plugins/*.so"));
+  EXPECT_EQ(options.plugin_folder, "/home/lts");
+  EXPECT_TRUE(options.exec_enable);
+  EXPECT_THAT(options.exec_allow, ElementsAre("/usr/bin/sha256sum"));
+  EXPECT_EQ(options.runner_config.at("runner.word_count.max_bytes"), "1m");
+  EXPECT_EQ(options.biz_logger_level, "WARN");
+  EXPECT_FALSE(options.stop_working);
+  EXPECT_EQ(options.data_path, "/home/lts/data/n1");
+  EXPECT_TRUE(CheckOptions(options).ok());
+}
+
+TEST(TaskTrackerOptions, ZooKeeperIsNotInThisBuild) {
+  const auto addresses = JobTrackerAddresses("zookeeper://127.0.0.1:2181");
+  EXPECT_EQ(addresses.status().code(), StatusCode::kFailedPrecondition);
+  EXPECT_THAT(addresses.status().message(), HasSubstr("no ZooKeeper registry"));
+}
+
+TEST(TaskTrackerOptions, RegistryAddresses) {
+  EXPECT_THAT(*JobTrackerAddresses("jobtracker://a:1,[::1]:2/"), ElementsAre("a:1", "[::1]:2"));
+  for (const char* bad : {"", "jobtracker://", "jobtracker://a", "jobtracker://a:0",
+                          "jobtracker://:1", "jobtracker://::1:5", "http://a:1"}) {
+    EXPECT_EQ(JobTrackerAddresses(bad).status().code(), StatusCode::kInvalidArgument) << bad;
+  }
+}
+
+TEST(TaskTrackerOptions, BoundsAreChecked) {
+  lts::TaskTrackerOptions options;
+  options.node_group = "g";
+  options.data_path = "/d";
+  EXPECT_TRUE(CheckOptions(options).ok());
+  options.work_threads = 0;
+  EXPECT_THAT(CheckOptions(options).message(), HasSubstr("work_threads"));
+  options.work_threads = 1;
+  options.node_group = "../g";
+  EXPECT_THAT(CheckOptions(options).message(), HasSubstr("node_group"));
+}
+
+TEST(TaskTrackerOptions, BusinessLogLevels) {
+  EXPECT_EQ(*BizLogLevel("DEBUG"), 0);
+  EXPECT_EQ(*BizLogLevel("NO"), 4);
+  EXPECT_FALSE(BizLogLevel("info").ok());
+}
+
+}  // namespace
+}  // namespace lts::tasktracker
