@@ -394,31 +394,39 @@ void Checker::OnAssign(std::uint32_t partition, const core::Assignment& assignme
   std::uint64_t& epoch = last_epoch_[partition];
   if (ref.token.epoch < epoch) Fail("I7", ref.key.id, "token " + model::ToString(ref.token) + " is of an old epoch");
   epoch = std::max(epoch, ref.token.epoch);
-  CheckOrder(row);
   row.assigned = true;
   row.ever_assigned = true;
+  // Judged when everything that was released with it has been seen.
+  std::optional<Position>& last = order_wanted_[row.row.spec->group];
+  if (!last) {
+    last = PositionOf(row.row);
+    world_.loop().After(0, [this, partition, group = row.row.spec->group] { CheckOrder(partition, group); });
+  } else {
+    last = std::max(*last, PositionOf(row.row));
+  }
 }
 
 // I10: nothing more urgent of the group has waited for longer than any decision takes.
-void Checker::CheckOrder(const Row& started) {
+void Checker::CheckOrder(std::uint32_t partition, const std::string& group) {
+  const Position started = *std::exchange(order_wanted_[group], std::nullopt);
+  const JobKey started_key = std::get<3>(started);
   const std::int64_t now = world_.loop().now_us();
-  const std::uint32_t partition = started.partition;
   if (now < trouble_everywhere_until_us_ || now < trouble_until_us_[partition]) return;
   const auto& options = world_.config().core;
   const std::int64_t settled_us =
       loaded_us_[partition] + (options.tasktracker_lease_ms + options.kill_grace_ms) * 1000 + 2 * kOrderSlackUs;
   const TimeMs long_due = world_.tracker_clock().WallMs() - kOrderSlackUs / 1000;
-  for (const Position& position : waiting_[started.row.spec->group]) {
-    if (position >= PositionOf(started.row)) return;
+  for (const Position& position : waiting_[group]) {
+    if (position >= started) break;
     const Row& other = jobs_.at(std::get<3>(position));
     if (other.row.due_ms > long_due || other.assigned || other.since_us > now - kOrderSlackUs) continue;
     if (other.since_us < loaded_us_[partition] && now < settled_us) continue;
     if (tasks_[{other.row.spec->group, other.row.spec->task_id}].size() > 1) continue;  // may be blocked
-    world_.Note(other.row.key.id, 10, "was overtaken by {}", Text(started.row.key));
-    Fail("I10", started.row.key.id,
+    world_.Note(other.row.key.id, 10, "was overtaken by {}", Text(started_key));
+    Fail("I10", started_key.id,
          fmt::format("dispatched before the more urgent {} (priority {} due {} seq {} against {} {} {})",
-                     Text(other.row.key), other.row.priority, other.row.due_ms, other.row.seq,
-                     started.row.priority, started.row.due_ms, started.row.seq));
+                     Text(other.row.key), other.row.priority, other.row.due_ms, other.row.seq, std::get<0>(started),
+                     std::get<1>(started), std::get<2>(started)));
     return;
   }
   world_.Count("order checked");

@@ -104,7 +104,7 @@ class Checker {
   void InsertHistory(std::uint32_t partition, const store::HistoryRow& row);
   void CheckResult(std::uint32_t partition, const store::HistoryRow& row);
   void PutSchedule(std::uint32_t partition, const store::ScheduleRow& row);
-  void CheckOrder(const Row& started);
+  void CheckOrder(std::uint32_t partition, const std::string& group);
   void Fail(const std::string& invariant, const model::JobId& job, const std::string& what);
   static std::string RunKeyOf(const store::JobRow& row);
   static Position PositionOf(const store::JobRow& row);
@@ -128,6 +128,7 @@ class Checker {
   std::set<TaskName> cancel_tasks_;
   std::map<std::uint32_t, std::int64_t> loaded_us_;
   std::map<std::uint32_t, std::int64_t> trouble_until_us_;
+  std::map<std::string, std::optional<Position>> order_wanted_;  // by group: the least urgent that was handed out
   std::int64_t trouble_everywhere_until_us_ = 0;
   DurationMs stepped_back_ms_ = 0;
   std::int64_t stepped_back_until_us_ = 0;

@@ -214,6 +214,9 @@ class Partition {
   void Delete(Job& job);                      // mutation and memory
   void MakeResident(Job& job);
   void Shed(Group& group);
+  // While rows that were faulted in are being judged, nothing is shed: the judgement of one must not put out another.
+  void HoldRows() { ++rows_held_; }
+  void ReleaseRows();
   void DropOutside(Group& group);             // what lies beyond the ends of the windows
   void MaybeEvict(const model::JobKey& key);
   void MaybeRefill(Group& group);
@@ -328,6 +331,8 @@ class Partition {
   std::deque<std::pair<std::int64_t, model::JobId>> resent_order_;
   std::unordered_set<model::JobId> resent_;
   TimeMs lookup_made_before_ms_ = INT64_MIN;  // ids made before are looked up
+  int rows_held_ = 0;
+  std::vector<std::string> shed_later_;       // groups
   std::vector<Group*> to_dispatch_;
   std::size_t sweep_at_ = 256;      // number of groups at which the empty ones are forgotten
   std::size_t executing_ = 0;

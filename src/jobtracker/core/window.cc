@@ -207,6 +207,10 @@ void Partition::MakeResident(Job& job) {
 // Keeps a window within bounds: what is least urgent goes back to being only in the store.
 void Partition::Shed(Group& group) {
   if (group.refilling) return;
+  if (rows_held_ > 0) {
+    shed_later_.push_back(group.name);
+    return;
+  }
   if (group.ready.size() > options_.window_max * 2) {
     std::vector<Job*> out;
     std::size_t keep = options_.window_max;
@@ -243,6 +247,13 @@ void Partition::Shed(Group& group) {
       for (Job* job : out) RemoveJob(*job);
       ArmGroup(group);
     }
+  }
+}
+
+void Partition::ReleaseRows() {
+  if (--rows_held_ > 0) return;
+  for (const std::string& name : std::exchange(shed_later_, {})) {
+    if (const auto group = groups_.find(name); group != groups_.end()) Shed(*group->second);
   }
 }
 
@@ -332,7 +343,7 @@ void Partition::OnRefill(RefillAnswer answer) {
   const auto install = [&](std::vector<JobRow>& rows) {
     for (JobRow& row : rows) {
       if (jobs_.contains(row.key)) continue;
-      if (TouchedSince(TaskHash(row.spec->group, row.spec->task_id), read.ordinal)) continue;
+      if (TouchedSince(static_cast<std::uint64_t>(std::hash<model::JobId>()(row.key.id)), read.ordinal)) continue;
       AddJob(std::move(row));
     }
   };
@@ -396,11 +407,12 @@ void Partition::OnLookup(LookupAnswer answer) {
   PendingRead read = std::move(found->second);
   reads_.erase(found);
 
+  HoldRows();
   // Rows that changed since the question was asked are not taken from the answer; who needs them asks again.
   std::vector<JobKey> faulted;
   for (JobRow& row : answer.reply.jobs) {
     if (jobs_.contains(row.key)) continue;
-    if (TouchedSince(TaskHash(row.spec->group, row.spec->task_id), read.ordinal)) continue;
+    if (TouchedSince(static_cast<std::uint64_t>(std::hash<model::JobId>()(row.key.id)), read.ordinal)) continue;
     faulted.push_back(row.key);
     AddJob(std::move(row));
   }
@@ -447,6 +459,7 @@ void Partition::OnLookup(LookupAnswer answer) {
     }
   }
   for (const JobKey& key : faulted) MaybeEvict(key);
+  ReleaseRows();
 }
 
 void Partition::OnReadFailed(ReadId id) {

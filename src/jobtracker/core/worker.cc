@@ -91,6 +91,7 @@ void Partition::RunHello(HelloEvent& event, bool looked_up) {
       store::PutWorker{{worker->group_name, worker->identity, worker->incarnation, worker->session}});
   SendTo(event.stream).hello = HelloReply{StatusCode::kOk, {}, worker->session};
 
+  HoldRows();
   std::unordered_set<model::JobKey> named;
   for (const AttemptResult& result : event.results) {
     ApplyResult(result, *worker);
@@ -115,6 +116,7 @@ void Partition::RunHello(HelloEvent& event, bool looked_up) {
       Lose(*job, same_process ? "not known at its TaskTracker" : "its TaskTracker was restarted");
     }
   }
+  ReleaseRows();
   ExpectedArrived(group, *worker);
   WantDispatch(group);
 }
