@@ -476,7 +476,9 @@ TEST_P(StoreContract, ReadFromTheTopNeverMissesARowThatWasCommittedBefore) {
     const std::uint64_t before = committed;
     const Ns rows = Waiting(INT64_MAX, 10);
     EXPECT_EQ(rows.size(), 1U) << before;
-    if (!rows.empty()) EXPECT_GE(rows[0], before);
+    if (!rows.empty()) {
+      EXPECT_GE(rows[0], before);
+    }
   }
   writer.join();
   EXPECT_EQ(Waiting(), Ns{kJobs});
