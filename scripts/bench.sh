@@ -1,0 +1,38 @@
+#!/bin/sh
+# Measures throughput (T1) and latency (L1) of a JobTracker, a TaskTracker and a client on this machine; the
+# last lines are the table. Without arguments it takes some minutes once the programs are built.
+#   bench.sh [--json FILE] [options of lts_bench; --help lists them]      e.g. bench.sh --rounds 1
+# LTS_BENCH_BUILD: a build folder that has lts_bench and jobtracker; nothing is built then.
+# LTS_SKIP_DEPS=1: does not look after packages. LTS_BUILD_JOBS: compilers at a time.
+set -eu
+
+self=$0
+while [ -L "$self" ]; do
+  target=$(readlink -- "$self")
+  case $target in
+    /*) self=$target ;;
+    *) self=$(dirname -- "$self")/$target ;;
+  esac
+done
+root=$(CDPATH='' cd -- "$(dirname -- "$self")/.." && pwd)
+
+if [ -n "${LTS_BENCH_BUILD:-}" ]; then
+  build=$LTS_BENCH_BUILD
+else
+  build=$root/build/bench
+  # What is built goes to standard error: standard output is for the figures.
+  (
+    cd -- "$root"
+    [ "${LTS_SKIP_DEPS:-}" = 1 ] || sh scripts/install-deps.sh test
+    cmake --preset bench
+    cmake --build --preset bench --target jobtracker lts_bench --parallel "${LTS_BUILD_JOBS:-$(nproc)}"
+  ) >&2
+fi
+for program in "$build/tests/bench/lts_bench" "$build/src/jobtracker/jobtracker"; do
+  [ -x "$program" ] || {
+    echo "bench.sh: $program is missing" >&2
+    exit 1
+  }
+done
+# An option given twice counts as given last.
+exec "$build/tests/bench/lts_bench" --jobtracker "$build/src/jobtracker/jobtracker" --folder "$build" "$@"

@@ -1,0 +1,131 @@
+#include "bench/measure.h"
+
+#include <fcntl.h>
+#include <sys/statfs.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+namespace lts::bench {
+namespace {
+
+double Ticks(double ticks) { return ticks / static_cast<double>(sysconf(_SC_CLK_TCK)); }
+
+double Rank(const std::vector<double>& sorted, double share) {
+  const auto rank = static_cast<std::size_t>(std::ceil(share * static_cast<double>(sorted.size())));
+  return sorted[std::min(sorted.size(), std::max<std::size_t>(rank, 1)) - 1];
+}
+
+}  // namespace
+
+std::int64_t NowNs() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1'000'000'000LL + now.tv_nsec;
+}
+
+Pacer::Pacer() : timer_(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC)) {}
+
+Pacer::~Pacer() {
+  if (timer_ >= 0) close(timer_);
+}
+
+void Pacer::Until(std::int64_t when_ns) const {
+  itimerspec when{};
+  when.it_value.tv_sec = when_ns / 1'000'000'000;
+  when.it_value.tv_nsec = when_ns % 1'000'000'000;
+  timerfd_settime(timer_, TFD_TIMER_ABSTIME, &when, nullptr);
+  std::uint64_t expirations = 0;
+  while (NowNs() < when_ns) {
+    if (read(timer_, &expirations, sizeof expirations) < 0 && errno != EINTR) return;
+  }
+}
+
+Spread SpreadOf(std::vector<double> values) {
+  if (values.empty()) return {};
+  std::sort(values.begin(), values.end());
+  return {values.size(), Rank(values, 0.5), Rank(values, 0.99), values.back()};
+}
+
+FileSystem FileSystemOf(const std::string& folder) {
+  struct statfs fs {};
+  if (statfs(folder.c_str(), &fs) != 0) return {"unknown", false};
+  switch (static_cast<unsigned long>(fs.f_type)) {
+    case 0xEF53: return {"ext4", true};
+    case 0x58465342: return {"xfs", true};
+    case 0x9123683E: return {"btrfs", true};
+    case 0x794C7630: return {"overlay", true};
+    case 0x01021994: return {"tmpfs", false};
+    case 0x858458F6: return {"ramfs", false};
+    default: break;
+  }
+  std::ostringstream text;
+  text << "type 0x" << std::hex << static_cast<unsigned long>(fs.f_type);
+  return {text.str(), true};
+}
+
+Spread BareCommit(const std::string& folder, int count) {
+  const std::string path = folder + "/bare_commit";
+  const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (file < 0) return {};
+  const std::array<char, 300> record{};
+  std::vector<double> ms;
+  for (int i = 0; i < count; ++i) {
+    const std::int64_t begun = NowNs();
+    if (write(file, record.data(), record.size()) != static_cast<ssize_t>(record.size())) break;
+    if (fdatasync(file) != 0) break;
+    ms.push_back(static_cast<double>(NowNs() - begun) / 1e6);
+  }
+  close(file);
+  unlink(path.c_str());
+  return SpreadOf(std::move(ms));
+}
+
+double CpuSecondsOf(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string line;
+  std::getline(file, line);
+  // The name in parentheses may hold blanks; the 12th and 13th words after it are the times.
+  std::istringstream words(line.substr(std::min(line.size(), line.rfind(')') + 1)));
+  std::string word;
+  for (int i = 0; i < 11; ++i) words >> word;
+  double user = 0;
+  double system = 0;
+  words >> user >> system;
+  return Ticks(user + system);
+}
+
+double PeakMemoryMibOf(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+  std::string line;
+  while (std::getline(file, line)) {
+    if (line.rfind("VmHWM:", 0) == 0) return std::atof(line.c_str() + 6) / 1024;
+  }
+  return 0;
+}
+
+double MachineBusySeconds() {
+  std::ifstream file("/proc/stat");
+  std::string word;
+  // cpu user nice system idle iowait irq softirq steal
+  std::array<double, 8> ticks{};
+  file >> word;
+  for (double& each : ticks) file >> each;
+  return Ticks(ticks[0] + ticks[1] + ticks[2] + ticks[5] + ticks[6] + ticks[7]);
+}
+
+int Cores() { return static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN)); }
+
+double LoadAverage() {
+  double load = 0;
+  return getloadavg(&load, 1) == 1 ? load : 0;
+}
+
+}  // namespace lts::bench

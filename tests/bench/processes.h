@@ -1,0 +1,95 @@
+// The processes of a benchmark: a JobTracker and a TaskTracker of their own, started and stopped by
+// the driver, and what they say about themselves.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bench/board.h"
+#include "lts/status.h"
+
+namespace lts::bench {
+
+// One child process, its standard output read by lines, its standard error in a file. It gets
+// SIGTERM when the driver dies, and from the destructor.
+class Child {
+ public:
+  // `path` is run with `arguments`; `log` takes what it writes to standard error.
+  static Result<std::unique_ptr<Child>> Start(const std::string& name, const std::string& path,
+                                              const std::vector<std::string>& arguments,
+                                              const std::string& log);
+  ~Child();
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+
+  pid_t pid() const { return pid_; }
+  // The rest of the first line that begins with `word` and a blank, or is `word`. kDeadlineExceeded
+  // after `timeout_ms`, kUnavailable with the end of the log when the process ends before.
+  Result<std::string> AwaitLine(const std::string& word, int timeout_ms);
+  // Waits `ms`; kUnavailable, with the end of the log, when the process has ended.
+  Status AliveFor(int ms);
+  // SIGTERM, waits up to 30 s, then SIGKILL. Ok when it ended with code 0.
+  Status Stop();
+
+ private:
+  Child(std::string name, std::string log, pid_t pid, int process, int output);
+  Status Ended() const;
+
+  const std::string name_;
+  const std::string log_;
+  pid_t pid_;
+  int process_;  // pidfd
+  int output_;
+  std::string unread_;
+};
+
+// A JobTracker with an empty store, and a TaskTracker that runs "noop" in its threads.
+class Cluster {
+ public:
+  struct Options {
+    std::string jobtracker;  // the program
+    std::string self;        // this program
+    std::string folder;      // new; data and logs
+    int slots = 1'024;
+  };
+  // What all partitions have counted. The JobTracker copies its counts once a second.
+  struct Counts {
+    std::uint64_t accepted = 0;
+    std::uint64_t dispatched = 0;
+    std::uint64_t succeeded = 0;
+    std::uint64_t commits = 0;
+    std::uint64_t mutations = 0;
+    std::uint64_t lost = 0;
+    std::uint64_t stale = 0;
+    std::uint64_t retried = 0;
+  };
+
+  static Result<std::unique_ptr<Cluster>> Start(const Options& options, const Board& board);
+
+  const std::string& address() const { return address_; }
+  std::string registry() const { return "jobtracker://" + address_; }
+  pid_t jobtracker() const { return jobtracker_->pid(); }
+  pid_t tasktracker() const { return tasktracker_->pid(); }
+  // Waits `ms`; the error of a process that has ended.
+  Status AliveFor(int ms);
+  // From /metrics, once they say that `succeeded` jobs have ended.
+  Result<Counts> CountsAt(std::uint64_t succeeded);
+  Status Stop();
+
+  static constexpr const char* kGroup = "bench_workers";
+
+ private:
+  Cluster() = default;
+  Result<Counts> ReadCounts() const;
+
+  std::string address_;
+  std::string ops_;
+  std::unique_ptr<Child> jobtracker_;
+  std::unique_ptr<Child> tasktracker_;  // stops first
+};
+
+}  // namespace lts::bench
