@@ -149,7 +149,8 @@ void Partition::ApplyResult(const AttemptResult& result, Worker& worker) {
           // Only its TaskTracker knew of it: let it run again under the next number.
           AttachExecuting(*job, worker, result.ref.token);
         }
-        Lose(*job, result.message.empty() ? "stopped at the TaskTracker" : result.message);
+        // Handed back by a TaskTracker that lives: that does not count towards job.max.lost.times.
+        Lose(*job, result.outcome, result.message.empty() ? "stopped at the TaskTracker" : result.message);
         return;
       }
       break;
@@ -194,9 +195,10 @@ void Partition::ApplyResult(const AttemptResult& result, Worker& worker) {
   }
 }
 
-void Partition::Lose(Job& job, const std::string& why) {
+void Partition::Lose(Job& job, Outcome outcome, const std::string& why) {
+  const int losses = outcome == Outcome::kLost ? 1 : 0;
   ++stats_.lost;
-  HistoryRow history = HistoryOf(job, Outcome::kLost, why);
+  HistoryRow history = HistoryOf(job, outcome, why);
   if (job.row.cancel_requested) {
     ++stats_.cancelled;
     End(job, JobState::kCancelled, std::move(history));
@@ -208,9 +210,9 @@ void Partition::Lose(Job& job, const std::string& why) {
     End(job, JobState::kFailed, std::move(history));
     return;
   }
-  if (job.row.lost + 1 >= options_.lost_times_max) {
+  if (job.row.lost + losses >= options_.lost_times_max) {
     ++stats_.dead;
-    history.message += fmt::format(" [lost {} times (job.max.lost.times)]", job.row.lost + 1);
+    history.message += fmt::format(" [lost {} times (job.max.lost.times)]", job.row.lost + losses);
     End(job, JobState::kDead, std::move(history));
     return;
   }
@@ -220,7 +222,7 @@ void Partition::Lose(Job& job, const std::string& why) {
   after.state = JobState::kWaiting;
   after.mark_worker.clear();
   ++after.attempt;
-  ++after.lost;
+  after.lost += losses;
   if (SharesRunKey(after)) job.task->holder = &job;
   const model::JobKey key = after.key;
   Update(job, std::move(after));

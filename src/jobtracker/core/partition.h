@@ -247,7 +247,8 @@ class Partition {
   void ApplyResult(const AttemptResult& result, Worker& worker);
   void Detach(Job& job);                      // from its TaskTracker; its slot is free
   void Retry(Job& job, DurationMs delay_ms, bool snooze, const AttemptResult& result, const std::string& node);
-  void Lose(Job& job, const std::string& why);
+  // The attempt ended without a result of its own: kLost with its TaskTracker, or kKilled by it.
+  void Lose(Job& job, model::Outcome outcome, const std::string& why);
   // Ends the cycle: history, feedback, the row goes.
   void End(Job& job, model::JobState state, store::HistoryRow history);
   void EndWithoutAttempt(Job& job, model::JobState state, const std::string& message);
@@ -274,6 +275,7 @@ class Partition {
   void OnWorker(WorkerEvent event);
   void RunResults(StreamId stream, std::vector<AttemptResult>& results, bool looked_up);
   void OnWorkerClosed(StreamId stream);
+  void CloseStream(StreamId stream);
   void LoseWorker(Worker& worker, const std::string& why);
   void RemoveWorker(Worker& worker);
   void ArmWorker(Worker& worker, std::int64_t from_mono_ms);

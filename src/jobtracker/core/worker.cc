@@ -78,7 +78,7 @@ void Partition::RunHello(HelloEvent& event, bool looked_up) {
   }
   if (worker->stream != 0) {
     streams_.erase(worker->stream);
-    SendTo(worker->stream).close = true;
+    CloseStream(worker->stream);
   }
   worker->incarnation = event.incarnation;
   worker->hello_number = event.number;
@@ -113,7 +113,7 @@ void Partition::RunHello(HelloEvent& event, bool looked_up) {
       // The process lives, and neither runs it nor has a result: it never arrived there.
       Requeue(*job);
     } else {
-      Lose(*job, same_process ? "not known at its TaskTracker" : "its TaskTracker was restarted");
+      Lose(*job, model::Outcome::kLost, same_process ? "not known at its TaskTracker" : "its TaskTracker was restarted");
     }
   }
   ReleaseRows();
@@ -153,7 +153,7 @@ void Partition::OnWorker(WorkerEvent event) {
   if (!event.results.empty()) RunResults(event.stream, event.results, false);
   if (event.goodbye) {
     for (Job* job : InOrder(worker.outstanding)) Requeue(*job);
-    SendTo(event.stream).close = true;
+    CloseStream(event.stream);
     RemoveWorker(worker);
   }
 }
@@ -176,6 +176,13 @@ void Partition::RunResults(StreamId stream, std::vector<AttemptResult>& results,
     read.results_stream = stream;
     WantLookup(std::move(read));
   }
+}
+
+// What was given to it in the same effects and is taken back is not sent any more.
+void Partition::CloseStream(StreamId stream) {
+  WorkerSend& send = SendTo(stream);
+  send.assignments.clear();
+  send.close = true;
 }
 
 void Partition::OnWorkerClosed(StreamId stream) {
@@ -203,8 +210,8 @@ void Partition::ArmWorker(Worker& worker, std::int64_t from_mono_ms) {
 }
 
 void Partition::LoseWorker(Worker& worker, const std::string& why) {
-  for (Job* job : InOrder(worker.outstanding)) Lose(*job, why);
-  if (worker.stream != 0) SendTo(worker.stream).close = true;
+  for (Job* job : InOrder(worker.outstanding)) Lose(*job, model::Outcome::kLost, why);
+  if (worker.stream != 0) CloseStream(worker.stream);
   RemoveWorker(worker);
 }
 
