@@ -284,22 +284,23 @@ Result<std::vector<JobRow>> RocksdbJobStore::LoadWaiting(std::uint32_t partition
   if (after) {
     std::string from = prefix;
     KeyWriter(&from).I32(after->priority).I64(after->due_ms).U64(after->seq);
-    return ReadReady(prefix, After(from), due_before, limit, nullptr);
+    return ReadReady(View(*engine_), prefix, After(from), due_before, limit, nullptr);
   }
   ReadyFloors& floors = partitions_[partition]->floors;
   const std::string floor = floors.StartRead(*gid);
+  const View view(*engine_);
+  const std::string from = std::max(floors.FloorFor(*gid, floor), prefix);
   std::string first;
-  auto rows = ReadReady(prefix, std::max(floor, prefix), due_before, limit, &first);
+  auto rows = ReadReady(view, prefix, from, due_before, limit, &first);
   floors.EndRead(*gid, rows.ok() ? std::optional<std::string>(first) : std::nullopt);
   return rows;
 }
 
 // `first`, when asked for: the first key there is at or behind `from`, or the end of the order.
-Result<std::vector<JobRow>> RocksdbJobStore::ReadReady(const std::string& prefix,
+Result<std::vector<JobRow>> RocksdbJobStore::ReadReady(const View& view, const std::string& prefix,
                                                        const std::string& from, TimeMs due_before,
                                                        std::size_t limit,
                                                        std::string* first) const {
-  const View view(*engine_);
   Range range(view, engine_->live(), prefix);
   range.Seek(from);
   if (first != nullptr) *first = range.Valid() ? range.key().ToString() : After(prefix);

@@ -30,6 +30,13 @@ std::string ReadyFloors::StartRead(GroupId gid) {
   return group.floor;
 }
 
+std::string ReadyFloors::FloorFor(GroupId gid, std::string floor_at_start) {
+  const std::lock_guard lock(mutex_);
+  const Group& group = groups_[gid];
+  if (group.put_meanwhile && *group.put_meanwhile < floor_at_start) return *group.put_meanwhile;
+  return floor_at_start;
+}
+
 void ReadyFloors::EndRead(GroupId gid, const std::optional<std::string>& first) {
   const std::lock_guard lock(mutex_);
   Group& group = groups_[gid];

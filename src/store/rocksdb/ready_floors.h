@@ -21,8 +21,11 @@ class ReadyFloors {
   // After it was written, or has failed.
   void CommitEnded();
 
-  // A read that begins before its snapshot is taken. Returns the floor, or "".
+  // Before a read takes its snapshot. Returns the floor, or "".
   std::string StartRead(GroupId gid);
+  // After it took the snapshot: the floor with what was put in between, which the snapshot may
+  // hold.
+  std::string FloorFor(GroupId gid, std::string floor_at_start);
   // `first`: the lowest key that was there, or one behind the order when there was none; nothing
   // when the read failed.
   void EndRead(GroupId gid, const std::optional<std::string>& first);

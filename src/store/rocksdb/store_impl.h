@@ -191,9 +191,9 @@ class RocksdbJobStore final : public JobStore {
   // Rows by their places, in the given order; one that is missing is kDataLoss.
   Result<std::vector<JobRow>> ReadRows(const View& view, std::uint32_t part,
                                        const std::vector<PlacedKey>& keys) const;
-  Result<std::vector<JobRow>> ReadReady(const std::string& prefix, const std::string& from,
-                                        TimeMs due_before, std::size_t limit,
-                                        std::string* first) const;
+  Result<std::vector<JobRow>> ReadReady(const View& view, const std::string& prefix,
+                                        const std::string& from, TimeMs due_before,
+                                        std::size_t limit, std::string* first) const;
   Result<std::optional<Place>> FindPlace(const View& view, std::uint32_t part,
                                          const model::JobKey& key) const;
   // The groups that have keys of `kind` (E, F) in a partition: one seek each.
