@@ -33,6 +33,9 @@ const OptionTable& ClientOptionTable() {
           {.name = "registryAddress",
            .text = "Where the cluster is: jobtracker://host:port[,host:port…].",
            .default_value = "jobtracker://127.0.0.1:35001"},
+          {.name = "clusterName",
+           .text = "Name of the cluster; the JobTracker that registryAddress names decides.",
+           .default_value = "defaultCluster"},
           {.name = "nodeGroup",
            .text = "Node group of this client: whose feedback it receives, and the submit group of "
                    "jobs "

@@ -8,6 +8,7 @@ detached from the test, waits for the end of the test's process, however that co
 import json
 import os
 import random
+import select
 import shutil
 import signal
 import socket
@@ -178,6 +179,11 @@ class Home:
         self.set("conf/tasktracker.cfg", runner__journal__file=self.path("journal"),
                  runner__journal__gate=self.path("gate"))
 
+    def open_gate(self):
+        """From now on no run of the journal runner is held."""
+        with open(self.path("gate"), "w", encoding="utf-8"):
+            pass
+
     def run(self, *args, stdin="", env=None, timeout=None, cwd=None):
         """Runs a program to its end. Its output goes to files: a daemon that it leaves behind may keep them open."""
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.TemporaryFile() as into:
@@ -234,6 +240,24 @@ class Home:
         return self.read(f"logs/{daemon}-{name}.out")
 
 
+def lines_of(pipe, count):
+    """So many lines from a pipe, each within the deadline."""
+    lines, buffer = [], b""
+    end = time.monotonic() + DEADLINE_S
+    while len(lines) < count:
+        ready, _, _ = select.select([pipe], [], [], max(0, end - time.monotonic()))
+        if not ready:
+            raise AssertionError(f"{len(lines)} of {count} lines within the deadline: {lines} {buffer}")
+        byte = os.read(pipe.fileno(), 1)
+        if not byte:
+            raise AssertionError(f"it ended after {len(lines)} of {count} lines: {lines} {buffer}")
+        buffer += byte
+        if byte == b"\n":
+            lines.append(buffer.decode())
+            buffer = b""
+    return lines
+
+
 class EndToEnd(unittest.TestCase):
     """A test with a temp folder and homes in it; at a failure it shows what the daemons logged."""
 
@@ -245,8 +269,8 @@ class EndToEnd(unittest.TestCase):
         self.addCleanup(self._clean)
 
     def _clean(self):
-        outcome = getattr(self, "_outcome", None)
-        failed = outcome is not None and not getattr(outcome, "success", True)
+        result = self._outcome.result  # has the failure of this test by now
+        failed = any(test is self for test, _ in result.failures + result.errors)
         end_all()
         if failed:
             for home in self.homes:

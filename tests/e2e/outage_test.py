@@ -12,7 +12,7 @@ SUBMITTER = os.path.join(harness.PROGRAMS, "lts_e2e_submitter")
 class Outage(harness.EndToEnd):
     def submitter(self, home, *args):
         return home.background(SUBMITTER, "--registry", home.registry, "--group", "demo", "--answers",
-                               home.path("answers"), *args, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+                               home.path("answers"), *args, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def kill(self, pid):
         os.kill(pid, signal.SIGKILL)
@@ -21,17 +21,17 @@ class Outage(harness.EndToEnd):
     def test_stored_jobs_and_results_survive_the_kill_of_all(self):
         home = self.started(tasktracker={"workThreads": 20})
         running = self.submitter(home, "--prefix", "running", "--count", 20, "--hold-ms", 600_000)
-        self.assertEqual(running.stdout.readline(), "DONE 20\n")
+        self.assertEqual(harness.lines_of(running.stdout, 1), ["DONE 20\n"])
         running.communicate(timeout=harness.DEADLINE_S)
         harness.wait_until(lambda: home.read("journal").count("start\n") == 20, "20 jobs do not run")
 
         self.kill(home.pid("jobtracker", "standalone"))
         stored = self.submitter(home, "--prefix", "stored", "--count", 1000, "--batch", 50, "--store", home.path("client"))
-        self.assertEqual(stored.stdout.readline(), "DONE 1000\n")
+        self.assertEqual(harness.lines_of(stored.stdout, 1), ["DONE 1000\n"])
         answers = [line.split() for line in home.read("answers").splitlines()[20:]]
         self.assertEqual({outcome for _, _, outcome in answers}, {"STORED"})
         # The 20 running ones end, and nobody can be told.
-        open(home.path("gate"), "w", encoding="utf-8").close()
+        home.open_gate()
         harness.wait_until(lambda: home.read("journal").count("end\n") == 20, "the running jobs do not end")
         harness.wait_until(lambda: self.kept_results(home) >= 20, lambda: f"{self.kept_results(home)} results are stored")
         self.kill(stored.pid)
@@ -45,7 +45,7 @@ class Outage(harness.EndToEnd):
         self.ok(home.jobtracker("start"))
         self.ok(home.tasktracker("start"))
         again = self.submitter(home, "--prefix", "late", "--count", 1, "--store", home.path("client"))
-        self.assertEqual(again.stdout.readline(), "DONE 1\n")
+        self.assertEqual(harness.lines_of(again.stdout, 1), ["DONE 1\n"])
         harness.wait_until(lambda: home.read("journal").count("end\n") >= 1021,
                            lambda: f"{home.read('journal').count('end' + chr(10))} runs have ended")
         harness.wait_until(lambda: len(self.ended(home)) >= 1021, lambda: f"{len(self.ended(home))} jobs have ended")
@@ -69,8 +69,7 @@ class Outage(harness.EndToEnd):
     def kept_results(self, home):
         """How many records the TaskTracker's FailStore holds, as its metrics tell."""
         _, text = home.get("tasktracker", "tasktracker", "/metrics")
-        return sum(float(line.rpartition(" ")[2]) for line in text.splitlines()
-                   if line.startswith("lts_limit_current{") and "job.fail.store.count.max" in line)
+        return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("lts_failstore_records "))
 
     def test_the_command_keeps_a_job_when_asked_to_and_the_agent_sends_it(self):
         home = self.home()
@@ -80,12 +79,11 @@ class Outage(harness.EndToEnd):
         self.assertEqual(refused.out, "")
         self.assertIn(str(home.port), refused.err)
         kept = self.ok(home.cli("submit", "--group", "demo", "--task", "t", "--runner", "act", "--param", "action=success",
-                                "--store", "-o", "json"))
+                                "--store", "--client-group", "shop", "-o", "json"))
         receipt = kept.json()[0]
         self.assertEqual(receipt["outcome"], "STORED")
         self.assertIn("agent", kept.err)
-        agent = home.background(home.path("bin/jobclient"), "agent", "--client-group", "shop", stdout=subprocess.PIPE,
-                                text=True)
+        agent = home.background(home.path("bin/jobclient"), "agent", "--client-group", "shop", stdout=subprocess.DEVNULL)
         self.ok(home.jobtracker("start"))
         self.ok(home.tasktracker("start"))
         harness.wait_until(lambda: home.cli("get", receipt["jobId"]).code == 0, "the agent does not send it")

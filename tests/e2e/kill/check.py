@@ -73,7 +73,8 @@ def check(answers_text, journal_text, attempts):
     violations = []
     answered = {}
     for line in answers_text.splitlines():
-        job_id, task_id, _ = line.split()
+        job_id, rest = line.split(" ", 1)
+        task_id, _ = rest.rsplit(" ", 1)  # a task id may have blanks
         answered[job_id] = task_id
 
     by_job = collections.defaultdict(list)

@@ -53,12 +53,12 @@ class Kill(harness.EndToEnd):
 
     def submitter(self, home, prefix, *args, answers="answers"):
         return home.background(SUBMITTER, "--registry", home.registry, "--group", "demo", "--prefix", prefix, "--answers",
-                               home.path(answers), *args, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+                               home.path(answers), *args, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def finish(self, submitter):
         """SIGTERM, and what it began is answered."""
         submitter.terminate()
-        self.assertRegex(submitter.stdout.readline(), "^DONE ")
+        self.assertRegex(harness.lines_of(submitter.stdout, 1)[0], "^DONE ")
 
     def close(self, submitter):
         submitter.communicate(timeout=harness.DEADLINE_S)
@@ -86,7 +86,7 @@ class Kill(harness.EndToEnd):
     def test_nothing_is_lost_and_nothing_runs_twice(self):
         home = self.started(jobtracker={"job__max__lost__times": 100}, tasktracker={"workThreads": RUNNING})
         backlog = self.submitter(home, "backlog", "--count", WAITING + 2000, "--batch", 500, "--hold-ms", 3000)
-        self.assertRegex(backlog.stdout.readline(), "^DONE ")
+        self.assertRegex(harness.lines_of(backlog.stdout, 1)[0], "^DONE ")
         self.close(backlog)
         submitters = [
             self.submitter(home, "stored", "--store", home.path("client"), "--batch", 10, "--pause-ms", 50, "--hold-ms",
@@ -105,7 +105,7 @@ class Kill(harness.EndToEnd):
             self.fate(0.8)
             harness.wait_until(lambda: len(journal.look().open) >= RUNNING,
                                lambda: f"{len(journal.open)} jobs run, not {RUNNING}")
-            waiting = sum(1 for _ in open(answers, encoding="utf-8")) - journal.starts
+            waiting = len(home.read("answers").splitlines()) - journal.starts
             self.assertGreaterEqual(waiting, WAITING)
             self.kill(home, "jobtracker", "standalone")
             self.ok(home.jobtracker("start"))
@@ -125,8 +125,8 @@ class Kill(harness.EndToEnd):
 
         for submitter in submitters:
             self.finish(submitter)
-        open(home.path("gate"), "w", encoding="utf-8").close()
-        answered = {line.split()[0] for line in open(answers, encoding="utf-8")}
+        home.open_gate()
+        answered = {line.split()[0] for line in home.read("answers").splitlines()}
         harness.wait_until(lambda: len(answered - journal.look().started) == 0,
                            lambda: f"{len(answered - journal.started)} answered jobs were never started", 300, 0.2)
         harness.wait_until(lambda: not journal.look().open, lambda: f"still run: {journal.open}", 60)
@@ -157,7 +157,7 @@ class Kill(harness.EndToEnd):
         # The first run's hold passes while it is paused: on waking it ends at once. The second one waits for the gate.
         home.set("conf/second/tasktracker.cfg", runner__journal__hold_ms=600_000)
         once = self.submitter(home, "paused", "--count", 1, "--hold-ms", 2000, "--deaf")
-        self.assertRegex(once.stdout.readline(), "^DONE 1")
+        self.assertRegex(harness.lines_of(once.stdout, 1)[0], "^DONE 1")
         self.close(once)
         harness.wait_until(lambda: journal.look().starts == 1, "the job does not start")
         paused = home.pid("tasktracker", "tasktracker")
@@ -176,7 +176,7 @@ class Kill(harness.EndToEnd):
         # Its report has been judged: it was counted as stale, or it has ended the job.
         harness.wait_until(lambda: self.metric(home, "lts_results_stale_total") > 0
                            or self.view(home, job_id)["state"] != "RUNNING", "the report does not come")
-        open(home.path("gate"), "w", encoding="utf-8").close()
+        home.open_gate()
         self.wait_state(home, job_id, "SUCCEEDED")
         harness.wait_until(lambda: not journal.look().open, "the second run does not end")
         return self.verdict(home)
