@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <mutex>
 #include <utility>
 
@@ -237,7 +238,11 @@ class Edge::Desk final : public Outbox {
   const Clock& clock_;
 };
 
-Edge::Edge(EdgeOptions options, const Clock& clock) : options_(std::move(options)), clock_(clock) {
+Edge::Edge(EdgeOptions options, const Clock& clock, MetricsRegistry& metrics)
+    : options_(std::move(options)),
+      clock_(clock),
+      items_limit_(metrics, "submit.items.max", static_cast<std::int64_t>(options_.items_per_submit_max)),
+      payload_limit_(metrics, "job.payload.max", static_cast<std::int64_t>(options_.limits.payload_bytes_max)) {
   for (std::uint32_t i = 0; i < options_.partitions; ++i) {
     desks_.push_back(std::make_unique<Desk>(i, options_, clock_));
   }
@@ -279,6 +284,9 @@ void Edge::Submit(v1::SubmitRequest request, std::function<void(v1::SubmitRespon
     rpc::PutStatus(status, &answer);
     call->Answered(1);
   };
+  items_limit_.SetCurrent(static_cast<std::int64_t>(count));
+  if (count > options_.items_per_submit_max) items_limit_.Refused(count);
+  std::size_t payload_max = 0;
   const TimeMs now = clock_.WallMs();
   for (std::uint32_t slot = 0; slot < count; ++slot) {
     if (count > options_.items_per_submit_max) {
@@ -294,6 +302,10 @@ void Edge::Submit(v1::SubmitRequest request, std::function<void(v1::SubmitRespon
       continue;
     }
     if ((*spec)->submit_group.empty()) (*spec)->submit_group = request.node_group();
+    std::size_t payload = (*spec)->payload.size();
+    for (const auto& [key, value] : (*spec)->params) payload += key.size() + value.size();
+    payload_max = std::max(payload_max, payload);
+    if (payload > options_.limits.payload_bytes_max) payload_limit_.Refused();
     const Status valid = model::ValidateJob(**spec, options_.limits, now);
     if (!valid.ok()) {
       refuse(slot, valid);
@@ -313,6 +325,7 @@ void Edge::Submit(v1::SubmitRequest request, std::function<void(v1::SubmitRespon
     part->event.items.push_back({*std::move(spec), *id, item.maybe_sent()});
     part->slots.push_back(slot);
   }
+  payload_limit_.SetCurrent(static_cast<std::int64_t>(payload_max));
   for (std::uint32_t partition = 0; partition < options_.partitions; ++partition) {
     if (!parts[partition]) continue;
     Desk& desk = DeskOf(partition);

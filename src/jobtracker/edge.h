@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "common/clock.h"
+#include "common/metrics.h"
 #include "common/strand.h"
 #include "jobtracker/partition_host.h"
 #include "lts/v1/client.pb.h"
@@ -38,7 +39,7 @@ class Edge {
   using WorkerSink = std::shared_ptr<rpc::Stream<v1::TrackerMessage>>;
   using FeedbackSink = std::shared_ptr<rpc::Stream<v1::FeedbackTrackerMessage>>;
 
-  Edge(EdgeOptions options, const Clock& clock);
+  Edge(EdgeOptions options, const Clock& clock, MetricsRegistry& metrics);
   ~Edge();
   Edge(const Edge&) = delete;
   Edge& operator=(const Edge&) = delete;
@@ -97,6 +98,9 @@ class Edge {
 
   const EdgeOptions options_;
   const Clock& clock_;
+  // Their current values are those of the newest submit.
+  LimitMetrics items_limit_;
+  LimitMetrics payload_limit_;
   std::vector<std::unique_ptr<Desk>> desks_;
   std::atomic<std::uint64_t> last_request_{0};
   std::atomic<std::uint64_t> last_stream_{0};

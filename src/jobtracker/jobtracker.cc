@@ -234,7 +234,7 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options, co
   edge_options.cluster_id = p.store->Identity().cluster_id;
   edge_options.tasktracker_lease_ms = options.Duration("tasktracker.lease");
   edge_options.items_per_submit_max = static_cast<std::size_t>(options.Int("submit.items.max"));
-  p.edge = std::make_unique<Edge>(edge_options, p.clock);
+  p.edge = std::make_unique<Edge>(edge_options, p.clock, p.metrics);
 
   // Scheduling itself is quick: two threads serve all partitions. Commits wait for the disk, so each partition has a
   // thread of its own for them.
