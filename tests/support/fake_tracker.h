@@ -62,6 +62,8 @@ class FakeTracker {
   std::function<v1::RoutesResponse(const v1::RoutesRequest&)> on_routes;
   std::function<v1::NodesResponse(const v1::NodesRequest&)> on_nodes;
   std::function<v1::GroupsResponse(const v1::GroupsRequest&)> on_groups;
+  // What a feedback stream offers when it is opened.
+  std::function<std::vector<v1::FeedbackItem>(const v1::FeedbackHello&)> on_hello;
   std::set<std::string> down_addresses;
 
   rpc::ChannelFactory Factory();
@@ -130,6 +132,11 @@ class FakeTracker {
   class FakeChannel;
   class FeedbackStream;
 
+  static v1::FeedbackTrackerMessage MessageOf(const std::vector<v1::FeedbackItem>& items) {
+    v1::FeedbackTrackerMessage message;
+    for (const v1::FeedbackItem& item : items) *message.add_items() = item;
+    return message;
+  }
   void ChangedLocked() {
     ++changes_;
     changed_.notify_all();
@@ -170,7 +177,10 @@ class FakeTracker::FeedbackStream final : public rpc::Stream<v1::FeedbackClientM
   void Send(v1::FeedbackClientMessage message) override {
     const std::lock_guard lock(tracker_.mutex_);
     if (ended_) return;
-    if (message.has_hello()) tracker_.hellos_.push_back(message.hello());
+    if (message.has_hello()) {
+      tracker_.hellos_.push_back(message.hello());
+      if (tracker_.on_hello) Deliver(MessageOf(tracker_.on_hello(message.hello())));
+    }
     for (const v1::FeedbackAck& ack : message.acks()) tracker_.acks_.push_back(ack);
     tracker_.ChangedLocked();
   }
@@ -390,8 +400,7 @@ inline void FakeTracker::Release() {
 }
 
 inline void FakeTracker::Offer(const std::vector<v1::FeedbackItem>& items) {
-  v1::FeedbackTrackerMessage message;
-  for (const v1::FeedbackItem& item : items) *message.add_items() = item;
+  const v1::FeedbackTrackerMessage message = MessageOf(items);
   const std::lock_guard lock(mutex_);
   for (FeedbackStream* stream : streams_) stream->Deliver(message);
 }

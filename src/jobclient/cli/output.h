@@ -47,7 +47,10 @@ class Printer {
   };
   Printer(const Context& context, std::vector<Column> columns)
       : out_(context.env.out), format_(context.format), columns_(std::move(columns)) {}
-  ~Printer() { EndPage(); }
+  // Writes what was printed. A table without rows has no heading then: it may have come to nothing.
+  ~Printer() {
+    if (!rows_.empty()) EndPage();
+  }
   Printer(const Printer&) = delete;
   Printer& operator=(const Printer&) = delete;
 
