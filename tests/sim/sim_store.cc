@@ -44,7 +44,7 @@ void SimStore::Wait() {
     world_.Count("store slow");
     world_.checker().OnTroubleEverywhere();
   }
-  world_.loop().RunUntil(world_.loop().now_us() + delay_us);
+  world_.loop().Sleep(delay_us);
 }
 
 bool SimStore::Away(std::uint32_t partition, double chance) {
@@ -99,7 +99,7 @@ Status SimStore::Commit(std::uint32_t partition, std::uint64_t epoch, std::uint6
     // The request is on its way; it may still arrive, even after somebody else owns the partition.
     count("inside");
     if (random.Chance(0.5)) {
-      world_.loop().RunUntil(world_.loop().now_us() + random.Between(0, 5'000'000));
+      world_.loop().Sleep(random.Between(0, 5'000'000));
       const Status late = Apply(partition, epoch, commit_no, batch);
       world_.Count(late.ok() ? "commit of the dead applied" : "commit of the dead fenced");
     }

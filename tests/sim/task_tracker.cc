@@ -62,7 +62,6 @@ void SimTaskTracker::Start() {
   strand_ = &world_.NewStrand(process_);
   ++incarnations_;
   session_ = 0;
-  last_sequence_ = 0;
   hellos_ = 0;
   lease_from_us_ = -1;
   heartbeats_.clear();
@@ -182,7 +181,6 @@ void SimTaskTracker::Connect() {
   hello.identity = name_;
   hello.incarnation = fmt::format("{}-{}", name_, incarnations_);
   hello.session = session_;
-  hello.last_sequence = last_sequence_;
   hello.number = ++hellos_;
   hello.capacity = draining_ ? 0 : world_.config().slots;
   for (const auto& [key, running] : running_) hello.running.push_back(running.assignment.ref);
@@ -313,7 +311,6 @@ void SimTaskTracker::Begin(const core::Assignment& assignment) {
     return;
   }
   highest_epoch_ = ref.token.epoch;
-  last_sequence_ = std::max(last_sequence_, ref.token.sequence);
   std::size_t busy = 1;
   for (const auto& [key, running] : running_) busy += running.stopping ? 0 : 1;
   if (busy > static_cast<std::size_t>(world_.config().slots)) {

@@ -73,7 +73,6 @@ class SimTaskTracker {
   StreamPtr stream_;
   bool welcomed_ = false;
   std::uint64_t session_ = 0;
-  std::uint64_t last_sequence_ = 0;
   std::uint64_t hellos_ = 0;
   std::uint64_t connection_ = 0;
   std::int64_t hello_sent_us_ = 0;

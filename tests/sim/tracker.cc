@@ -35,7 +35,8 @@ SimTracker::SimTracker(World& world) : world_(world), edge_(world.NewStrand(proc
     options.ack_before_commit = world.config().ack_before_commit;
     outboxes_.push_back(std::make_unique<PartOutbox>(*this, i));
     hosts_.push_back(std::make_unique<PartitionHost>(options, world.store(), world.NewStrand(process_),
-                                                     world.NewStrand(process_), world.NewStrand(process_),
+                                                     world.NewStrand(process_, true),
+                                                     world.NewStrand(process_, true),
                                                      world.tracker_clock(), *outboxes_.back()));
   }
 }

@@ -42,7 +42,10 @@ World::World(Config config, bool trace)
   for (int i = 0; i < config_.clients; ++i) clients_.push_back(std::make_unique<SimClient>(*this, i));
 }
 
-World::~World() = default;
+World::~World() {
+  loop_.Stop();
+  loop_.WakeAll();
+}
 
 store::JobStore& World::store() { return *store_; }
 
@@ -50,8 +53,8 @@ std::uint32_t World::PartitionOfGroup(const std::string& group) const {
   return model::PartitionOf(group, "", 1, config_.partitions);
 }
 
-SimStrand& World::NewStrand(std::shared_ptr<const Process> process) {
-  strands_.push_back(std::make_unique<SimStrand>(loop_, std::move(process)));
+SimStrand& World::NewStrand(std::shared_ptr<const Process> process, bool blocks) {
+  strands_.push_back(std::make_unique<SimStrand>(loop_, std::move(process), blocks));
   return *strands_.back();
 }
 

@@ -76,7 +76,7 @@ class World {
   std::uint32_t PartitionOfGroup(const std::string& group) const;
   std::string GroupName(int i) const { return fmt::format("group{}", i); }
 
-  SimStrand& NewStrand(std::shared_ptr<const Process> process);
+  SimStrand& NewStrand(std::shared_ptr<const Process> process, bool blocks = false);
   void Count(const char* what) { ++coverage_[what]; }
   void Count(const std::string& what) { ++coverage_[what]; }
   void Fail(const std::string& invariant, const model::JobId& job, const std::string& what);

@@ -71,7 +71,6 @@ struct HelloEvent {
   std::string identity;
   std::string incarnation;
   std::uint64_t session = 0;
-  std::uint64_t last_sequence = 0;
   std::uint64_t number = 0;  // counts the hellos of this process, from 1; 0: not told
   std::int32_t capacity = 0;
   std::vector<AttemptRef> running;

@@ -208,7 +208,11 @@ PartitionStats Partition::Stats() const {
   for (const auto& [name, group] : groups_) {
     stats.ready += group->ready.size();
     stats.dated += group->dated.size();
+    stats.window = std::max({stats.window, group->ready.size(), group->dated.size()});
   }
+  for (const auto& [name, group] : feedback_) stats.feedback = std::max(stats.feedback, group->items.size());
+  stats.groups = groups_.size();
+  stats.registered_workers = workers_.size();
   stats.workers = streams_.size();
   stats.schedules = schedules_.size();
   stats.waiting_operations = waiting_operations_;

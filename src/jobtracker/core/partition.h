@@ -94,6 +94,8 @@ struct PartitionStats {
   std::uint64_t refused_over_limit = 0;
   std::size_t jobs_in_memory = 0, executing = 0, ready = 0, dated = 0, workers = 0, schedules = 0;
   std::size_t waiting_operations = 0, resident = 0;
+  std::size_t groups = 0, registered_workers = 0;
+  std::size_t window = 0, feedback = 0;         // of the group, and the submitting group, that holds most
 };
 
 // Why a job is where it is, from the same predicates that the dispatcher uses.

@@ -301,11 +301,14 @@ void Partition::SubmitSchedule(Operation& operation, Group& group, Task* task) {
       return;
     }
     const std::string message = fmt::format("replaced by job {}", item.id.ToString());
+    const JobId standing_id = standing.row.id;
     for (const model::JobKey& key : std::set<model::JobKey>(standing.occurrences)) {
       Job* job = FindJob(key);
       if (job->place != Job::Place::kExecuting) EndWithoutAttempt(*job, JobState::kReplaced, message);
     }
-    DropSchedule(standing, JobState::kReplaced, message);
+    // With its last occurrence it may have ended by itself.
+    const auto still = schedules_.find(standing_id);
+    if (still != schedules_.end()) DropSchedule(*still->second, JobState::kReplaced, message);
     outcome = SubmitOutcome::kReplaced;
   } else if (spec.replace_on_exist && task != nullptr) {
     for (const Job* job : task->jobs) {
