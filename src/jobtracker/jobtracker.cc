@@ -58,6 +58,13 @@ struct PartitionMetrics {
                  static_cast<std::int64_t>(options.core.resident_max)),
         schedules(registry, fmt::format("schedules.max/{}", partition),
                   static_cast<std::int64_t>(options.core.schedules_max)),
+        groups(registry, fmt::format("groups.max/{}", partition), static_cast<std::int64_t>(options.core.groups_max)),
+        trackers(registry, fmt::format("tasktrackers.max/{}", partition),
+                 static_cast<std::int64_t>(options.core.workers_max)),
+        window(registry, fmt::format("partition.window.max/{}", partition),
+               static_cast<std::int64_t>(options.core.window_max)),
+        feedback(registry, fmt::format("feedback.window.max/{}", partition),
+                 static_cast<std::int64_t>(options.core.feedback_window_max)),
         accepted(registry.AddCounter("lts_jobs_accepted_total", "Jobs and schedules accepted", labels)),
         dispatched(registry.AddCounter("lts_jobs_dispatched_total", "Attempts given to TaskTrackers", labels)),
         succeeded(registry.AddCounter("lts_jobs_succeeded_total", "Runs that ended SUCCEEDED", labels)),
@@ -101,6 +108,10 @@ struct PartitionMetrics {
     lookups.SetCurrent(static_cast<std::int64_t>(stats.waiting_operations));
     resident.SetCurrent(static_cast<std::int64_t>(stats.resident));
     schedules.SetCurrent(static_cast<std::int64_t>(stats.schedules));
+    groups.SetCurrent(static_cast<std::int64_t>(stats.groups));
+    trackers.SetCurrent(static_cast<std::int64_t>(stats.registered_workers));
+    window.SetCurrent(static_cast<std::int64_t>(stats.window));
+    feedback.SetCurrent(static_cast<std::int64_t>(stats.feedback));
     executing.Set(static_cast<std::int64_t>(stats.executing));
     ready.Set(static_cast<std::int64_t>(stats.ready));
   }
@@ -110,7 +121,7 @@ struct PartitionMetrics {
   }
 
   const Labels labels;
-  LimitMetrics pending, lookups, resident, schedules;
+  LimitMetrics pending, lookups, resident, schedules, groups, trackers, window, feedback;
   Counter &accepted, &dispatched, &succeeded, &failed, &retried, &lost, &stale, &fires, &skipped, &commits, &mutations;
   Gauge &executing, &ready, &serving;
   core::PartitionStats last;
