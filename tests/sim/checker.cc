@@ -39,7 +39,8 @@ void Checker::Fail(const std::string& invariant, const JobId& job, const std::st
 
 std::string Checker::RunKeyOf(const JobRow& row) {
   std::string key = row.spec->group + '\0' + row.spec->task_id;
-  if (!Shares(row)) key += fmt::format("@{}", row.key.cycle);
+  // Two schedules that stood under one task one after the other may share a fire time, not a run.
+  if (!Shares(row)) key += fmt::format("@{}@{}", row.key.cycle, row.key.id.ToString());
   return key;
 }
 

@@ -289,7 +289,7 @@ void SimClient::CancelSchedule(const model::JobId& id) {
     event.task_id = submission.spec->task_id;
     event.id = id;
     world_.checker().OnCancelAsked(event.group, event.task_id, id);
-    SendCancel(std::move(event), 100);
+    SendCancel(std::move(event), 3);
     return;
   }
 }

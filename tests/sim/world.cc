@@ -273,6 +273,7 @@ void World::StopFaults() {
   settling_ = true;
   store_outage_until_us_ = 0;
   if (tracker_) tracker_->process()->paused_until_us = 0;
+  if (!tracker_) StartTracker();
   for (const auto& worker : workers_) worker->Resume();
   for (const auto& client : clients_) {
     if (!client->alive()) client->Start();
@@ -350,11 +351,16 @@ bool World::Run() {
     Fail("I6", {}, late);
     return false;
   }
-  for (const model::JobId& id : checker_.ActiveSchedules()) {
-    for (const auto& client : clients_) client->CancelSchedule(id);
-  }
   const std::int64_t limit_us = loop_.now_us() + kSettleMaxUs;
-  while (failure_.empty() && !Quiet() && loop_.now_us() < limit_us) loop_.RunUntil(loop_.now_us() + kSecondUs);
+  for (int second = 0; failure_.empty() && !Quiet() && loop_.now_us() < limit_us; ++second) {
+    // Again and again: a client may have had schedules in its FailStore.
+    if (second % 10 == 0) {
+      for (const model::JobId& id : checker_.ActiveSchedules()) {
+        for (const auto& client : clients_) client->CancelSchedule(id);
+      }
+    }
+    loop_.RunUntil(loop_.now_us() + kSecondUs);
+  }
   if (!failure_.empty()) return false;
   if (std::string what = WhatIsNotQuiet(); !what.empty()) {
     Fail("liveness", {}, what);
