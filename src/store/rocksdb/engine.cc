@@ -6,6 +6,7 @@
 #include <rocksdb/convenience.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/listener.h>
+#include <rocksdb/perf_level.h>
 #include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
 #include <rocksdb/table_properties.h>
@@ -311,6 +312,9 @@ Status Engine::Resume() {
 
 Status Engine::Write(rocksdb::WriteBatch& batch, bool sync) {
   if (listener_->failed()) LTS_RETURN_IF_ERROR(Resume());
+  // Of this thread. By default RocksDB counts each comparison of two keys in a thread-local object
+  // that nobody here reads; that took a seventh of the processor time of a commit.
+  rocksdb::SetPerfLevel(rocksdb::PerfLevel::kDisable);
   rocksdb::WriteOptions options;
   options.sync = sync;
   const rocksdb::Status status = db_->Write(options, &batch);
