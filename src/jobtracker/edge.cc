@@ -435,7 +435,7 @@ void Edge::WorkerConnection::Message(v1::WorkerMessage message) {
     event.identity = std::move(*hello.mutable_identity());
     event.incarnation = std::move(*hello.mutable_incarnation());
     event.session = hello.session();
-    event.last_sequence = hello.last_sequence();
+    event.number = hello.number();
     event.capacity = hello.capacity();
     for (const v1::AttemptKey& key : hello.running()) {
       if (auto ref = RefOf(key); ref.ok()) event.running.push_back(*ref);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lts/status.h"
+#include "model/partition.h"
 #include "store/rows.h"
 
 namespace lts::store {
@@ -18,7 +19,7 @@ struct StoreIdentity {
   std::string cluster_id;             // random UUID, made when the store is created
   std::string cluster_name;
   std::uint32_t partitions = 4;
-  std::string hash_name = "XXH64";
+  std::string hash_name{model::kPartitionHashName};
   std::int32_t schema_version = 1;
   bool operator==(const StoreIdentity&) const = default;
 };

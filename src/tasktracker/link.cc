@@ -93,7 +93,7 @@ void Link::SendHello() {
   hello.set_identity(options_.identity);
   hello.set_incarnation(options_.incarnation);
   hello.set_session(session_);
-  hello.set_last_sequence(last_token_.second);
+  hello.set_number(++hellos_);
   capacity_told_ = Capacity();
   hello.set_capacity(capacity_told_);
   hello.set_version(options_.version);
@@ -176,6 +176,11 @@ void Link::OnMessage(std::uint64_t generation, v1::TrackerMessage& message) {
     OnHello(message.hello());
   }
   if (phase_ != Phase::kLive) return;
+  // After a pause the messages that came meanwhile stand before the timer of the lease.
+  if (options_.stop_working && NowUs() >= lease_until_us_) {
+    OnLeaseEnd();
+    return;
+  }
   if (message.heartbeat() != 0) OnHeartbeatAnswer(message.heartbeat(), message.frozen());
   for (const v1::AttemptKey& key : message.stops()) OnStop(key);
   if (message.acks_size() > 0) OnAcks(message);
@@ -205,7 +210,6 @@ void Link::OnHello(const v1::HelloReply& reply) {
   }
   cluster_id_ = reply.cluster_id();
   epoch_ = reply.epoch();
-  if (reply.session() != session_) last_token_ = {0, 0};
   session_ = reply.session();
   lease_ms_ = std::max<DurationMs>(1, reply.lease_ms());
   heartbeat_ms_ = std::max(kHeartbeatMinMs, std::min(reply.heartbeat_ms(), lease_ms_ / 3));

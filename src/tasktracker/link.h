@@ -193,12 +193,12 @@ class Link {
   bool reported_down_ = false;
   std::mt19937_64 random_;
 
+  std::uint64_t hellos_ = 0;  // sent by this process
+
   // What the owner has told.
   std::uint64_t session_ = 0;
   std::uint64_t epoch_ = 0;
   std::string cluster_id_;
-  std::pair<std::uint64_t, std::uint64_t> last_token_{
-      0, 0};  // highest (epoch, sequence) of the session
 
   // Lease.
   DurationMs lease_ms_ = 0;

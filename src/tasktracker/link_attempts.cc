@@ -40,7 +40,6 @@ bool Link::Accept(v1::Assignment& assignment, std::vector<Attempt*>* to_run) {
     return false;
   }
   epoch_ = token.epoch();
-  last_token_ = std::max(last_token_, {token.epoch(), token.sequence()});
   // After a stop or the lease's end the owner hears from the goodbye or the next hello that it did
   // not run.
   if (Stopping() || lease_ended_) return false;

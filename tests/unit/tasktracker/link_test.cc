@@ -23,7 +23,7 @@ TEST(Hello, OfANewProcessNamesItselfAndItsSlots) {
   EXPECT_EQ(hello.identity(), "g-default-host-0");
   EXPECT_EQ(hello.incarnation(), "i1");
   EXPECT_EQ(hello.session(), 0U);
-  EXPECT_EQ(hello.last_sequence(), 0U);
+  EXPECT_EQ(hello.number(), 1U);
   EXPECT_EQ(hello.capacity(), 4);
   EXPECT_EQ(hello.running_size(), 0);
   EXPECT_EQ(hello.results_size(), 0);
@@ -48,27 +48,13 @@ TEST(Hello, AfterALostStreamContinuesTheSessionAndListsWhatRunsAndWhatIsUnacknow
   EXPECT_EQ(hello.session(), 7U);
   EXPECT_EQ(hello.epoch(), 3U);
   EXPECT_EQ(hello.cluster_id(), "c1");
-  EXPECT_EQ(hello.last_sequence(), 42U);
+  EXPECT_EQ(hello.number(), 2U);
   ASSERT_EQ(hello.running_size(), 1);
   EXPECT_EQ(hello.running(0).job_id(), "job-long");
   ASSERT_EQ(hello.results_size(), 1);
   EXPECT_EQ(hello.results(0).key().job_id(), "job-short");
   EXPECT_EQ(hello.results(0).outcome(), v1::OUTCOME_EXECUTE_SUCCESS);
   world.jobs.Release("long");
-}
-
-TEST(Hello, ANewSessionStartsItsOwnSequence) {
-  World world;
-  world.Connect();
-  world.Assign(World::Assignment("a", "noop", 41));
-  world.Results(1);
-  world.tracker.Break();
-  world.strand.Advance(1'000);
-  world.Hello();
-  world.Accept(8);
-  world.tracker.Break();
-  world.strand.Advance(1'000);
-  EXPECT_EQ(world.Hello().last_sequence(), 0U);
 }
 
 TEST(Hello, ResultsBeyondTheMessageBoundAreToldAsRunningAndFollow) {
