@@ -58,6 +58,7 @@ void Checker::OnWallStep(DurationMs by_ms) {
   OnTroubleEverywhere();
   if (by_ms >= 0) return;
   const std::int64_t now = world_.loop().now_us();
+  last_step_back_us_ = now;
   if (now >= stepped_back_until_us_) stepped_back_ms_ = 0;
   stepped_back_ms_ -= by_ms;
   stepped_back_until_us_ = now + 30'000'000;
@@ -422,6 +423,7 @@ void Checker::CheckOrder(std::uint32_t partition, const std::string& group) {
     const Row& other = jobs_.at(std::get<3>(position));
     if (other.row.due_ms > long_due || other.assigned || other.since_us > now - kOrderSlackUs) continue;
     if (other.since_us < loaded_us_[partition] && now < settled_us) continue;
+    if (other.since_us < last_step_back_us_ && last_step_back_us_ < loaded_us_[partition]) continue;
     if (tasks_[{other.row.spec->group, other.row.spec->task_id}].size() > 1) continue;  // may be blocked
     world_.Note(other.row.key.id, 10, "was overtaken by {}", Text(started_key));
     Fail("I10", started_key.id,

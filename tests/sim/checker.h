@@ -132,6 +132,7 @@ class Checker {
   std::int64_t trouble_everywhere_until_us_ = 0;
   DurationMs stepped_back_ms_ = 0;
   std::int64_t stepped_back_until_us_ = 0;
+  std::int64_t last_step_back_us_ = -1;
 
   // Of the batch that is being applied.
   std::set<model::JobKey> batch_deleted_;

@@ -21,6 +21,8 @@ Partition::Partition(PartitionOptions options, LoadedState loaded, Now now)
   // What an earlier owner accepted and saw end is only in the history.
   if (loaded.next_seq > 1) lookup_made_before_ms_ = now.wall_ms + options_.fresh_id_ms;
   for (store::ScheduleRow& row : loaded.schedules) AddSchedule(std::move(row));
+  loaded_groups_ = loaded.groups;
+  if (!loaded_groups_.empty()) recheck_mono_ms_ = now.mono_ms + recheck_every_ms_;
   for (const std::string& name : loaded.groups) {
     Group& group = GroupOf(name);
     group.ready_complete = group.dated_complete = false;
@@ -73,6 +75,7 @@ Partition::~Partition() = default;
 
 void Partition::Handle(Event event, Now now, Effects* effects) {
   now_ = now;
+  max_wall_ms_ = std::max(max_wall_ms_, now.wall_ms);
   effects_ = effects;
   struct Visitor {
     Partition& core;
@@ -120,6 +123,7 @@ void Partition::OnTick() {
     LoseWorker(*worker->second, "its TaskTracker was not heard of for longer than its lease");
   }
   FlushDueMarks(false);
+  if (recheck_mono_ms_ <= now_.mono_ms) Recheck();
   while (!feedback_timers_.empty() && feedback_timers_.begin()->first <= now_.mono_ms) {
     FeedbackGroup& group = *feedback_.at(feedback_timers_.begin()->second);
     Offer(group);
@@ -128,6 +132,20 @@ void Partition::OnTick() {
     PendingRead read = std::move(read_retries_.begin()->second);
     read_retries_.erase(read_retries_.begin());
     wanted_reads_.push_back(std::make_unique<PendingRead>(std::move(read)));
+  }
+}
+
+// The clock of the owner before may have been ahead of ours: rows that it accepted as due then are neither due nor dated
+// in the store for us, until our clock has come as far. Nobody knows how far; so groups with rows of an earlier owner are
+// read again, in ever longer intervals.
+void Partition::Recheck() {
+  recheck_every_ms_ *= 2;
+  recheck_mono_ms_ = now_.mono_ms + recheck_every_ms_;
+  for (const std::string& name : loaded_groups_) {
+    const auto group = groups_.find(name);
+    if (group == groups_.end()) continue;
+    group->second->top_wanted = true;
+    WantDispatch(*group->second);
   }
 }
 
@@ -144,7 +162,8 @@ void Partition::Finish(Effects* effects) {
     read->ordinal = ordinal_;
     if (!read->refill_group.empty()) {
       read->refill.id = id;
-      read->refill.now_ms = now_.wall_ms;
+      // Never back with the clock: a row that was due when it was accepted is not among the dated ones of the store.
+      read->refill.now_ms = max_wall_ms_;
       effects->refills.push_back(read->refill);
     } else if (!read->feedback_group.empty()) {
       read->feedback.id = id;
@@ -189,6 +208,7 @@ Partition::Timers Partition::NextTimer() const {
   if (!group_timers_.empty()) timers.wall_ms = std::min(timers.wall_ms, group_timers_.begin()->first);
   if (!expiry_timers_.empty()) timers.wall_ms = std::min(timers.wall_ms, expiry_timers_.begin()->first);
   if (!worker_timers_.empty()) timers.mono_ms = std::min(timers.mono_ms, worker_timers_.begin()->first);
+  timers.mono_ms = std::min(timers.mono_ms, recheck_mono_ms_);
   if (!mark_timers_.empty()) timers.mono_ms = std::min(timers.mono_ms, mark_timers_.front().first);
   if (!feedback_timers_.empty()) timers.mono_ms = std::min(timers.mono_ms, feedback_timers_.begin()->first);
   if (!read_retries_.empty()) timers.mono_ms = std::min(timers.mono_ms, read_retries_.begin()->first);

@@ -175,6 +175,7 @@ class Partition {
   // partition.cc
   void OnTick();
   void Finish(Effects* effects);  // the end of Handle: batched look-ups, dispatch of touched groups
+  void Recheck();
   void SweepGroups();             // forgets groups in which nothing stands any more
   WorkerSend& SendTo(StreamId stream);
   std::uint64_t ReadIdNext() { return ++last_read_; }
@@ -301,6 +302,10 @@ class Partition {
   std::uint64_t session_counter_ = 0;
   std::uint64_t last_read_ = 0;
   Now now_;
+  TimeMs max_wall_ms_ = INT64_MIN;
+  std::vector<std::string> loaded_groups_;  // with rows of an earlier owner
+  std::int64_t recheck_mono_ms_ = kNever;
+  DurationMs recheck_every_ms_ = 30'000;
   Effects* effects_ = nullptr;      // of the Handle() under way
   std::mt19937_64 random_;
   PartitionStats stats_;

@@ -261,8 +261,10 @@ void Partition::DropOutside(Group& group) {
   if (group.refilling) return;
   std::vector<Job*> out;
   if (!group.ready_complete) {
-    for (auto it = group.ready.rbegin(); it != group.ready.rend() && PositionOf((*it)->row) >= group.ready_end; ++it) {
-      if (!(*it)->row.blocked) out.push_back(*it);
+    for (const auto* rows : {&group.ready, &group.held}) {
+      for (auto it = rows->rbegin(); it != rows->rend() && PositionOf((*it)->row) >= group.ready_end; ++it) {
+        if (!(*it)->row.blocked) out.push_back(*it);
+      }
     }
   }
   if (!group.dated_complete) {
@@ -278,7 +280,9 @@ void Partition::DropOutside(Group& group) {
 void Partition::MaybeEvict(const JobKey& key) {
   Job* job = FindJob(key);
   if (job == nullptr) return;
-  const bool waiting = job->place == Job::Place::kReady || job->place == Job::Place::kDated;
+  // An operation that waits for the opening of the group faults a held row in again.
+  const bool waiting = job->place == Job::Place::kReady || job->place == Job::Place::kDated ||
+                       job->place == Job::Place::kHeld;
   if (waiting && Outside(*job->group, job->row)) RemoveJob(*job);
 }
 
@@ -310,7 +314,7 @@ void Partition::Promote(Group& group) {
 }
 
 void Partition::MaybeRefill(Group& group) {
-  if (group.refilling || group.Complete()) return;
+  if (group.refilling || (group.Complete() && !group.top_wanted)) return;
   const bool ready_low =
       !group.ready_complete && (group.ready.size() + group.held.size() < options_.window_max / 2 ||
                                 (!group.ready.empty() && PositionOf((*group.ready.begin())->row) >= group.ready_end));
@@ -320,7 +324,6 @@ void Partition::MaybeRefill(Group& group) {
   read->refill_group = group.name;
   RefillRequest& refill = read->refill;
   refill.group = group.name;
-  refill.now_ms = now_.wall_ms;
   // Executing rows that are not marked yet stand among the waiting ones at the top.
   refill.ready_limit = options_.window_max + group.executing;
   refill.dated_limit = options_.window_max;
