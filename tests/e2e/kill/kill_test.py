@@ -3,6 +3,7 @@ TaskTracker, five times. What it must leave behind, check.py says; with the toke
 it must find a violation.
 """
 
+import datetime
 import os
 import random
 import signal
@@ -15,6 +16,7 @@ import harness
 
 JOBTRACKER_KILLS = 20
 TASKTRACKER_KILLS = 5
+SCHEDULE_KILLS = 5
 WAITING = 10_000
 RUNNING = 20
 SUBMITTER = os.path.join(harness.PROGRAMS, "lts_e2e_submitter")
@@ -137,6 +139,39 @@ class Kill(harness.EndToEnd):
             self.close(submitter)
         print(f"{len(answered)} jobs answered, {journal.starts} started", file=sys.stderr)
         self.assertEqual(self.verdict(home), [])
+
+    def test_each_fire_of_a_schedule_is_accounted_for_once(self):
+        home = self.started()
+        job = self.submit(home, "tick", "--runner", "journal", "--cron", "* * * * * ?")
+
+        def rows():
+            return self.ok(home.cli("attempts", "--group", "demo", "--task", "tick", "--all", "-o", "json")).json()
+
+        for kill in range(SCHEDULE_KILLS):
+            before = len(rows())
+            harness.wait_until(lambda: len(rows()) > before, "it fires no more", None, 0.1)
+            self.fate(1)
+            self.kill(home, "jobtracker", "standalone")
+            self.ok(home.jobtracker("start"))
+        harness.wait_until(lambda: len(rows()) > before + 1, "it fires no more", None, 0.1)
+        self.ok(home.cli("cancel", job["jobId"]))
+        self.wait_state(home, job["jobId"], "ENDED")
+        seconds = []
+        for row in rows():
+            first = self.second(row["cycle"])
+            if row["skipped"]:
+                seconds += range(first, self.second(row["skippedLast"]) + 1)
+                self.assertTrue(row["message"], row)
+            else:
+                seconds.append(first)
+        self.assertEqual(sorted(seconds), list(range(min(seconds), max(seconds) + 1)))
+        starts = [line for line in home.read("journal").splitlines() if line.endswith(" start")]
+        self.assertEqual(len(starts), len(set(starts)))
+
+    def second(self, text):
+        self.assertTrue(text.endswith(".000Z"), text)
+        return int(datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.000Z").replace(
+            tzinfo=datetime.timezone.utc).timestamp())
 
     def paused_past_its_lease(self, env):
         """A TaskTracker is stopped by SIGSTOP for longer than its lease, its job runs again elsewhere; meanwhile it wakes
