@@ -99,7 +99,7 @@ void ClientCore::Start(const std::vector<std::string>& addresses, const std::str
 
 ClientCore::~ClientCore() {
   Close();
-  // First: after it no answer comes any more, and nothing below is used from elsewhere.
+  // First: calls that were given up at Close still bring answers to the other parts until then.
   trackers_.reset();
 }
 
@@ -112,7 +112,6 @@ void ClientCore::Close() {
   feedback_.reset();
   callbacks_.Stop();
   disk_.Stop();
-  resender_.reset();
   if (store_) {
     if (const Status closed = store_->Close(); !closed.ok()) {
       LTS_WARN("failstore not closed path={} error=\"{}\"", store_->path(), closed.ToString());
