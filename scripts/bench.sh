@@ -1,6 +1,6 @@
 #!/bin/sh
 # Measures throughput (T1) and latency (L1) of a JobTracker, a TaskTracker and a client on this machine; the
-# last lines are the table. Without arguments it takes some minutes once the programs are built.
+# last lines are the table. Without arguments it ends within 10 minutes, once the programs are built.
 #   bench.sh [--json FILE] [options of lts_bench; --help lists them]      e.g. bench.sh --rounds 1
 # LTS_BENCH_BUILD: a build folder that has lts_bench and jobtracker; nothing is built then.
 # LTS_SKIP_DEPS=1: does not look after packages. LTS_BUILD_JOBS: compilers at a time.

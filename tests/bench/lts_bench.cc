@@ -37,11 +37,12 @@ struct Arguments {
   std::string folder = ".";
   std::string json;
   int rounds = 3;
+  int seconds_max = 540;
   int slots = 1'024;
-  std::uint64_t batch_jobs = 400'000;
+  std::uint64_t batch_jobs = 200'000;
   int batch = 2'000;
   int batch_threads = 2;
-  std::uint64_t single_jobs = 200'000;
+  std::uint64_t single_jobs = 100'000;
   int single_threads = 64;
   std::uint64_t latency_jobs = 3'000;
   double per_second = 200;
@@ -94,8 +95,9 @@ void PrintTable(const Arguments& arguments, const FileSystem& disk, double load,
   fmt::print("{:<25}{:>10}{:>10}  {:<17}{:>7}{:>27}{:>9}\n", "", "", "", "", "jobs/",
              "CPU us a job", "cores");
   fmt::print("{:<25}{:>10}{:>10}  {:<17}{:>7}{:>9}{:>9}{:>9}{:>9}\n",
-             fmt::format("{} rounds", arguments.rounds), "aim", "median", "min - max", "commit",
-             "client", "jobtr.", "tasktr.", "else");
+             fmt::format("{} rounds", std::max({figures.batches.size(), figures.singles.size(),
+                                                figures.latencies.size()})),
+             "aim", "median", "min - max", "commit", "client", "jobtr.", "tasktr.", "else");
   const auto rate = [](const Throughput& r) { return r.jobs_per_s; };
   PrintRow(fmt::format("T1 SubmitAll, {} a call", arguments.batch),
            fmt::format("{:.0f}/s", kAimBatches), figures.batches, rate, "/s", 0);
@@ -203,7 +205,14 @@ Status Measure(const Arguments& arguments, Setup setup, Figures* figures) {
     say(fmt::format("floor: commit {:.3f} ms, gRPC call {:.3f} ms (p50)", figures->commit_ms.p50,
                     figures->rpc_ms.p50));
   }
+  const std::int64_t end_ns = NowNs() + arguments.seconds_max * 1'000'000'000LL;
+  std::int64_t longest_ns = 0;
   for (int round = 1; round <= arguments.rounds; ++round) {
+    const std::int64_t begun_ns = NowNs();
+    if (round > 1 && begun_ns + longest_ns > end_ns) {
+      say(fmt::format("no time for round {}: {} s would be over", round, arguments.seconds_max));
+      break;
+    }
     if (arguments.latency_jobs > 0) {
       auto latency = MeasureLatency(setup, {static_cast<std::uint64_t>(arguments.per_second),
                                             arguments.latency_jobs, arguments.per_second});
@@ -234,6 +243,7 @@ Status Measure(const Arguments& arguments, Setup setup, Figures* figures) {
         throughput("T1 Submit",
                    {arguments.single_jobs / 10, arguments.single_jobs, arguments.single_threads, 0},
                    &figures->singles));
+    longest_ns = std::max(longest_ns, NowNs() - begun_ns);
   }
   return Status::Ok();
 }
@@ -246,6 +256,8 @@ int Main(int argc, char** argv) {
   app.add_option("--folder", arguments.folder, "Where data is put, and removed again; on a disk");
   app.add_option("--json", arguments.json, "File for all figures");
   app.add_option("--rounds", arguments.rounds, "Rounds")->check(CLI::Range(1, 100));
+  app.add_option("--seconds", arguments.seconds_max, "No round begins that would end later")
+      ->check(CLI::Range(1, 86'400));
   app.add_option("--slots", arguments.slots, "Slots")->check(CLI::Range(1, 10'000));
   app.add_option("--batch-jobs", arguments.batch_jobs,
                  "Jobs of a round by SubmitAll; 0: leave out");
