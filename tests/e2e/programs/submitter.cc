@@ -36,9 +36,8 @@ using std::chrono::milliseconds;
 // RFC 9562, version 7: milliseconds of the clock, then randomness.
 std::string MakeJobId(std::mt19937_64& random) {
   // lint: the time in an id is that of the real clock
-  const auto now =
-      std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch())
-          .count();
+  const auto wall = std::chrono::system_clock::now().time_since_epoch();
+  const auto now = std::chrono::duration_cast<milliseconds>(wall).count();
   const auto time = static_cast<std::uint64_t>(now);
   const std::uint64_t a = random();
   const std::uint64_t b = random();
