@@ -176,7 +176,7 @@ void Checker::InsertJob(std::uint32_t partition, const JobRow& row) {
   Row& added = jobs_[key];
   added.row = row;
   added.partition = partition;
-  added.since_us = world_.loop().now_us();
+  added.inserted_us = added.since_us = world_.loop().now_us();
   waiting_[row.spec->group].insert(PositionOf(row));
   tasks_[{row.spec->group, row.spec->task_id}].insert(key);
 }
@@ -422,7 +422,7 @@ void Checker::CheckOrder(std::uint32_t partition, const std::string& group) {
     if (position >= started) break;
     const Row& other = jobs_.at(std::get<3>(position));
     if (other.row.due_ms > long_due || other.assigned || other.since_us > now - kOrderSlackUs) continue;
-    if (other.since_us < loaded_us_[partition] && now < settled_us) continue;
+    if (other.inserted_us < loaded_us_[partition] && now < settled_us) continue;
     if (other.since_us < last_step_back_us_ && last_step_back_us_ < loaded_us_[partition]) continue;
     if (tasks_[{other.row.spec->group, other.row.spec->task_id}].size() > 1) continue;  // may be blocked
     world_.Note(other.row.key.id, 10, "was overtaken by {}", Text(started_key));

@@ -61,6 +61,7 @@ class Checker {
   struct Row {
     store::JobRow row;
     std::uint32_t partition = 0;
+    std::int64_t inserted_us = 0;
     std::int64_t since_us = 0;   // of its insertion or last change of place
     bool assigned = false;       // its present attempt was handed out, perhaps by an earlier owner
     bool ever_assigned = false;

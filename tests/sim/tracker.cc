@@ -63,10 +63,8 @@ void SimTracker::Stop(std::function<void()> done) {
 void SimTracker::Die() {
   process_->alive = false;
   pending_.clear();
-  for (const auto& [id, stream] : std::exchange(streams_, {})) {
-    stream->tracker_open = false;
-    world_.Break(stream, true, false);
-  }
+  streams_.clear();
+  world_.BreakAll();
 }
 
 bool SimTracker::AllServing() const {

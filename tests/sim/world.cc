@@ -167,6 +167,13 @@ void World::Break(const StreamPtr& stream, bool tell_far, bool tell_tracker) {
   }
 }
 
+void World::BreakAll() {
+  for (const StreamPtr& stream : std::vector<StreamPtr>(streams_)) {
+    if (!std::exchange(stream->tracker_open, false)) continue;
+    Break(stream, true, false);
+  }
+}
+
 // ---- the JobTracker's lives -------------------------------------------------------------------
 
 void World::StartTracker() {

@@ -104,6 +104,8 @@ class World {
   void SendToFar(const StreamPtr& stream, std::function<void()> deliver);
   // The tracker's side is told by its own means when `tell_tracker` is false (its process died).
   void Break(const StreamPtr& stream, bool tell_far, bool tell_tracker);
+  // The JobTracker's process died.
+  void BreakAll();
 
   // ---- faults
   void KillTracker(const std::string& where);

@@ -85,6 +85,7 @@ void Partition::Retry(Job& job, DurationMs delay_ms, bool snooze, const AttemptR
   history.ended_ms = now_.wall_ms - result.ended_ago_ms;
   history.started_ms = history.ended_ms - result.run_ms;
   Detach(job);
+  job.settled = true;
   effects_->batch.mutations.emplace_back(store::InsertHistory{std::move(history)});
   JobRow after = job.row;
   after.state = JobState::kWaiting;
@@ -217,6 +218,7 @@ void Partition::Lose(Job& job, Outcome outcome, const std::string& why) {
     return;
   }
   Detach(job);
+  job.settled = true;
   effects_->batch.mutations.emplace_back(store::InsertHistory{std::move(history)});
   JobRow after = job.row;
   after.state = JobState::kWaiting;
@@ -225,8 +227,10 @@ void Partition::Lose(Job& job, Outcome outcome, const std::string& why) {
   after.lost += losses;
   if (SharesRunKey(after)) job.task->holder = &job;
   const model::JobKey key = after.key;
+  Group& group = *job.group;
   Update(job, std::move(after));
   MaybeEvict(key);
+  Shed(group);
 }
 
 void Partition::Requeue(Job& job) {
@@ -237,6 +241,7 @@ void Partition::Requeue(Job& job) {
     return;
   }
   Detach(job);
+  job.settled = true;
   Task& task = *job.task;
   if (task.holder == &job && job.row.attempt == 1) task.holder = nullptr;
   const model::JobKey key = job.row.key;
@@ -251,7 +256,9 @@ void Partition::Requeue(Job& job) {
   for (Job* other : std::vector<Job*>(task.jobs)) {
     if (other->place == Job::Place::kParked) Place(*other);
   }
+  Group& group = *job.group;
   MaybeEvict(key);
+  Shed(group);
 }
 
 }  // namespace lts::core

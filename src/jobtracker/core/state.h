@@ -35,6 +35,7 @@ struct Partition::Job {
   Worker* worker = nullptr;       // executing
   model::Token token;             // executing
   TimeMs started_ms = 0;          // executing
+  bool settled = false;           // its last attempt ended before this owner: it runs nowhere
 };
 
 // What stands under one task id of a group.

@@ -160,7 +160,7 @@ bool Partition::MustWaitForOpening(const Operation& operation) {
   if (task == group->second->tasks.end()) return false;
   for (const Job* job : task->second.jobs) {
     // Rows that are marked, dated or new can be judged at once.
-    if (job->row.seq < first_seq_ && (job->place == Job::Place::kHeld || job->place == Job::Place::kParked)) {
+    if (job->row.seq < first_seq_ && !job->settled && (job->place == Job::Place::kHeld || job->place == Job::Place::kParked)) {
       return true;
     }
   }

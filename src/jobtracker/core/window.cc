@@ -148,10 +148,11 @@ void Partition::Place(Job& job) {
   // An unmarked row of an earlier owner may be running; one that was marked or lost before is settled by its mark.
   // So may another row of its run key, which then holds this one back too.
   const auto held = [&] {
-    if (row.seq < first_seq_) return true;
+    if (row.seq < first_seq_ && !job.settled) return true;
     if (!SharesRunKey(row)) return false;
     return std::any_of(job.task->jobs.begin(), job.task->jobs.end(), [&](const Job* other) {
-      return other != &job && other->row.seq < first_seq_ && SharesRunKey(other->row) && other->worker == nullptr;
+      return other != &job && other->row.seq < first_seq_ && !other->settled && SharesRunKey(other->row) &&
+             other->worker == nullptr;
     });
   };
   if (group.opening && !options_.faults.dispatch_before_hello && held()) {
