@@ -331,8 +331,9 @@ bool World::Run() {
       const std::size_t bound = stats.resident + stats.executing + stats.waiting_operations * 4 +
                                 static_cast<std::size_t>(config_.groups) * (config_.core.window_max * 7 + 16);
       if (stats.jobs_in_memory > bound) {
-        Fail("I9", {}, fmt::format("partition {} holds {} jobs in memory, {} resident, {} executing, window {}", i,
-                                   stats.jobs_in_memory, stats.resident, stats.executing, config_.core.window_max));
+        Fail("I9", {}, fmt::format("partition {} holds {} jobs in memory, {} resident, {} executing, window {}, {} ready, {} dated, {} held", i,
+                                   stats.jobs_in_memory, stats.resident, stats.executing, config_.core.window_max, stats.ready,
+                                   stats.dated, stats.held));
       }
       coverage_["refill"] += stats.refills > 0 ? 1 : 0;
       coverage_["look-up"] += stats.lookups > 0 ? 1 : 0;

@@ -228,6 +228,7 @@ PartitionStats Partition::Stats() const {
   for (const auto& [name, group] : groups_) {
     stats.ready += group->ready.size();
     stats.dated += group->dated.size();
+    stats.held += group->held.size();
     stats.window = std::max({stats.window, group->ready.size(), group->dated.size()});
   }
   for (const auto& [name, group] : feedback_) stats.feedback = std::max(stats.feedback, group->items.size());

@@ -92,7 +92,7 @@ struct PartitionStats {
   std::uint64_t fires = 0, skipped_fires = 0, yielded = 0, expired = 0;
   std::uint64_t marks = 0, lookups = 0, refills = 0, deferred = 0;
   std::uint64_t refused_over_limit = 0;
-  std::size_t jobs_in_memory = 0, executing = 0, ready = 0, dated = 0, workers = 0, schedules = 0;
+  std::size_t jobs_in_memory = 0, executing = 0, ready = 0, dated = 0, held = 0, workers = 0, schedules = 0;
   std::size_t waiting_operations = 0, resident = 0;
   std::size_t groups = 0, registered_workers = 0;
   std::size_t window = 0, feedback = 0;         // of the group, and the submitting group, that holds most

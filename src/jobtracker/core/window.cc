@@ -212,16 +212,17 @@ void Partition::Shed(Group& group) {
     shed_later_.push_back(group.name);
     return;
   }
-  if (group.ready.size() > options_.window_max * 2) {
+  for (const auto* rows : {&group.ready, &group.held}) {
+    if (rows->size() <= options_.window_max * 2) continue;
     std::vector<Job*> out;
     std::size_t keep = options_.window_max;
-    for (auto it = group.ready.begin(); it != group.ready.end(); ++it) {
-      if ((*it)->row.blocked) continue;
+    for (Job* job : *rows) {
+      if (job->row.blocked) continue;
       if (keep > 0) {
         --keep;
         continue;
       }
-      out.push_back(*it);
+      out.push_back(job);
     }
     if (!out.empty()) {
       const store::ReadyPosition end = PositionOf(out.front()->row);
@@ -310,6 +311,7 @@ void Partition::Promote(Group& group) {
   }
   // A row outside memory may have become due, at any priority: read again from the top.
   if (!group.dated_complete && group.dated_end.first <= now_.wall_ms) group.top_wanted = true;
+  Shed(group);
   MaybeRefill(group);
   ArmGroup(group);
 }
@@ -318,7 +320,8 @@ void Partition::MaybeRefill(Group& group) {
   if (group.refilling || (group.Complete() && !group.top_wanted)) return;
   const bool ready_low =
       !group.ready_complete && (group.ready.size() + group.held.size() < options_.window_max / 2 ||
-                                (!group.ready.empty() && PositionOf((*group.ready.begin())->row) >= group.ready_end));
+                                (group.held.size() < options_.window_max && !group.ready.empty() &&
+                                 PositionOf((*group.ready.begin())->row) >= group.ready_end));
   const bool dated_low = !group.dated_complete && group.dated.size() < options_.window_max / 4;
   if (!group.top_wanted && !ready_low && !dated_low) return;
   auto read = std::make_unique<PendingRead>();
