@@ -350,7 +350,7 @@ struct Calls {
       return made;
     } catch (const std::exception& error) {
       config->set_error(config->host, Text(error.what()));
-    } catch (...) {
+    } catch (...) {  // nothing may pass the C boundary, whatever a plugin throws
       config->set_error(config->host, Text("unknown exception (not a std::exception)"));
     }
     return nullptr;
@@ -369,7 +369,7 @@ struct Calls {
       end(LTS_RUNNER_FAILED, missing.what(), -1);
     } catch (const std::exception& error) {
       end(LTS_RUNNER_EXCEPTION, error.what(), -1);
-    } catch (...) {
+    } catch (...) {  // nothing may pass the C boundary, whatever a plugin throws
       end(LTS_RUNNER_EXCEPTION, "unknown exception (not a std::exception)", -1);
     }
   }

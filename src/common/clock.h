@@ -1,5 +1,5 @@
-// The only two clocks of the program. Everything that needs time takes a Clock; simulations and tests
-// hand in one that they move themselves.
+// The only two clocks of the program. Everything that needs time takes a Clock; simulations and
+// tests hand in one that they move themselves.
 #pragma once
 
 #include <chrono>

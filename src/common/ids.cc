@@ -26,8 +26,7 @@ std::string UuidGenerator::Next(TimeMs now) {
     ++last_ms_;
     counter_ = static_cast<std::uint32_t>(random_()) & kCounterStartMask;
   }
-  const std::uint64_t high =
-      (static_cast<std::uint64_t>(last_ms_) << 16) | 0x7000U | counter_;
+  const std::uint64_t high = (static_cast<std::uint64_t>(last_ms_) << 16) | 0x7000U | counter_;
   const std::uint64_t low = (random_() & 0x3fffffffffffffffULL) | 0x8000000000000000ULL;
   static constexpr char kHex[] = "0123456789abcdef";
   std::string text;

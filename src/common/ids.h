@@ -11,8 +11,9 @@
 
 namespace lts {
 
-// Makes UUIDv7 texts: 36 lower-case characters, ordered by creation within one generator (the 12 bits
-// after the time count up within a millisecond; the time is moved ahead when they run out). Not thread-safe.
+// Makes UUIDv7 texts: 36 lower-case characters, ordered by creation within one generator (the 12
+// bits after the time count up within a millisecond; the time is moved ahead when they run out).
+// Not thread-safe.
 class UuidGenerator {
  public:
   explicit UuidGenerator(std::uint64_t seed) : random_(seed) {}

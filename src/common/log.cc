@@ -16,7 +16,8 @@ std::array<std::atomic<std::uint64_t>, 5> g_counts{};
 std::shared_ptr<spdlog::logger> MakeLogger(const Options& options) {
   std::shared_ptr<spdlog::logger> logger;
   if (options.file.empty()) {
-    logger = std::make_shared<spdlog::logger>("lts", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    logger =
+        std::make_shared<spdlog::logger>("lts", std::make_shared<spdlog::sinks::stderr_sink_mt>());
   } else {
     logger = std::make_shared<spdlog::logger>(
         "lts", std::make_shared<spdlog::sinks::rotating_file_sink_mt>(

@@ -1,8 +1,10 @@
-// The log facade. spdlog stays behind log.cc: this header costs half a second a file, spdlog almost three.
+// The log facade. spdlog stays behind log.cc: this header costs half a second a file, spdlog almost
+// three.
 //
 //   LTS_INFO("partition acquired partition={} epoch={}", id, epoch);
 //
-// A line is an event in words, then key=value pairs. No payloads, no secrets. WARN and ERROR are counted.
+// A line is an event in words, then key=value pairs. No payloads, no secrets. WARN and ERROR are
+// counted.
 #pragma once
 
 #include <fmt/core.h>
@@ -18,7 +20,7 @@ enum class Level : int { kDebug = 0, kInfo = 1, kWarn = 2, kError = 3, kOff = 4 
 
 struct Options {
   Level level = Level::kInfo;
-  std::string file;  // empty: standard error
+  std::string file;                          // empty: standard error
   std::int64_t file_bytes_max = 64LL << 20;  // rotated beyond, 5 files kept
 };
 
@@ -36,8 +38,8 @@ std::uint64_t Count(Level level);
 
 }  // namespace lts::log
 
-#define LTS_LOG_AT(level, ...)                                              \
-  do {                                                                      \
+#define LTS_LOG_AT(level, ...)                                                            \
+  do {                                                                                    \
     if (::lts::log::Enabled(level)) ::lts::log::Write(level, ::fmt::format(__VA_ARGS__)); \
   } while (false)
 #define LTS_DEBUG(...) LTS_LOG_AT(::lts::log::Level::kDebug, __VA_ARGS__)

@@ -1,5 +1,5 @@
-// A strand: tasks posted to it run one at a time, in the order posted. State has one owner strand and
-// everybody else posts to it, so the state itself needs no lock.
+// A strand: tasks posted to it run one at a time, in the order posted. State has one owner strand
+// and everybody else posts to it, so the state itself needs no lock.
 #pragma once
 
 #include <condition_variable>
@@ -30,8 +30,8 @@ class Strand {
   virtual void PostAfter(std::int64_t delay_us, Task task) = 0;
 };
 
-// A strand with a thread of its own. Stop() lets the running task end, drops what waits, and joins; it
-// must not be called from the strand itself. The destructor stops.
+// A strand with a thread of its own. Stop() lets the running task end, drops what waits, and joins;
+// it must not be called from the strand itself. The destructor stops.
 class ThreadStrand final : public Strand {
  public:
   explicit ThreadStrand(std::string thread_name);

@@ -10,8 +10,8 @@
 #include "jobclient/client_options.h"
 #include "jobclient/convert.h"
 #include "jobclient/registry_address.h"
-#include "model/validate.h"
 #include "lts/v1/query.pb.h"
+#include "model/validate.h"
 #include "rpc/codec.h"
 
 namespace lts::jobclient {
@@ -223,8 +223,7 @@ Result<v1::JobView> ClientCore::Wait(const std::string& job_id, Milliseconds tim
     request.set_timeout_ms(std::min(left_ms, kWaitCallMaxMs));
     Result<v1::WaitResponse> response =
         trackers_->Call(&rpc::Channel::Wait, request, request.timeout_ms() + kWaitGraceMs);
-    Status status =
-        response.ok() ? rpc::StatusOf(*response) : response.status();
+    Status status = response.ok() ? rpc::StatusOf(*response) : response.status();
     if (status.ok()) return std::move(*response->mutable_job());
     bool pause = false;
     switch (status.code()) {

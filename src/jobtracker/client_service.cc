@@ -16,21 +16,24 @@ class ClientServiceImpl final : public v1::ClientService::CallbackService {
   ClientServiceImpl(Edge& edge, Queries& queries) : edge_(edge), queries_(queries) {}
 
   grpc::ServerUnaryReactor* Submit(grpc::CallbackServerContext*, const v1::SubmitRequest* request,
-                                v1::SubmitResponse* response) override {
+                                   v1::SubmitResponse* response) override {
     auto [reply, reactor] = rpc::UnaryReply<v1::SubmitResponse>::Make(response);
-    edge_.Submit(*request, [reply = reply](v1::SubmitResponse answer) { reply.Send(std::move(answer)); });
+    edge_.Submit(*request,
+                 [reply = reply](v1::SubmitResponse answer) { reply.Send(std::move(answer)); });
     return reactor;
   }
   grpc::ServerUnaryReactor* Cancel(grpc::CallbackServerContext*, const v1::CancelRequest* request,
-                                v1::CancelResponse* response) override {
+                                   v1::CancelResponse* response) override {
     auto [reply, reactor] = rpc::UnaryReply<v1::CancelResponse>::Make(response);
-    queries_.Cancel(*request, [reply = reply](v1::CancelResponse answer) { reply.Send(std::move(answer)); });
+    queries_.Cancel(*request,
+                    [reply = reply](v1::CancelResponse answer) { reply.Send(std::move(answer)); });
     return reactor;
   }
   grpc::ServerUnaryReactor* Wait(grpc::CallbackServerContext*, const v1::WaitRequest* request,
-                                v1::WaitResponse* response) override {
+                                 v1::WaitResponse* response) override {
     auto [reply, reactor] = rpc::UnaryReply<v1::WaitResponse>::Make(response);
-    queries_.Wait(*request, [reply = reply](v1::WaitResponse answer) { reply.Send(std::move(answer)); });
+    queries_.Wait(*request,
+                  [reply = reply](v1::WaitResponse answer) { reply.Send(std::move(answer)); });
     return reactor;
   }
 

@@ -16,21 +16,21 @@ class ClusterServiceImpl final : public v1::ClusterService::CallbackService {
   explicit ClusterServiceImpl(Queries& queries) : queries_(queries) {}
 
   grpc::ServerUnaryReactor* Routes(grpc::CallbackServerContext*, const v1::RoutesRequest* request,
-                                v1::RoutesResponse* response) override {
+                                   v1::RoutesResponse* response) override {
     auto [reply, reactor] = rpc::UnaryReply<v1::RoutesResponse>::Make(response);
     (void)request;
     queries_.Routes([reply = reply](v1::RoutesResponse answer) { reply.Send(std::move(answer)); });
     return reactor;
   }
   grpc::ServerUnaryReactor* Nodes(grpc::CallbackServerContext*, const v1::NodesRequest* request,
-                                v1::NodesResponse* response) override {
+                                  v1::NodesResponse* response) override {
     auto [reply, reactor] = rpc::UnaryReply<v1::NodesResponse>::Make(response);
     (void)request;
     queries_.Nodes([reply = reply](v1::NodesResponse answer) { reply.Send(std::move(answer)); });
     return reactor;
   }
   grpc::ServerUnaryReactor* Groups(grpc::CallbackServerContext*, const v1::GroupsRequest* request,
-                                v1::GroupsResponse* response) override {
+                                   v1::GroupsResponse* response) override {
     auto [reply, reactor] = rpc::UnaryReply<v1::GroupsResponse>::Make(response);
     (void)request;
     queries_.Groups([reply = reply](v1::GroupsResponse answer) { reply.Send(std::move(answer)); });

@@ -17,7 +17,8 @@ using model::JobId;
 
 namespace {
 
-// One SubmitRequest: its items may belong to several partitions. The answers are filled in place; the last one sends them.
+// One SubmitRequest: its items may belong to several partitions. The answers are filled in place;
+// the last one sends them.
 struct SubmitCall {
   v1::SubmitResponse response;
   std::function<void(v1::SubmitResponse)> done;
@@ -41,7 +42,9 @@ void PutAnswer(const core::SubmitReply& reply, v1::SubmitAnswer* answer) {
   if (!reply.id.empty()) answer->set_job_id(reply.id.ToString());
 }
 
-void PutRef(const core::AttemptRef& ref, v1::AttemptKey* out) { rpc::ToProto({ref.key, ref.attempt, ref.token}, out); }
+void PutRef(const core::AttemptRef& ref, v1::AttemptKey* out) {
+  rpc::ToProto({ref.key, ref.attempt, ref.token}, out);
+}
 
 }  // namespace
 
@@ -160,7 +163,8 @@ class Edge::Desk final : public Outbox {
       v1::Assignment& out = *message.add_assignments();
       rpc::ToProto(*assignment.spec, out.mutable_job());
       out.set_cycle_ms(assignment.ref.key.cycle);
-      if (assignment.ref.key.id != IdOf(*assignment.spec)) out.mutable_job()->set_job_id(assignment.ref.key.id.ToString());
+      if (assignment.ref.key.id != IdOf(*assignment.spec))
+        out.mutable_job()->set_job_id(assignment.ref.key.id.ToString());
       out.set_attempt(assignment.ref.attempt);
       rpc::ToProto(assignment.ref.token, out.mutable_token());
       out.set_retries(assignment.retries);
@@ -231,7 +235,9 @@ class Edge::Desk final : public Outbox {
   }
 
  private:
-  static JobId IdOf(const model::JobSpec& spec) { return JobId::Parse(spec.job_id).value_or(JobId{}); }
+  static JobId IdOf(const model::JobSpec& spec) {
+    return JobId::Parse(spec.job_id).value_or(JobId{});
+  }
 
   const std::uint32_t partition_;
   const EdgeOptions& options_;
@@ -241,8 +247,10 @@ class Edge::Desk final : public Outbox {
 Edge::Edge(EdgeOptions options, const Clock& clock, MetricsRegistry& metrics)
     : options_(std::move(options)),
       clock_(clock),
-      items_limit_(metrics, "submit.items.max", static_cast<std::int64_t>(options_.items_per_submit_max)),
-      payload_limit_(metrics, "job.payload.max", static_cast<std::int64_t>(options_.limits.payload_bytes_max)) {
+      items_limit_(metrics, "submit.items.max",
+                   static_cast<std::int64_t>(options_.items_per_submit_max)),
+      payload_limit_(metrics, "job.payload.max",
+                     static_cast<std::int64_t>(options_.limits.payload_bytes_max)) {
   for (std::uint32_t i = 0; i < options_.partitions; ++i) {
     desks_.push_back(std::make_unique<Desk>(i, options_, clock_));
   }
@@ -263,7 +271,8 @@ std::uint32_t Edge::PartitionOf(const std::string& group) const {
   return model::PartitionOf(group, {}, 1, options_.partitions);
 }
 
-// ---- submit, cancel, wait -------------------------------------------------------------------------------------------
+// ---- submit, cancel, wait
+// -------------------------------------------------------------------------------------------
 
 void Edge::Submit(v1::SubmitRequest request, std::function<void(v1::SubmitResponse)> done) {
   auto call = std::make_shared<SubmitCall>();
@@ -290,9 +299,10 @@ void Edge::Submit(v1::SubmitRequest request, std::function<void(v1::SubmitRespon
   const TimeMs now = clock_.WallMs();
   for (std::uint32_t slot = 0; slot < count; ++slot) {
     if (count > options_.items_per_submit_max) {
-      refuse(slot, Status::ResourceExhausted(fmt::format("{} jobs in one request (limit submit.items.max={}); send fewer "
-                                                         "at a time",
-                                                         count, options_.items_per_submit_max)));
+      refuse(slot, Status::ResourceExhausted(
+                       fmt::format("{} jobs in one request (limit submit.items.max={}); send fewer "
+                                   "at a time",
+                                   count, options_.items_per_submit_max)));
       continue;
     }
     v1::SubmitItem& item = *request.mutable_items(static_cast<int>(slot));
@@ -313,7 +323,8 @@ void Edge::Submit(v1::SubmitRequest request, std::function<void(v1::SubmitRespon
     }
     const auto id = JobId::Parse((*spec)->job_id);
     if (!id) {
-      refuse(slot, Status::InvalidArgument(fmt::format("job_id '{}' is not a UUID", (*spec)->job_id)));
+      refuse(slot,
+             Status::InvalidArgument(fmt::format("job_id '{}' is not a UUID", (*spec)->job_id)));
       continue;
     }
     std::unique_ptr<Part>& part = parts[PartitionOf((*spec)->group)];
@@ -331,7 +342,8 @@ void Edge::Submit(v1::SubmitRequest request, std::function<void(v1::SubmitRespon
     Desk& desk = DeskOf(partition);
     desk.strand->Post([&desk, call, part = std::shared_ptr<Part>(std::move(parts[partition]))] {
       const std::size_t n = part->slots.size();
-      desk.submits.emplace(part->event.request, Desk::PendingSubmit{call, std::move(part->slots), n});
+      desk.submits.emplace(part->event.request,
+                           Desk::PendingSubmit{call, std::move(part->slots), n});
       desk.host->Handle(std::move(part->event));
     });
   }
@@ -348,35 +360,38 @@ void Edge::Cancel(const std::string& group, const std::string& task_id, const Jo
   });
 }
 
-void Edge::AwaitEnd(const std::string& group, const JobId& id, DurationMs timeout_ms, std::function<void()> armed,
+void Edge::AwaitEnd(const std::string& group, const JobId& id, DurationMs timeout_ms,
+                    std::function<void()> armed,
                     std::function<void(std::optional<store::HistoryRow>)> done) {
   Desk& desk = DeskOf(PartitionOf(group));
-  desk.strand->Post([&desk, id, timeout_ms, armed = std::move(armed), done = std::move(done)]() mutable {
-    if (!desk.host->serving()) {
-      done(std::nullopt);
-      return;
-    }
-    const std::uint64_t number = ++desk.last_waiter;
-    desk.waiters[id].push_back({number, std::move(done)});
-    desk.host->Watch(id);
-    desk.strand->PostAfter(timeout_ms * 1000, [&desk, id, number] {
-      const auto found = desk.waiters.find(id);
-      if (found == desk.waiters.end()) return;
-      for (std::size_t i = 0; i < found->second.size(); ++i) {
-        if (found->second[i].number != number) continue;
-        const Desk::Waiter waiter = std::move(found->second[i]);
-        found->second.erase(found->second.begin() + static_cast<std::ptrdiff_t>(i));
-        if (found->second.empty()) desk.waiters.erase(found);
-        desk.host->Unwatch(id);
-        waiter.done(std::nullopt);
-        return;
-      }
-    });
-    armed();
-  });
+  desk.strand->Post(
+      [&desk, id, timeout_ms, armed = std::move(armed), done = std::move(done)]() mutable {
+        if (!desk.host->serving()) {
+          done(std::nullopt);
+          return;
+        }
+        const std::uint64_t number = ++desk.last_waiter;
+        desk.waiters[id].push_back({number, std::move(done)});
+        desk.host->Watch(id);
+        desk.strand->PostAfter(timeout_ms * 1000, [&desk, id, number] {
+          const auto found = desk.waiters.find(id);
+          if (found == desk.waiters.end()) return;
+          for (std::size_t i = 0; i < found->second.size(); ++i) {
+            if (found->second[i].number != number) continue;
+            const Desk::Waiter waiter = std::move(found->second[i]);
+            found->second.erase(found->second.begin() + static_cast<std::ptrdiff_t>(i));
+            if (found->second.empty()) desk.waiters.erase(found);
+            desk.host->Unwatch(id);
+            waiter.done(std::nullopt);
+            return;
+          }
+        });
+        armed();
+      });
 }
 
-// ---- TaskTrackers ---------------------------------------------------------------------------------------------------
+// ---- TaskTrackers
+// ---------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -387,8 +402,9 @@ Result<core::AttemptRef> RefOf(const v1::AttemptKey& key) {
 }
 
 // Results that do not parse can never count; they are answered so that the sender forgets them.
-std::vector<core::AttemptResult> ResultsOf(google::protobuf::RepeatedPtrField<v1::AttemptResult>* results,
-                                           std::vector<v1::AttemptKey>* hopeless) {
+std::vector<core::AttemptResult> ResultsOf(
+    google::protobuf::RepeatedPtrField<v1::AttemptResult>* results,
+    std::vector<v1::AttemptKey>* hopeless) {
   std::vector<core::AttemptResult> out;
   out.reserve(static_cast<std::size_t>(results->size()));
   for (v1::AttemptResult& result : *results) {
@@ -400,8 +416,8 @@ std::vector<core::AttemptResult> ResultsOf(google::protobuf::RepeatedPtrField<v1
       hopeless->push_back(result.key());
       continue;
     }
-    out.push_back({*ref, *outcome, std::move(*result.mutable_message()), result.later_delay_ms(), result.run_ms(),
-                   result.ended_ago_ms()});
+    out.push_back({*ref, *outcome, std::move(*result.mutable_message()), result.later_delay_ms(),
+                   result.run_ms(), result.ended_ago_ms()});
   }
   return out;
 }
@@ -424,7 +440,8 @@ void Edge::WorkerConnection::Message(v1::WorkerMessage message) {
     }
     v1::WorkerHello& hello = *message.mutable_hello();
     Status valid = model::ValidateName("group", hello.group());
-    if (valid.ok() && hello.identity().empty()) valid = Status::InvalidArgument("identity is empty");
+    if (valid.ok() && hello.identity().empty())
+      valid = Status::InvalidArgument("identity is empty");
     if (!valid.ok()) {
       Refuse(valid);
       return;
@@ -476,7 +493,8 @@ void Edge::WorkerConnection::Closed() {
   sink_.reset();
 }
 
-// ---- feedback -------------------------------------------------------------------------------------------------------
+// ---- feedback
+// -------------------------------------------------------------------------------------------------------
 
 void Edge::FeedbackConnection::Message(const v1::FeedbackClientMessage& message) {
   if (message.has_hello() && stream_ == 0) {
@@ -506,7 +524,8 @@ void Edge::FeedbackConnection::Message(const v1::FeedbackClientMessage& message)
   }
   for (auto& [partition, event] : events) {
     Desk& desk = edge_.DeskOf(partition);
-    desk.strand->Post([&desk, event = std::move(event)]() mutable { desk.host->Handle(std::move(event)); });
+    desk.strand->Post(
+        [&desk, event = std::move(event)]() mutable { desk.host->Handle(std::move(event)); });
   }
 }
 

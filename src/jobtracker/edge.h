@@ -1,8 +1,10 @@
-// Between the services and the partitions: decodes requests into events, sends each to the partition it belongs to, and
-// turns released effects into answers and messages. No gRPC type: the services and in-process tests call it alike.
+// Between the services and the partitions: decodes requests into events, sends each to the
+// partition it belongs to, and turns released effects into answers and messages. No gRPC type: the
+// services and in-process tests call it alike.
 //
-// Threads: the public methods may be called from any thread and do not block; they decode, post to the strand of a
-// partition and return. What waits for an answer belongs to the strand of its partition.
+// Threads: the public methods may be called from any thread and do not block; they decode, post to
+// the strand of a partition and return. What waits for an answer belongs to the strand of its
+// partition.
 #pragma once
 
 #include <atomic>
@@ -56,9 +58,10 @@ class Edge {
   void Submit(v1::SubmitRequest request, std::function<void(v1::SubmitResponse)> done);
   void Cancel(const std::string& group, const std::string& task_id, const model::JobId& id,
               std::function<void(core::CancelReply)> done);
-  // Calls `done` with the next final row of the job, or nothing after `timeout_ms` or when the partition is lost.
-  // `armed` is called first, when nothing that ends from then on can be missed.
-  void AwaitEnd(const std::string& group, const model::JobId& id, DurationMs timeout_ms, std::function<void()> armed,
+  // Calls `done` with the next final row of the job, or nothing after `timeout_ms` or when the
+  // partition is lost. `armed` is called first, when nothing that ends from then on can be missed.
+  void AwaitEnd(const std::string& group, const model::JobId& id, DurationMs timeout_ms,
+                std::function<void()> armed,
                 std::function<void(std::optional<store::HistoryRow>)> done);
 
   // A TaskTracker's stream: Message() with each message in order, Closed() last.

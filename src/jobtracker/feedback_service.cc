@@ -19,12 +19,15 @@ class FeedbackServiceImpl final : public v1::FeedbackService::CallbackService {
 
   grpc::ServerBidiReactor<v1::FeedbackClientMessage, v1::FeedbackTrackerMessage>* Feedback(
       grpc::CallbackServerContext* context) override {
-    auto accepted = rpc::ServerStream<v1::FeedbackTrackerMessage, v1::FeedbackClientMessage>::Accept(context);
+    auto accepted =
+        rpc::ServerStream<v1::FeedbackTrackerMessage, v1::FeedbackClientMessage>::Accept(context);
     auto connection = std::make_shared<Edge::FeedbackConnection>(edge_, accepted.stream);
     const std::uint64_t id = streams_->Add([stream = std::weak_ptr(accepted.stream)] {
       if (const auto open = stream.lock()) open->Close();
     });
-    accepted.stream->Start({[connection](v1::FeedbackClientMessage message) { connection->Message(std::move(message)); },
+    accepted.stream->Start({[connection](v1::FeedbackClientMessage message) {
+                              connection->Message(std::move(message));
+                            },
                             [connection, id, streams = streams_](const Status&) {
                               streams->Remove(id);
                               connection->Closed();
@@ -39,7 +42,8 @@ class FeedbackServiceImpl final : public v1::FeedbackService::CallbackService {
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> MakeFeedbackService(Edge& edge, std::shared_ptr<StreamRegistry> streams) {
+std::unique_ptr<grpc::Service> MakeFeedbackService(Edge& edge,
+                                                   std::shared_ptr<StreamRegistry> streams) {
   return std::make_unique<FeedbackServiceImpl>(edge, std::move(streams));
 }
 

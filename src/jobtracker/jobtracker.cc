@@ -34,7 +34,8 @@ constexpr std::int64_t kRetainPeriodUs = 60'000'000;
 constexpr std::int32_t kRetainRows = 5'000;
 constexpr std::int64_t kMetricsPeriodUs = 1'000'000;
 
-// Faults that end-to-end tests plant to see that their checkers find them: LTS_TEST_FAULTS=no_token_check.
+// Faults that end-to-end tests plant to see that their checkers find them:
+// LTS_TEST_FAULTS=no_token_check.
 core::PlantedFaults FaultsFromEnvironment() {
   core::PlantedFaults faults;
   const char* text = std::getenv("LTS_TEST_FAULTS");
@@ -48,7 +49,8 @@ core::PlantedFaults FaultsFromEnvironment() {
 
 // What one partition shows, copied on its strand once a second and read by the metrics thread.
 struct PartitionMetrics {
-  PartitionMetrics(MetricsRegistry& registry, std::uint32_t partition, const PartitionHostOptions& options)
+  PartitionMetrics(MetricsRegistry& registry, std::uint32_t partition,
+                   const PartitionHostOptions& options)
       : labels{{"partition", std::to_string(partition)}},
         pending(registry, fmt::format("partition.pending.max/{}", partition),
                 static_cast<std::int64_t>(options.pending_jobs_max)),
@@ -58,27 +60,38 @@ struct PartitionMetrics {
                  static_cast<std::int64_t>(options.core.resident_max)),
         schedules(registry, fmt::format("schedules.max/{}", partition),
                   static_cast<std::int64_t>(options.core.schedules_max)),
-        groups(registry, fmt::format("groups.max/{}", partition), static_cast<std::int64_t>(options.core.groups_max)),
+        groups(registry, fmt::format("groups.max/{}", partition),
+               static_cast<std::int64_t>(options.core.groups_max)),
         trackers(registry, fmt::format("tasktrackers.max/{}", partition),
                  static_cast<std::int64_t>(options.core.workers_max)),
         window(registry, fmt::format("partition.window.max/{}", partition),
                static_cast<std::int64_t>(options.core.window_max)),
         feedback(registry, fmt::format("feedback.window.max/{}", partition),
                  static_cast<std::int64_t>(options.core.feedback_window_max)),
-        accepted(registry.AddCounter("lts_jobs_accepted_total", "Jobs and schedules accepted", labels)),
-        dispatched(registry.AddCounter("lts_jobs_dispatched_total", "Attempts given to TaskTrackers", labels)),
-        succeeded(registry.AddCounter("lts_jobs_succeeded_total", "Runs that ended SUCCEEDED", labels)),
-        failed(registry.AddCounter("lts_jobs_failed_total", "Runs that ended FAILED or DEAD", labels)),
-        retried(registry.AddCounter("lts_attempts_retried_total", "Attempts followed by a retry", labels)),
-        lost(registry.AddCounter("lts_attempts_lost_total", "Attempts lost with their TaskTracker", labels)),
-        stale(registry.AddCounter("lts_results_stale_total", "Results that came too late to count", labels)),
-        fires(registry.AddCounter("lts_fires_total", "Fires of schedules that became runs", labels)),
-        skipped(registry.AddCounter("lts_fires_skipped_total", "Fires of schedules that were skipped", labels)),
+        accepted(
+            registry.AddCounter("lts_jobs_accepted_total", "Jobs and schedules accepted", labels)),
+        dispatched(registry.AddCounter("lts_jobs_dispatched_total",
+                                       "Attempts given to TaskTrackers", labels)),
+        succeeded(
+            registry.AddCounter("lts_jobs_succeeded_total", "Runs that ended SUCCEEDED", labels)),
+        failed(
+            registry.AddCounter("lts_jobs_failed_total", "Runs that ended FAILED or DEAD", labels)),
+        retried(registry.AddCounter("lts_attempts_retried_total", "Attempts followed by a retry",
+                                    labels)),
+        lost(registry.AddCounter("lts_attempts_lost_total", "Attempts lost with their TaskTracker",
+                                 labels)),
+        stale(registry.AddCounter("lts_results_stale_total", "Results that came too late to count",
+                                  labels)),
+        fires(
+            registry.AddCounter("lts_fires_total", "Fires of schedules that became runs", labels)),
+        skipped(registry.AddCounter("lts_fires_skipped_total",
+                                    "Fires of schedules that were skipped", labels)),
         commits(registry.AddCounter("lts_commits_total", "Group commits", labels)),
         mutations(registry.AddCounter("lts_mutations_total", "Rows changed by commits", labels)),
         executing(registry.AddGauge("lts_jobs_executing", "Attempts under way", labels)),
         ready(registry.AddGauge("lts_jobs_ready", "Due jobs held in memory", labels)),
-        serving(registry.AddGauge("lts_partition_serving", "1 while the partition is served", labels)) {}
+        serving(registry.AddGauge("lts_partition_serving", "1 while the partition is served",
+                                  labels)) {}
 
   void Update(const PartitionHost& host) {
     serving.Set(host.serving() ? 1 : 0);
@@ -122,7 +135,8 @@ struct PartitionMetrics {
 
   const Labels labels;
   LimitMetrics pending, lookups, resident, schedules, groups, trackers, window, feedback;
-  Counter &accepted, &dispatched, &succeeded, &failed, &retried, &lost, &stale, &fires, &skipped, &commits, &mutations;
+  Counter &accepted, &dispatched, &succeeded, &failed, &retried, &lost, &stale, &fires, &skipped,
+      &commits, &mutations;
   Gauge &executing, &ready, &serving;
   core::PartitionStats last;
 };
@@ -163,13 +177,15 @@ void JobTracker::Parts::Retain() {
   const TimeMs now = clock.WallMs();
   for (std::uint32_t i = 0; i < hosts.size(); ++i) {
     auto epoch = std::make_shared<std::promise<std::uint64_t>>();
-    CoreOf(i).Post([host = hosts[i].get(), epoch] { epoch->set_value(host->serving() ? host->epoch() : 0); });
+    CoreOf(i).Post(
+        [host = hosts[i].get(), epoch] { epoch->set_value(host->serving() ? host->epoch() : 0); });
     const std::uint64_t current = epoch->get_future().get();
     if (current == 0) continue;
     store::RetentionPolicy policy{now - history_retention_ms, now - log_retention_ms, kRetainRows};
     auto gone = store->Retain(i, current, policy);
     if (!gone.ok()) {
-      LTS_WARN("old rows could not be deleted partition={} error=\"{}\"", i, gone.status().ToString());
+      LTS_WARN("old rows could not be deleted partition={} error=\"{}\"", i,
+               gone.status().ToString());
     } else {
       more = more || *gone >= kRetainRows;
     }
@@ -191,32 +207,38 @@ void JobTracker::Parts::UpdateMetrics() {
   upkeep->PostAfter(kMetricsPeriodUs, [this] { UpdateMetrics(); });
 }
 
-Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options, const std::string& name,
+Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
+                                                      const std::string& name,
                                                       const std::string& data_path) {
   const std::string& registry = options.String("registryAddress");
   if (registry.starts_with("zookeeper://")) {
     return Status::InvalidArgument(
-        fmt::format("registryAddress={}: this build has no ZooKeeper registry; use registryAddress=embedded (one "
+        fmt::format("registryAddress={}: this build has no ZooKeeper registry; use "
+                    "registryAddress=embedded (one "
                     "JobTracker, nothing else to install)",
                     registry));
   }
   if (registry != "embedded" && !registry.starts_with("jobtracker://")) {
-    return Status::InvalidArgument(
-        fmt::format("registryAddress={}: must be `embedded`", registry));
+    return Status::InvalidArgument(fmt::format("registryAddress={}: must be `embedded`", registry));
   }
   if (options.Duration("dedup.horizon") > options.Duration("history.retention")) {
     return Status::InvalidArgument(
-        "dedup.horizon is longer than history.retention: job ids are recognised by the history, so it must be kept at "
+        "dedup.horizon is longer than history.retention: job ids are recognised by the history, so "
+        "it must be kept at "
         "least as long");
   }
-  if (Status valid = model::ValidateName("clusterName", options.String("clusterName")); !valid.ok()) return valid;
-  if (Status valid = model::ValidateName("nodeGroup", options.String("nodeGroup")); !valid.ok()) return valid;
+  if (Status valid = model::ValidateName("clusterName", options.String("clusterName")); !valid.ok())
+    return valid;
+  if (Status valid = model::ValidateName("nodeGroup", options.String("nodeGroup")); !valid.ok())
+    return valid;
   auto retry = model::ParseRetryPolicy(options.String("job.retry.default"));
   if (!retry.ok()) return retry.status().WithContext("job.retry.default");
 
   std::error_code error;
   std::filesystem::create_directories(data_path, error);
-  if (error) return Status::Unavailable(fmt::format("cannot make the data folder {}: {}", data_path, error.message()));
+  if (error)
+    return Status::Unavailable(
+        fmt::format("cannot make the data folder {}: {}", data_path, error.message()));
 
   auto parts = std::make_unique<Parts>();
   Parts& p = *parts;
@@ -229,26 +251,28 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options, co
   wanted.partitions = static_cast<std::uint32_t>(options.Int("cluster.partitions"));
   store::RocksdbStoreOptions store_options;
   store_options.block_cache_bytes = static_cast<std::size_t>(options.Bytes("store.cache"));
-  auto store = store::OpenRocksdbStore((std::filesystem::path(data_path) / "store").string(), wanted, p.clock,
-                                       store_options);
+  auto store = store::OpenRocksdbStore((std::filesystem::path(data_path) / "store").string(),
+                                       wanted, p.clock, store_options);
   if (!store.ok()) return store.status();
   p.store = *std::move(store);
 
-  const std::string identity =
-      options.String("identity").empty() ? options.String("nodeGroup") + "-" + name : options.String("identity");
+  const std::string identity = options.String("identity").empty()
+                                   ? options.String("nodeGroup") + "-" + name
+                                   : options.String("identity");
   const std::uint32_t partitions = wanted.partitions;
 
   EdgeOptions edge_options;
   edge_options.partitions = partitions;
-  edge_options.limits.payload_bytes_max = static_cast<std::size_t>(options.Bytes("job.payload.max"));
+  edge_options.limits.payload_bytes_max =
+      static_cast<std::size_t>(options.Bytes("job.payload.max"));
   edge_options.limits.default_time_zone = options.String("schedule.timezone");
   edge_options.cluster_id = p.store->Identity().cluster_id;
   edge_options.tasktracker_lease_ms = options.Duration("tasktracker.lease");
   edge_options.items_per_submit_max = static_cast<std::size_t>(options.Int("submit.items.max"));
   p.edge = std::make_unique<Edge>(edge_options, p.clock, p.metrics);
 
-  // Scheduling itself is quick: two threads serve all partitions. Commits wait for the disk, so each partition has a
-  // thread of its own for them.
+  // Scheduling itself is quick: two threads serve all partitions. Commits wait for the disk, so
+  // each partition has a thread of its own for them.
   for (std::uint32_t i = 0; i < std::min(partitions, 2U); ++i) {
     p.cores.push_back(std::make_unique<ThreadStrand>(fmt::format("core-{}", i)));
   }
@@ -284,8 +308,9 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options, co
     core.feedback_window_max = static_cast<std::size_t>(options.Int("feedback.window.max"));
     core.faults = FaultsFromEnvironment();
     p.partition_metrics.push_back(std::make_unique<PartitionMetrics>(p.metrics, i, host));
-    p.hosts.push_back(std::make_unique<PartitionHost>(std::move(host), *p.store, p.CoreOf(i), *p.io[i % p.io.size()],
-                                                      *p.reads, p.clock, p.edge->OutboxOf(i)));
+    p.hosts.push_back(std::make_unique<PartitionHost>(std::move(host), *p.store, p.CoreOf(i),
+                                                      *p.io[i % p.io.size()], *p.reads, p.clock,
+                                                      p.edge->OutboxOf(i)));
     p.edge->Attach(i, *p.hosts[i], p.CoreOf(i));
     auto first = std::make_shared<std::promise<Status>>();
     loaded.push_back(first->get_future());
@@ -317,15 +342,16 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options, co
   auto ops_server = OpsServer::Start(ops, p.metrics, [&p] {
     const std::uint32_t serving = p.serving;
     if (serving == p.hosts.size()) return Status::Ok();
-    return Status::Unavailable(fmt::format("{} of {} partitions are served", serving, p.hosts.size()));
+    return Status::Unavailable(
+        fmt::format("{} of {} partitions are served", serving, p.hosts.size()));
   });
   if (!ops_server.ok()) return ops_server.status();
   p.ops = *std::move(ops_server);
   p.serving = partitions;
   p.upkeep->Post([&p] { p.UpdateMetrics(); });
   p.upkeep->PostAfter(kRetainPeriodUs, [&p] { p.Retain(); });
-  LTS_INFO("jobtracker started name={} listen={} ops={} data={} cluster={} partitions={}", name, p.server->address(),
-           p.ops->listen(), data_path, wanted.cluster_name, partitions);
+  LTS_INFO("jobtracker started name={} listen={} ops={} data={} cluster={} partitions={}", name,
+           p.server->address(), p.ops->listen(), data_path, wanted.cluster_name, partitions);
   return tracker;
 }
 
@@ -346,7 +372,8 @@ void JobTracker::Stop() {
   for (std::uint32_t i = 0; i < p.hosts.size(); ++i) {
     auto done = std::make_shared<std::promise<void>>();
     stopped.push_back(done->get_future());
-    p.CoreOf(i).Post([host = p.hosts[i].get(), done] { host->Stop([done] { done->set_value(); }); });
+    p.CoreOf(i).Post(
+        [host = p.hosts[i].get(), done] { host->Stop([done] { done->set_value(); }); });
   }
   for (std::future<void>& each : stopped) each.wait();
   if (p.services) p.services->CloseStreams();

@@ -1,4 +1,5 @@
-// A whole JobTracker in one object: store, partitions, services, ops pages. Wiring only; the work is elsewhere.
+// A whole JobTracker in one object: store, partitions, services, ops pages. Wiring only; the work
+// is elsewhere.
 //
 // Start and Stop on one thread (main's, or a test's).
 #pragma once
@@ -15,8 +16,9 @@ namespace lts {
 
 class JobTracker {
  public:
-  // `data_path` is absolute. Errors: kInvalidArgument (a setting; named), kFailedPrecondition (data folder in use, or made
-  // with other settings), kUnavailable (address taken), kResourceExhausted (disk), kDataLoss.
+  // `data_path` is absolute. Errors: kInvalidArgument (a setting; named), kFailedPrecondition (data
+  // folder in use, or made with other settings), kUnavailable (address taken), kResourceExhausted
+  // (disk), kDataLoss.
   static Result<std::unique_ptr<JobTracker>> Start(const Options& options, const std::string& name,
                                                    const std::string& data_path);
   // Stops as Stop() does.
@@ -24,10 +26,11 @@ class JobTracker {
   JobTracker(const JobTracker&) = delete;
   JobTracker& operator=(const JobTracker&) = delete;
 
-  const std::string& address() const;      // "127.0.0.1:35001", the port really taken
+  const std::string& address() const;  // "127.0.0.1:35001", the port really taken
   const std::string& ops_address() const;
 
-  // Takes nothing new, answers what is under way, flushes all marks and releases every partition clean.
+  // Takes nothing new, answers what is under way, flushes all marks and releases every partition
+  // clean.
   void Stop();
 
  private:

@@ -47,7 +47,8 @@ int main(int argc, char** argv) {
                                : lts::PathBelow(start.home, start.options.String("dataPath"));
   auto tracker = lts::JobTracker::Start(start.options, start.name, data);
   if (!tracker.ok()) return Fail(tracker.status());
-  if (lts::Status told = (*ready)->Ready((*tracker)->address(), (*tracker)->ops_address()); !told.ok()) {
+  if (lts::Status told = (*ready)->Ready((*tracker)->address(), (*tracker)->ops_address());
+      !told.ok()) {
     return Fail(told);
   }
   lts::WaitForStopSignal({});

@@ -25,7 +25,9 @@ constexpr DurationMs kWaitMaxMs = 60'000;
 
 Status NoSuchJob(const std::string& id) { return Status::NotFound("no job " + id); }
 
-std::size_t LimitOf(int asked) { return static_cast<std::size_t>(std::clamp(asked <= 0 ? 100 : asked, 1, 1'000)); }
+std::size_t LimitOf(int asked) {
+  return static_cast<std::size_t>(std::clamp(asked <= 0 ? 100 : asked, 1, 1'000));
+}
 
 // The attempt under way, as an attempt that has not ended.
 void AddRunning(const core::LiveJob& live, v1::AttemptView* view) {
@@ -60,11 +62,15 @@ Queries::Queries(QueriesOptions options, store::JobStore& store, Edge& edge, Str
     : options_(std::move(options)), store_(store), edge_(edge), reads_(reads) {}
 
 const std::string& Queries::Found::group() const {
-  return schedule ? schedule->spec->group : !rows.empty() ? rows.front().spec->group : history.front().group;
+  return schedule        ? schedule->spec->group
+         : !rows.empty() ? rows.front().spec->group
+                         : history.front().group;
 }
 
 const std::string& Queries::Found::task_id() const {
-  return schedule ? schedule->spec->task_id : !rows.empty() ? rows.front().spec->task_id : history.front().task_id;
+  return schedule        ? schedule->spec->task_id
+         : !rows.empty() ? rows.front().spec->task_id
+                         : history.front().task_id;
 }
 
 const HistoryRow* Queries::Found::End() const {
@@ -94,7 +100,8 @@ Result<Queries::Found> Queries::Find(const JobId& id) {
   return found;
 }
 
-Result<std::pair<JobId, Queries::Found>> Queries::Resolve(const std::string& job_id, const std::string& group,
+Result<std::pair<JobId, Queries::Found>> Queries::Resolve(const std::string& job_id,
+                                                          const std::string& group,
                                                           const std::string& task_id) {
   JobId id;
   if (!job_id.empty()) {
@@ -130,7 +137,8 @@ Result<std::pair<JobId, Queries::Found>> Queries::Resolve(const std::string& job
   return std::pair(id, *std::move(found));
 }
 
-void Queries::WithCore(const std::string& group, std::function<void(const core::Partition*, core::Now)> on_core) {
+void Queries::WithCore(const std::string& group,
+                       std::function<void(const core::Partition*, core::Now)> on_core) {
   edge_.HostOf(edge_.PartitionOf(group)).Query(std::move(on_core));
 }
 
@@ -216,7 +224,7 @@ void Queries::List(v1::ListRequest request, Done<v1::ListResponse> done) {
   reads_.Post([this, request = std::move(request), done = std::move(done)] {
     struct Work {
       v1::ListResponse response;
-      std::vector<std::pair<int, JobRow>> rows;          // place in the response
+      std::vector<std::pair<int, JobRow>> rows;  // place in the response
       std::vector<std::pair<int, ScheduleRow>> schedules;
       std::optional<model::JobState> state;
     };
@@ -232,15 +240,17 @@ void Queries::List(v1::ListRequest request, Done<v1::ListResponse> done) {
     filter.since_ms = request.since_ms();
     if (!request.state().empty()) {
       work->state = model::JobStateFromName(request.state());
-      if (!work->state) return fail(Status::InvalidArgument(fmt::format("state '{}' is none of the job states", request.state())));
+      if (!work->state)
+        return fail(Status::InvalidArgument(
+            fmt::format("state '{}' is none of the job states", request.state())));
       filter.state = work->state;
     }
     if (filter.group.empty() && !filter.task_id.empty()) {
       return fail(Status::InvalidArgument("task_id needs its group"));
     }
     const std::size_t limit = LimitOf(request.limit());
-    // Three sources one after the other: schedules, waiting and running jobs, ended ones. The page token names the
-    // source and the place in it.
+    // Three sources one after the other: schedules, waiting and running jobs, ended ones. The page
+    // token names the source and the place in it.
     char source = request.page().empty() ? 's' : request.page().front();
     std::string inner = request.page().size() > 1 ? request.page().substr(1) : "";
     const auto wanted = [&](char candidate) {
@@ -248,11 +258,17 @@ void Queries::List(v1::ListRequest request, Done<v1::ListResponse> done) {
       switch (*work->state) {
         case model::JobState::kActive: return candidate == 's';
         case model::JobState::kSuspended: return candidate == 's' || candidate == 'j';
-        case model::JobState::kWaiting: case model::JobState::kRunning: return candidate == 'j';
-        case model::JobState::kSucceeded: case model::JobState::kFailed: case model::JobState::kCancelled:
-        case model::JobState::kExpired: case model::JobState::kDead: case model::JobState::kReplaced:
-        case model::JobState::kSkipped: case model::JobState::kEnded: case model::JobState::kYielded:
-          return candidate == 'e';
+        case model::JobState::kWaiting:
+        case model::JobState::kRunning: return candidate == 'j';
+        case model::JobState::kSucceeded:
+        case model::JobState::kFailed:
+        case model::JobState::kCancelled:
+        case model::JobState::kExpired:
+        case model::JobState::kDead:
+        case model::JobState::kReplaced:
+        case model::JobState::kSkipped:
+        case model::JobState::kEnded:
+        case model::JobState::kYielded: return candidate == 'e';
       }
       return true;
     };
@@ -299,11 +315,13 @@ void Queries::List(v1::ListRequest request, Done<v1::ListResponse> done) {
     WithEveryCore(
         [this, work](std::uint32_t partition, const core::Partition* core) {
           for (auto& [place, row] : work->rows) {
-            if (edge_.PartitionOf(row.spec->group) == partition) Overlay(core, row, work->response.mutable_jobs(place));
+            if (edge_.PartitionOf(row.spec->group) == partition)
+              Overlay(core, row, work->response.mutable_jobs(place));
           }
           for (auto& [place, row] : work->schedules) {
             if (core == nullptr || edge_.PartitionOf(row.spec->group) != partition) continue;
-            work->response.mutable_jobs(place)->set_next_fire_ms(core->NextFire(row.id).value_or(0));
+            work->response.mutable_jobs(place)->set_next_fire_ms(
+                core->NextFire(row.id).value_or(0));
           }
         },
         [work, done] { done(std::move(work->response)); });
@@ -319,7 +337,9 @@ void Queries::ListAttempts(v1::ListAttemptsRequest request, Done<v1::ListAttempt
     };
     if (!request.job_id().empty()) {
       const auto id = JobId::Parse(request.job_id());
-      if (!id) return fail(Status::InvalidArgument(fmt::format("job id '{}' is not a UUID", request.job_id())));
+      if (!id)
+        return fail(
+            Status::InvalidArgument(fmt::format("job id '{}' is not a UUID", request.job_id())));
       auto found = Find(*id);
       if (!found.ok()) return fail(found.status());
       if (!found->any()) return fail(NoSuchJob(request.job_id()));
@@ -335,7 +355,9 @@ void Queries::ListAttempts(v1::ListAttemptsRequest request, Done<v1::ListAttempt
     filter.since_ms = request.since_ms();
     if (!request.state().empty()) {
       filter.state = model::JobStateFromName(request.state());
-      if (!filter.state) return fail(Status::InvalidArgument(fmt::format("state '{}' is none of the job states", request.state())));
+      if (!filter.state)
+        return fail(Status::InvalidArgument(
+            fmt::format("state '{}' is none of the job states", request.state())));
     }
     auto page = store_.FindEnded(filter, false, request.page(), LimitOf(request.limit()));
     if (!page.ok()) return fail(page.status());
@@ -361,38 +383,43 @@ void Queries::Explain(v1::ExplainRequest request, Done<v1::ExplainResponse> done
       response.set_state(rpc::ToProto(end->state));
       v1::Reason& reason = *response.add_reasons();
       reason.set_code("ENDED");
-      reason.set_text(fmt::format("ended {}{}{}", model::Name(end->state), end->message.empty() ? "" : ": ", end->message));
+      reason.set_text(fmt::format("ended {}{}{}", model::Name(end->state),
+                                  end->message.empty() ? "" : ": ", end->message));
       done(std::move(response));
       return;
     }
-    WithCore(found.group(), [id = id, found = found, done](const core::Partition* core, core::Now now) {
-      v1::ExplainResponse answer;
-      const auto add = [&](const std::string& code, const std::string& text) {
-        v1::Reason& reason = *answer.add_reasons();
-        reason.set_code(code);
-        reason.set_text(text);
-      };
-      if (core == nullptr) {
-        answer.set_state(v1::WAITING);
-        add("PARTITION_NOT_SERVED", "no JobTracker serves the partition of this group at the moment");
-        done(std::move(answer));
-        return;
-      }
-      if (found.schedule) {
-        answer.set_state(rpc::ToProto(found.schedule->state));
-        if (const auto next = core->NextFire(id)) {
-          add("NEXT_FIRE", fmt::format("fires next in {} ms", *next - now.wall_ms));
-        } else {
-          add("NO_FURTHER_FIRE", "no further fire; it ends when its last run has ended");
-        }
-      }
-      for (const JobRow& row : found.rows) {
-        const auto live = core->Find(row.key);
-        if (!found.schedule) answer.set_state(live && live->executing ? v1::RUNNING : rpc::ToProto(row.state));
-        for (const core::Explanation& reason : core->Explain(row, now)) add(reason.code, reason.text);
-      }
-      done(std::move(answer));
-    });
+    WithCore(
+        found.group(), [id = id, found = found, done](const core::Partition* core, core::Now now) {
+          v1::ExplainResponse answer;
+          const auto add = [&](const std::string& code, const std::string& text) {
+            v1::Reason& reason = *answer.add_reasons();
+            reason.set_code(code);
+            reason.set_text(text);
+          };
+          if (core == nullptr) {
+            answer.set_state(v1::WAITING);
+            add("PARTITION_NOT_SERVED",
+                "no JobTracker serves the partition of this group at the moment");
+            done(std::move(answer));
+            return;
+          }
+          if (found.schedule) {
+            answer.set_state(rpc::ToProto(found.schedule->state));
+            if (const auto next = core->NextFire(id)) {
+              add("NEXT_FIRE", fmt::format("fires next in {} ms", *next - now.wall_ms));
+            } else {
+              add("NO_FURTHER_FIRE", "no further fire; it ends when its last run has ended");
+            }
+          }
+          for (const JobRow& row : found.rows) {
+            const auto live = core->Find(row.key);
+            if (!found.schedule)
+              answer.set_state(live && live->executing ? v1::RUNNING : rpc::ToProto(row.state));
+            for (const core::Explanation& reason : core->Explain(row, now))
+              add(reason.code, reason.text);
+          }
+          done(std::move(answer));
+        });
   });
 }
 
@@ -419,7 +446,9 @@ void Queries::Logs(v1::LogsRequest request, Done<v1::LogsResponse> done) {
         attempt = live->attempt;
       } else {
         for (const HistoryRow& row : found.history) {
-          if (row.outcome == model::Outcome::kNone || (request.cycle_ms() != 0 && row.key.cycle != request.cycle_ms())) continue;
+          if (row.outcome == model::Outcome::kNone ||
+              (request.cycle_ms() != 0 && row.key.cycle != request.cycle_ms()))
+            continue;
           key = row.key;
           attempt = row.attempt;
           break;
@@ -427,7 +456,8 @@ void Queries::Logs(v1::LogsRequest request, Done<v1::LogsResponse> done) {
       }
     }
     bool ended = true;
-    for (const JobRow& row : found.rows) ended = ended && !(row.key == key && row.attempt <= attempt);
+    for (const JobRow& row : found.rows)
+      ended = ended && !(row.key == key && row.attempt <= attempt);
     auto lines = store_.FindLogs(key, attempt, request.after_line(), LimitOf(request.limit()));
     if (!lines.ok()) return fail(lines.status());
     for (const store::LogRow& line : *lines) {
@@ -452,7 +482,9 @@ void Queries::Wait(v1::WaitRequest request, Done<v1::WaitResponse> done) {
   const auto id = JobId::Parse(request.job_id());
   if (!id) {
     v1::WaitResponse response;
-    rpc::PutStatus(Status::InvalidArgument(fmt::format("job id '{}' is not a UUID", request.job_id())), &response);
+    rpc::PutStatus(
+        Status::InvalidArgument(fmt::format("job id '{}' is not a UUID", request.job_id())),
+        &response);
     done(std::move(response));
     return;
   }
@@ -472,7 +504,8 @@ void Queries::Wait(v1::WaitRequest request, Done<v1::WaitResponse> done) {
     }
     return std::nullopt;
   };
-  reads_.Post([this, id = *id, ended, timeout = std::clamp<DurationMs>(request.timeout_ms(), 0, kWaitMaxMs),
+  reads_.Post([this, id = *id, ended,
+               timeout = std::clamp<DurationMs>(request.timeout_ms(), 0, kWaitMaxMs),
                done = std::move(done)] {
     auto found = Find(id);
     v1::WaitResponse response;
@@ -533,7 +566,11 @@ void Queries::Cancel(v1::CancelRequest request, Done<v1::CancelResponse> done) {
   };
   if (request.job_id().empty()) {
     if (request.group().empty() || request.task_id().empty()) {
-      answer({0, StatusCode::kInvalidArgument, model::JobState::kWaiting, {}, "give a job id, or a group and a task id"});
+      answer({0,
+              StatusCode::kInvalidArgument,
+              model::JobState::kWaiting,
+              {},
+              "give a job id, or a group and a task id"});
       return;
     }
     edge_.Cancel(request.group(), request.task_id(), {}, answer);
@@ -542,7 +579,11 @@ void Queries::Cancel(v1::CancelRequest request, Done<v1::CancelResponse> done) {
   reads_.Post([this, request = std::move(request), answer] {
     auto resolved = Resolve(request.job_id(), {}, {});
     if (!resolved.ok()) {
-      answer({0, resolved.status().code(), model::JobState::kWaiting, {}, resolved.status().message()});
+      answer({0,
+              resolved.status().code(),
+              model::JobState::kWaiting,
+              {},
+              resolved.status().message()});
       return;
     }
     const auto& [id, found] = *resolved;
@@ -613,7 +654,8 @@ void Queries::Groups(Done<v1::GroupsResponse> done) {
         view.set_schedules(count.schedules);
         for (const auto& [state, n] : count.ended) {
           if (state == model::JobState::kSucceeded) view.set_succeeded(n);
-          if (state == model::JobState::kFailed || state == model::JobState::kDead) view.set_failed(view.failed() + n);
+          if (state == model::JobState::kFailed || state == model::JobState::kDead)
+            view.set_failed(view.failed() + n);
         }
       }
     }

@@ -1,6 +1,8 @@
-// Reads for clients: what the store knows, completed with what only the cores know (that a job runs, a next fire).
+// Reads for clients: what the store knows, completed with what only the cores know (that a job
+// runs, a next fire).
 //
-// Threads: methods may be called from any thread and do not block; store calls run on `reads`, callbacks on some strand.
+// Threads: methods may be called from any thread and do not block; store calls run on `reads`,
+// callbacks on some strand.
 #pragma once
 
 #include <functional>
@@ -17,7 +19,7 @@
 namespace lts {
 
 struct QueriesOptions {
-  std::string identity;     // of this JobTracker
+  std::string identity;  // of this JobTracker
   std::string address;
   std::string node_group;
   std::string cluster_name;
@@ -50,7 +52,7 @@ class Queries {
   struct Found {
     std::vector<store::JobRow> rows;
     std::optional<store::ScheduleRow> schedule;
-    std::vector<store::HistoryRow> history;   // newest first
+    std::vector<store::HistoryRow> history;  // newest first
     bool any() const { return !rows.empty() || schedule || !history.empty(); }
     const std::string& group() const;
     const std::string& task_id() const;
@@ -59,12 +61,15 @@ class Queries {
   };
   Result<Found> Find(const model::JobId& id);
   // By id, or by group and task: the schedule, else the newest job.
-  Result<std::pair<model::JobId, Found>> Resolve(const std::string& job_id, const std::string& group,
+  Result<std::pair<model::JobId, Found>> Resolve(const std::string& job_id,
+                                                 const std::string& group,
                                                  const std::string& task_id);
   // Runs `on_core` on the strand of the group's partition, then `then` there too.
-  void WithCore(const std::string& group, std::function<void(const core::Partition*, core::Now)> on_core);
+  void WithCore(const std::string& group,
+                std::function<void(const core::Partition*, core::Now)> on_core);
   // `on_core` for each partition, `then` once after all of them.
-  void WithEveryCore(std::function<void(std::uint32_t, const core::Partition*)> on_core, std::function<void()> then);
+  void WithEveryCore(std::function<void(std::uint32_t, const core::Partition*)> on_core,
+                     std::function<void()> then);
   std::optional<v1::JobView> EndedView(const model::JobId& id, const Found& found) const;
 
   const QueriesOptions options_;

@@ -1,5 +1,5 @@
-// The gRPC services of a JobTracker. Thin: each decodes nothing itself, but hands messages to Edge or Queries and
-// answers when they do. They live until the server has stopped.
+// The gRPC services of a JobTracker. Thin: each decodes nothing itself, but hands messages to Edge
+// or Queries and answers when they do. They live until the server has stopped.
 #pragma once
 
 #include <memory>
@@ -31,8 +31,10 @@ struct Services {
 std::unique_ptr<grpc::Service> MakeClientService(Edge& edge, Queries& queries);
 std::unique_ptr<grpc::Service> MakeQueryService(Queries& queries);
 std::unique_ptr<grpc::Service> MakeClusterService(Queries& queries);
-std::unique_ptr<grpc::Service> MakeWorkerService(Edge& edge, Queries& queries, std::shared_ptr<StreamRegistry> streams);
-std::unique_ptr<grpc::Service> MakeFeedbackService(Edge& edge, std::shared_ptr<StreamRegistry> streams);
+std::unique_ptr<grpc::Service> MakeWorkerService(Edge& edge, Queries& queries,
+                                                 std::shared_ptr<StreamRegistry> streams);
+std::unique_ptr<grpc::Service> MakeFeedbackService(Edge& edge,
+                                                   std::shared_ptr<StreamRegistry> streams);
 
 std::unique_ptr<Services> MakeServices(Edge& edge, Queries& queries);
 

@@ -1,4 +1,5 @@
-// Open streams of the services, so that a stopping server can end them before it waits for its calls.
+// Open streams of the services, so that a stopping server can end them before it waits for its
+// calls.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +27,8 @@ class StreamRegistry {
     return id;
   }
   void Remove(std::uint64_t id) {
-    std::function<void()> dropped;  // destroyed outside the lock: it may hold the last reference to a stream
+    std::function<void()>
+        dropped;  // destroyed outside the lock: it may hold the last reference to a stream
     const std::lock_guard lock(mutex_);
     const auto found = open_.find(id);
     if (found == open_.end()) return;

@@ -25,18 +25,22 @@ class WorkerServiceImpl final : public v1::WorkerService::CallbackService {
     const std::uint64_t id = streams_->Add([stream = std::weak_ptr(accepted.stream)] {
       if (const auto open = stream.lock()) open->Close();
     });
-    accepted.stream->Start({[connection](v1::WorkerMessage message) { connection->Message(std::move(message)); },
-                            [connection, id, streams = streams_](const Status&) {
-                              streams->Remove(id);
-                              connection->Closed();
-                            }});
+    accepted.stream->Start(
+        {[connection](v1::WorkerMessage message) { connection->Message(std::move(message)); },
+         [connection, id, streams = streams_](const Status&) {
+           streams->Remove(id);
+           connection->Closed();
+         }});
     return accepted.reactor;
   }
 
-  grpc::ServerUnaryReactor* AppendLogs(grpc::CallbackServerContext*, const v1::AppendLogsRequest* request,
-                                v1::AppendLogsResponse* response) override {
+  grpc::ServerUnaryReactor* AppendLogs(grpc::CallbackServerContext*,
+                                       const v1::AppendLogsRequest* request,
+                                       v1::AppendLogsResponse* response) override {
     auto [reply, reactor] = rpc::UnaryReply<v1::AppendLogsResponse>::Make(response);
-    queries_.AppendLogs(*request, [reply = reply](v1::AppendLogsResponse answer) { reply.Send(std::move(answer)); });
+    queries_.AppendLogs(*request, [reply = reply](v1::AppendLogsResponse answer) {
+      reply.Send(std::move(answer));
+    });
     return reactor;
   }
 
@@ -48,7 +52,8 @@ class WorkerServiceImpl final : public v1::WorkerService::CallbackService {
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> MakeWorkerService(Edge& edge, Queries& queries, std::shared_ptr<StreamRegistry> streams) {
+std::unique_ptr<grpc::Service> MakeWorkerService(Edge& edge, Queries& queries,
+                                                 std::shared_ptr<StreamRegistry> streams) {
   return std::make_unique<WorkerServiceImpl>(edge, queries, std::move(streams));
 }
 

@@ -25,10 +25,14 @@ std::optional<JobId> JobId::Parse(std::string_view text) {
       continue;
     }
     std::uint64_t value;
-    if (c >= '0' && c <= '9') value = static_cast<std::uint64_t>(c - '0');
-    else if (c >= 'a' && c <= 'f') value = static_cast<std::uint64_t>(c - 'a' + 10);
-    else if (c >= 'A' && c <= 'F') value = static_cast<std::uint64_t>(c - 'A' + 10);
-    else return std::nullopt;
+    if (c >= '0' && c <= '9')
+      value = static_cast<std::uint64_t>(c - '0');
+    else if (c >= 'a' && c <= 'f')
+      value = static_cast<std::uint64_t>(c - 'a' + 10);
+    else if (c >= 'A' && c <= 'F')
+      value = static_cast<std::uint64_t>(c - 'A' + 10);
+    else
+      return std::nullopt;
     std::uint64_t& word = digits < 16 ? id.high : id.low;
     word = (word << 4) | value;
     ++digits;

@@ -25,7 +25,8 @@ struct JobId {
   static std::optional<JobId> Parse(std::string_view text);
 };
 
-// One run of a job: the job and, for occurrences of a schedule, the fire time; 0 for everything else.
+// One run of a job: the job and, for occurrences of a schedule, the fire time; 0 for everything
+// else.
 struct JobKey {
   JobId id;
   TimeMs cycle = 0;

@@ -1,5 +1,5 @@
-// The durable records of the scheduler, the same in every engine (a column each in MySQL, a protobuf
-// record each in RocksDB). All times are core time in milliseconds since the epoch.
+// The durable records of the scheduler, the same in every engine (a column each in MySQL, a
+// protobuf record each in RocksDB). All times are core time in milliseconds since the epoch.
 #pragma once
 
 #include <cstdint>
@@ -23,24 +23,25 @@ enum class JobKind : std::uint8_t {
 struct JobRow {
   model::JobKey key;
   JobKind kind = JobKind::kOneShot;
-  model::JobSpecPtr spec;             // never null
+  model::JobSpecPtr spec;  // never null
   // kWaiting: due or dated, or executing and not yet marked. kRunning: marked as executing.
   // kSuspended: left out of dispatch until resumed.
   model::JobState state = model::JobState::kWaiting;
-  // Its run key was taken when it arrived: not in the ready order until the one before it has ended.
+  // Its run key was taken when it arrived: not in the ready order until the one before it has
+  // ended.
   bool blocked = false;
   std::int32_t priority = 100;
   TimeMs due_ms = 0;
-  std::uint64_t seq = 0;              // submit order within the partition
+  std::uint64_t seq = 0;  // submit order within the partition
   TimeMs accepted_ms = 0;
-  TimeMs expires_ms = 0;              // 0: never
-  std::int32_t attempt = 1;           // n of the attempt that runs or comes next
-  std::int32_t retries = 0;           // attempts that counted as retries
+  TimeMs expires_ms = 0;     // 0: never
+  std::int32_t attempt = 1;  // n of the attempt that runs or comes next
+  std::int32_t retries = 0;  // attempts that counted as retries
   std::int32_t snoozes = 0;
-  std::int32_t lost = 0;              // attempts lost with their TaskTracker
+  std::int32_t lost = 0;  // attempts lost with their TaskTracker
   bool cancel_requested = false;
-  model::Token mark;                  // token of the attempt that was last marked; empty: none was
-  std::string mark_worker;            // identity of its TaskTracker
+  model::Token mark;        // token of the attempt that was last marked; empty: none was
+  std::string mark_worker;  // identity of its TaskTracker
   bool operator==(const JobRow&) const = default;
 
   // Between attempts counts as executing for the run key.
@@ -54,8 +55,8 @@ struct ScheduleRow {
   model::JobState state = model::JobState::kActive;  // or kSuspended
   std::uint64_t seq = 0;
   TimeMs accepted_ms = 0;
-  TimeMs last_fire_ms = 0;            // last fire that was generated or skipped; only grows (I5)
-  std::int64_t runs = 0;              // fires that became occurrences
+  TimeMs last_fire_ms = 0;  // last fire that was generated or skipped; only grows (I5)
+  std::int64_t runs = 0;    // fires that became occurrences
   // The run of consecutive skipped fires under way; a history row once it has ended.
   TimeMs skip_first_ms = 0;
   TimeMs skip_last_ms = 0;
@@ -74,18 +75,18 @@ struct HistoryRow {
   bool final = false;
   model::JobState state = model::JobState::kWaiting;
   JobKind kind = JobKind::kOneShot;
-  bool is_schedule = false;           // this row is the end of a schedule itself
+  bool is_schedule = false;  // this row is the end of a schedule itself
   std::string group;
   std::string task_id;
-  std::string node;                   // identity of the TaskTracker
+  std::string node;  // identity of the TaskTracker
   model::Token token;
   std::string message;
   TimeMs due_ms = 0;
   TimeMs started_ms = 0;
   TimeMs ended_ms = 0;
-  std::int64_t skipped = 0;           // fires from key.cycle to skipped_last_ms that did not run
+  std::int64_t skipped = 0;  // fires from key.cycle to skipped_last_ms that did not run
   TimeMs skipped_last_ms = 0;
-  model::JobSpecPtr spec;             // on final rows: what was asked for
+  model::JobSpecPtr spec;  // on final rows: what was asked for
   bool operator==(const HistoryRow&) const = default;
 };
 
@@ -93,7 +94,7 @@ struct HistoryRow {
 struct FeedbackRow {
   model::JobKey key;
   std::int32_t attempt = 0;
-  std::uint64_t seq = 0;              // order of delivery within the partition
+  std::uint64_t seq = 0;  // order of delivery within the partition
   std::string submit_group;
   std::string group;
   std::string task_id;
@@ -103,12 +104,13 @@ struct FeedbackRow {
   bool operator==(const FeedbackRow&) const = default;
 };
 
-// A TaskTracker that was given, or may have been given, work: table lts_worker, key (group, identity).
+// A TaskTracker that was given, or may have been given, work: table lts_worker, key (group,
+// identity).
 struct WorkerRow {
   std::string group;
   std::string identity;
-  std::string incarnation;            // random per process
-  std::uint64_t session = 0;          // given by the owner at hello
+  std::string incarnation;    // random per process
+  std::uint64_t session = 0;  // given by the owner at hello
   bool operator==(const WorkerRow&) const = default;
 };
 
@@ -116,10 +118,10 @@ struct WorkerRow {
 struct LogRow {
   model::JobKey key;
   std::int32_t attempt = 0;
-  std::uint64_t line = 0;             // numbered per attempt, against repeats
+  std::uint64_t line = 0;  // numbered per attempt, against repeats
   TimeMs time_ms = 0;
-  std::string type;                   // RECEIVE SENT FINISHED RESEND FIXED_DEAD BIZ UPDATE DEL SUSPEND RESUME
-  std::string level;                  // DEBUG INFO WARN ERROR
+  std::string type;   // RECEIVE SENT FINISHED RESEND FIXED_DEAD BIZ UPDATE DEL SUSPEND RESUME
+  std::string level;  // DEBUG INFO WARN ERROR
   std::string group;
   std::string task_id;
   std::string node;
@@ -127,28 +129,59 @@ struct LogRow {
   bool operator==(const LogRow&) const = default;
 };
 
-// ---- mutations ------------------------------------------------------------------------------------
+// ---- mutations
+// ------------------------------------------------------------------------------------
 
-struct InsertJob { JobRow row; };
+struct InsertJob {
+  JobRow row;
+};
 // `before_*` are the values under which the row stands in the indexes now.
-struct UpdateJob { JobRow row; std::int32_t before_priority; TimeMs before_due_ms; bool before_blocked;
-                   model::JobState before_state; };
-struct DeleteJob { JobRow row; };  // with the indexed values as they stand in the store now
-struct InsertHistory { HistoryRow row; };
-struct PutSchedule { ScheduleRow row; };
-struct DeleteSchedule { model::JobId id; std::string group; std::string task_id; };
-struct InsertFeedback { FeedbackRow row; };
-struct DeleteFeedback { model::JobKey key; std::int32_t attempt; std::string submit_group; std::uint64_t seq; };
-struct PutWorker { WorkerRow row; };
-struct DeleteWorker { std::string group; std::string identity; };
+struct UpdateJob {
+  JobRow row;
+  std::int32_t before_priority;
+  TimeMs before_due_ms;
+  bool before_blocked;
+  model::JobState before_state;
+};
+struct DeleteJob {
+  JobRow row;
+};  // with the indexed values as they stand in the store now
+struct InsertHistory {
+  HistoryRow row;
+};
+struct PutSchedule {
+  ScheduleRow row;
+};
+struct DeleteSchedule {
+  model::JobId id;
+  std::string group;
+  std::string task_id;
+};
+struct InsertFeedback {
+  FeedbackRow row;
+};
+struct DeleteFeedback {
+  model::JobKey key;
+  std::int32_t attempt;
+  std::string submit_group;
+  std::uint64_t seq;
+};
+struct PutWorker {
+  WorkerRow row;
+};
+struct DeleteWorker {
+  std::string group;
+  std::string identity;
+};
 
-using Mutation = std::variant<InsertJob, UpdateJob, DeleteJob, InsertHistory, PutSchedule, DeleteSchedule,
-                              InsertFeedback, DeleteFeedback, PutWorker, DeleteWorker>;
+using Mutation =
+    std::variant<InsertJob, UpdateJob, DeleteJob, InsertHistory, PutSchedule, DeleteSchedule,
+                 InsertFeedback, DeleteFeedback, PutWorker, DeleteWorker>;
 
 // Applied in order, all or nothing.
 struct MutationBatch {
   std::vector<Mutation> mutations;
-  std::uint64_t next_seq = 0;         // stored with the partition: the next free JobRow::seq
+  std::uint64_t next_seq = 0;  // stored with the partition: the next free JobRow::seq
   bool empty() const { return mutations.empty(); }
 };
 

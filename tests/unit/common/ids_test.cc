@@ -32,8 +32,8 @@ TEST(UuidGenerator, KeepsOrderWhenTheClockStepsBack) {
 
 TEST(UuidV7Time, RefusesWhatIsNotAVersion7Uuid) {
   EXPECT_FALSE(UuidV7Time(""));
-  EXPECT_FALSE(UuidV7Time("018bcfe5-687b-4abc-8def-0123456789ab"));   // version 4
-  EXPECT_FALSE(UuidV7Time("018bcfe5-687b-7abc-cdef-0123456789ab"));   // other variant
+  EXPECT_FALSE(UuidV7Time("018bcfe5-687b-4abc-8def-0123456789ab"));  // version 4
+  EXPECT_FALSE(UuidV7Time("018bcfe5-687b-7abc-cdef-0123456789ab"));  // other variant
   EXPECT_FALSE(UuidV7Time("018bcfe5x687b-7abc-8def-0123456789ab"));
   EXPECT_TRUE(UuidV7Time("018bcfe5-687b-7abc-8def-0123456789ab"));
 }

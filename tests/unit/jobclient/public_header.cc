@@ -46,6 +46,7 @@ int PublicHeaderExample(const std::vector<lts::Job>& jobs) {
       .Retry(lts::RetryPolicy::Exponential(1s, 1min))
       .Timeout(30s)
       .TriggerIn(3h);
+  // lint: what a program of a user looks like
   job.TriggerAt(std::chrono::system_clock::now() + 1h).Cron("0 0 3 * * ?", "UTC").Repeat(5s, 10);
   auto receipt = client.Submit(job);
   if (!receipt.ok()) return 1;
