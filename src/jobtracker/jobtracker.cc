@@ -336,6 +336,7 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
   auto server = rpc::Server::Start({queries.address}, p.services->all());
   if (!server.ok()) return server.status();
   p.server = *std::move(server);
+  p.queries->SetAddress(p.server->address());
 
   OpsServerOptions ops;
   ops.listen = options.String("ops.listen");

@@ -59,7 +59,21 @@ void Overlay(const core::Partition* core, const JobRow& row, v1::JobView* view) 
 }  // namespace
 
 Queries::Queries(QueriesOptions options, store::JobStore& store, Edge& edge, Strand& reads)
-    : options_(std::move(options)), store_(store), edge_(edge), reads_(reads) {}
+    : options_(std::move(options)),
+      address_(options_.address),
+      store_(store),
+      edge_(edge),
+      reads_(reads) {}
+
+void Queries::SetAddress(std::string address) {
+  const std::lock_guard lock(address_mutex_);
+  address_ = std::move(address);
+}
+
+std::string Queries::Address() const {
+  const std::lock_guard lock(address_mutex_);
+  return address_;
+}
 
 const std::string& Queries::Found::group() const {
   return schedule        ? schedule->spec->group
@@ -609,7 +623,8 @@ void Queries::Routes(Done<v1::RoutesResponse> done) {
         v1::Route& route = *response.add_routes();
         route.set_partition(row.partition);
         route.set_owner(row.owner);
-        route.set_address(row.owner_address);
+        // In the embedded registry the owner is always this node.
+        route.set_address(row.owner == options_.identity ? Address() : row.owner_address);
         route.set_epoch(row.epoch);
       }
     }
@@ -623,7 +638,7 @@ void Queries::Nodes(Done<v1::NodesResponse> done) {
   self.set_node_type("JOB_TRACKER");
   self.set_group(options_.node_group);
   self.set_identity(options_.identity);
-  self.set_address(options_.address);
+  self.set_address(Address());
   self.set_version(options_.version);
   self.set_started_ms(options_.started_ms);
   self.set_master(true);  // the only one: this registry is embedded in it

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,7 @@ namespace lts {
 
 struct QueriesOptions {
   std::string identity;  // of this JobTracker
-  std::string address;
+  std::string address;   // until SetAddress()
   std::string node_group;
   std::string cluster_name;
   std::string version;
@@ -30,6 +31,9 @@ struct QueriesOptions {
 class Queries {
  public:
   Queries(QueriesOptions options, store::JobStore& store, Edge& edge, Strand& reads);
+
+  // The address with the port really taken, once the server listens. Any thread.
+  void SetAddress(std::string address);
 
   template <typename Response>
   using Done = std::function<void(Response)>;
@@ -72,7 +76,11 @@ class Queries {
                      std::function<void()> then);
   std::optional<v1::JobView> EndedView(const model::JobId& id, const Found& found) const;
 
+  std::string Address() const;
+
   const QueriesOptions options_;
+  mutable std::mutex address_mutex_;
+  std::string address_;
   store::JobStore& store_;
   Edge& edge_;
   Strand& reads_;
