@@ -102,12 +102,20 @@ void Partition::Retry(Job& job, DurationMs delay_ms, bool snooze, const AttemptR
   Shed(group);
 }
 
+// After a takeover nothing may be known to run. Then a result counts when its attempt was marked with this very token, or
+// is newer than the mark and was given out no earlier than the session that the TaskTracker continues: any older one was
+// told, and judged, when that session began. A TaskTracker that has no session was declared lost: its attempts count no
+// more, others may have been given them since.
+bool Partition::CountsUnasked(const Job& job, const model::Token& token, const Worker& worker) const {
+  if (worker.continues_epoch == 0) return false;
+  return token == job.row.mark || (token > job.row.mark && token.epoch >= worker.continues_epoch);
+}
+
 void Partition::ApplyResult(const AttemptResult& result, Worker& worker) {
   Job* job = FindJob(result.ref.key);
   const bool executing = job != nullptr && job->place == Job::Place::kExecuting;
   bool counts = job != nullptr && job->row.attempt == result.ref.attempt;
-  // The present attempt's token; or, when nothing of it is known to run (after a takeover), none older than the mark.
-  if (counts) counts = executing ? job->token == result.ref.token : !(result.ref.token < job->row.mark);
+  if (counts) counts = executing ? job->token == result.ref.token : CountsUnasked(*job, result.ref.token, worker);
   if (options_.faults.result_without_token_check) counts = job != nullptr;
   if (!counts) {
     ++stats_.stale_results;

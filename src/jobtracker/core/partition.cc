@@ -162,8 +162,7 @@ void Partition::Finish(Effects* effects) {
     read->ordinal = ordinal_;
     if (!read->refill_group.empty()) {
       read->refill.id = id;
-      // Never back with the clock: a row that was due when it was accepted is not among the dated ones of the store.
-      read->refill.now_ms = max_wall_ms_;
+      read->refill.now_ms = now_.wall_ms;
       effects->refills.push_back(read->refill);
     } else if (!read->feedback_group.empty()) {
       read->feedback.id = id;

@@ -160,6 +160,8 @@ class Partition {
   std::vector<WorkerView> Workers() const;
 
  private:
+  static constexpr int kSessionBits = 32;
+
   struct Job;
   struct Task;
   struct Group;
@@ -248,6 +250,7 @@ class Partition {
 
   // finish.cc
   void ApplyResult(const AttemptResult& result, Worker& worker);
+  bool CountsUnasked(const Job& job, const model::Token& token, const Worker& worker) const;
   void Detach(Job& job);                      // from its TaskTracker; its slot is free
   void Retry(Job& job, DurationMs delay_ms, bool snooze, const AttemptResult& result, const std::string& node);
   // The attempt ended without a result of its own: kLost with its TaskTracker, or kKilled by it.
@@ -281,6 +284,8 @@ class Partition {
   void CloseStream(StreamId stream);
   void LoseWorker(Worker& worker, const std::string& why);
   void RemoveWorker(Worker& worker);
+  std::uint64_t NextSession() { return (epoch_ << kSessionBits) + ++session_counter_; }
+  static std::uint64_t EpochOfSession(std::uint64_t session) { return session >> kSessionBits; }
   void ArmWorker(Worker& worker, std::int64_t from_mono_ms);
   void ExpectedArrived(Group& group, Worker& worker);
   void OpenGroup(Group& group);

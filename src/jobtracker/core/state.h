@@ -79,6 +79,7 @@ struct Partition::Worker {
   std::string identity;
   std::string incarnation;
   std::uint64_t session = 0;
+  std::uint64_t continues_epoch = 0;  // of the session before this one; 0: it had none
   std::uint64_t hello_number = 0;
   StreamId stream = 0;             // 0: not connected
   std::int32_t capacity = 0;

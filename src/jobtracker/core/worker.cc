@@ -82,7 +82,8 @@ void Partition::RunHello(HelloEvent& event, bool looked_up) {
   }
   worker->incarnation = event.incarnation;
   worker->hello_number = event.number;
-  worker->session = (epoch_ << 24) + ++session_counter_;
+  worker->continues_epoch = newcomer ? 0 : EpochOfSession(worker->session);
+  worker->session = NextSession();
   worker->stream = event.stream;
   worker->capacity = std::max(0, event.capacity);
   streams_[event.stream] = worker;
@@ -128,11 +129,12 @@ bool Partition::Adopt(Worker& worker, const AttemptRef& ref) {
   if (job->place == Job::Place::kExecuting) {
     if (job->worker != &worker || job->token != ref.token) return false;
   } else {
-    if (ref.token < job->row.mark) return false;
+    if (!CountsUnasked(*job, ref.token, worker)) return false;
     if (SharesRunKey(job->row) && job->task->holder != nullptr && job->task->holder != job) return false;
     AttachExecuting(*job, worker, ref.token);
-    mark_timers_.emplace_back(now_.mono_ms + options_.mark_delay_ms, ref);
     ++stats_.adopted;
+    // At once: a later owner knows a result of it by this mark.
+    Mark(*job);
   }
   if (job->row.cancel_requested) SendTo(worker.stream).stops.push_back(ref);
   return true;
