@@ -86,7 +86,9 @@ Status SimStore::Commit(std::uint32_t partition, std::uint64_t epoch, std::uint6
   const auto count = [&](const char* when) {
     for (const std::string& kind : KindsOf(batch)) world_.Count(std::string("crash ") + when + " commit: " + kind);
   };
-  const bool crash = world_.active() && random.Chance(config.crash_in_commit);
+  // Rare kinds of commits are hit more often.
+  const double likely = KindsOf(batch).contains("cancel") ? 20 : 1;
+  const bool crash = world_.active() && random.Chance(config.crash_in_commit * likely);
   const std::uint64_t point = random.Below(3);
   if (crash && point == 0) {
     count("before");

@@ -232,7 +232,15 @@ void Partition::SubmitOneShot(Operation& operation, Group& group, Task* task) {
       Reply(operation, StatusCode::kOk, SubmitOutcome::kDuplicate, standing, {});
       return;
     }
-    EndWithoutAttempt(*waiting, JobState::kReplaced, fmt::format("replaced by job {}", item.id.ToString()));
+    // One that was handed out and came back stands beside the one accepted meanwhile: both give way.
+    std::vector<Job*> all;
+    for (Job* job : task->jobs) {
+      if (job->row.kind == JobKind::kOneShot && job->place != Job::Place::kExecuting && !job->row.Started()) {
+        all.push_back(job);
+      }
+    }
+    const std::string message = fmt::format("replaced by job {}", item.id.ToString());
+    for (Job* job : all) EndWithoutAttempt(*job, JobState::kReplaced, message);
     outcome = SubmitOutcome::kReplaced;
   } else if (spec.replace_on_exist && between != nullptr) {
     EndWithoutAttempt(*between, JobState::kReplaced, fmt::format("replaced by job {}", item.id.ToString()));

@@ -97,9 +97,10 @@ void Partition::RemoveJob(Job& job) {
   jobs_.erase(JobKey(job.row.key));  // a copy: the key lives in what is erased
   if (task.jobs.empty()) {
     ForgetTaskIfEmpty(group, task_id);
-  } else if (freed) {
+  } else {
     for (Job* waiting : std::vector<Job*>(task.jobs)) {
-      if (waiting->place == Job::Place::kParked) Place(*waiting);
+      // A held one may have been held only for the row that is gone.
+      if ((freed && waiting->place == Job::Place::kParked) || waiting->place == Job::Place::kHeld) Place(*waiting);
     }
   }
 }
