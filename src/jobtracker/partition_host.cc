@@ -138,12 +138,8 @@ void PartitionHost::Reload(const Status& why) {
   Load();
 }
 
-void PartitionHost::Post(core::Event event) {
-  strand_.Post(Guarded([this, event = std::make_shared<core::Event>(std::move(event))] { Handle(std::move(*event)); }));
-}
-
 void PartitionHost::Query(std::function<void(const core::Partition*, core::Now)> query) {
-  strand_.Post([this, life = std::weak_ptr<int>(life_), query = std::move(query)] {
+  strand_.Post([this, life = std::weak_ptr<int>(alive_), query = std::move(query)] {
     const auto alive = life.lock();
     query(alive && state_ == State::kServing ? core_.get() : nullptr, alive ? now() : core::Now{});
   });

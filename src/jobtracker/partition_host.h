@@ -4,7 +4,7 @@
 // While one commit is under way, the mutations of later events gather for the next one. Everything else that an event
 // led to is released, in order, when the mutations issued up to it are durable.
 //
-// Threads: all methods but Post() and Query() are called, and all state is touched, on `strand`. Store calls run on `io` (commits)
+// Threads: all methods but Query() are called, and all state is touched, on `strand`. Store calls run on `io` (commits)
 // and `reads`. The Outbox is called on `strand`. In the simulator all three are strands of one virtual-time loop.
 #pragma once
 
@@ -70,8 +70,6 @@ class PartitionHost {
   // Ends new work, commits what is under way, flushes all marks and releases clean; then `done` runs on the strand.
   void Stop(std::function<void()> done);
 
-  // From any thread.
-  void Post(core::Event event);
   // From any thread: `query` runs on the strand with the core, or null while it does not serve.
   void Query(std::function<void(const core::Partition*, core::Now)> query);
 
@@ -127,6 +125,8 @@ class PartitionHost {
   std::function<void()> on_stopped_;
   bool flushed_marks_ = false;
   Counters counters_;
+  // Never replaced, so that any thread may take a copy: expires with the host.
+  const std::shared_ptr<int> alive_ = std::make_shared<int>(0);
   // Replaced at each reload: tasks of an earlier life find it expired.
   std::shared_ptr<int> life_ = std::make_shared<int>(0);
 };

@@ -138,8 +138,8 @@ void Checker::Apply(std::uint32_t partition, const store::Mutation& mutation) {
 
 void Checker::InsertJob(std::uint32_t partition, const JobRow& row) {
   const JobKey key = row.key;
-  world_.Note(key.id, 2, "row inserted task={} cycle={} due={} seq={} resident={}", row.spec->task_id,
-              key.cycle, row.due_ms, row.seq, row.blocked);
+  world_.Note(key.id, 2, "row inserted task={} cycle={} due={} seq={} resident={}",
+              row.spec->task_id, key.cycle, row.due_ms, row.seq, row.blocked);
   if (row.kind == JobKind::kOccurrence) {
     const auto found = schedules_.find(key.id);
     if (found == schedules_.end() || found->second.ended) {
@@ -153,7 +153,8 @@ void Checker::InsertJob(std::uint32_t partition, const JobRow& row) {
     if (!schedule.generated.insert(key.cycle).second) {
       Fail("I5", key.id, fmt::format("fire {} has two occurrences", key.cycle));
     }
-    if (key.cycle > WallMax()) Fail("I6", key.id, fmt::format("fire {} is in the future", key.cycle));
+    if (key.cycle > WallMax())
+      Fail("I6", key.id, fmt::format("fire {} is in the future", key.cycle));
     if (row.spec->repeat_count > 0 && row.spec->IsRepeat() &&
         schedule.generated.size() > static_cast<std::size_t>(row.spec->repeat_count)) {
       Fail("I5", key.id, "more runs than repeat_count");
@@ -164,13 +165,17 @@ void Checker::InsertJob(std::uint32_t partition, const JobRow& row) {
     }
     for (const JobKey& other_key : tasks_[{row.spec->group, row.spec->task_id}]) {
       const Row& other = jobs_.at(other_key);
-      if (other.row.kind != JobKind::kOneShot || other.row.Started() || other.ever_assigned) continue;
+      if (other.row.kind != JobKind::kOneShot || other.row.Started() || other.ever_assigned)
+        continue;
       // The core may have handed it out in the meantime: then it tells so itself.
-      const core::Partition* core = world_.tracker() == nullptr ? nullptr : world_.tracker()->core(partition);
+      const core::Partition* core =
+          world_.tracker() == nullptr ? nullptr : world_.tracker()->core(partition);
       if (core == nullptr) continue;
       const auto live = core->Find(other_key);
-      if (!live || live->executing || live->row.attempt > 1 || core->Stats().undelivered > 0) continue;
-      Fail("I3", key.id, "two waiting one-shots of a task, the other is " + other_key.id.ToString());
+      if (!live || live->executing || live->row.attempt > 1 || core->Stats().undelivered > 0)
+        continue;
+      Fail("I3", key.id,
+           "two waiting one-shots of a task, the other is " + other_key.id.ToString());
     }
   }
   Row& added = jobs_[key];
@@ -186,19 +191,24 @@ void Checker::UpdateJob(const store::UpdateJob& update) {
   if (found == jobs_.end()) return;  // the store has refused it
   Row& known = found->second;
   const JobRow& row = update.row;
-  world_.Note(row.key.id, 3, "row updated cycle={} attempt={} state={} mark={} lost={} cancel={} due={} resident={}",
-              row.key.cycle, row.attempt, model::Name(row.state), model::ToString(row.mark), row.lost,
-              row.cancel_requested, row.due_ms, row.blocked);
+  world_.Note(
+      row.key.id, 3,
+      "row updated cycle={} attempt={} state={} mark={} lost={} cancel={} due={} resident={}",
+      row.key.cycle, row.attempt, model::Name(row.state), model::ToString(row.mark), row.lost,
+      row.cancel_requested, row.due_ms, row.blocked);
   if (row.attempt != known.row.attempt) {
     if (row.attempt != known.row.attempt + 1 ||
         !history_[row.key].attempts.contains(known.row.attempt)) {
-      Fail("I4", row.key.id, fmt::format("attempt {} follows {} without its history row", row.attempt,
-                                         known.row.attempt));
+      Fail("I4", row.key.id,
+           fmt::format("attempt {} follows {} without its history row", row.attempt,
+                       known.row.attempt));
     }
     known.assigned = false;
-    if (known.row.cancel_requested) Fail("I8", row.key.id, "a cancelled job goes on to another attempt");
+    if (known.row.cancel_requested)
+      Fail("I8", row.key.id, "a cancelled job goes on to another attempt");
   }
-  if (known.row.cancel_requested && !row.cancel_requested) Fail("I8", row.key.id, "a cancel was forgotten");
+  if (known.row.cancel_requested && !row.cancel_requested)
+    Fail("I8", row.key.id, "a cancel was forgotten");
   if (row.mark < known.row.mark) Fail("I7", row.key.id, "the mark went back");
   waiting_[row.spec->group].erase(PositionOf(known.row));
   if (row.state == JobState::kWaiting) waiting_[row.spec->group].insert(PositionOf(row));
@@ -207,9 +217,10 @@ void Checker::UpdateJob(const store::UpdateJob& update) {
 }
 
 void Checker::InsertHistory(std::uint32_t partition, const store::HistoryRow& row) {
-  world_.Note(row.key.id, 4, "history cycle={} attempt={} outcome={} final={} state={} token={} \"{}\"",
-              row.key.cycle, row.attempt, model::Name(row.outcome), row.final, model::Name(row.state),
-              model::ToString(row.token), row.message);
+  world_.Note(row.key.id, 4,
+              "history cycle={} attempt={} outcome={} final={} state={} token={} \"{}\"",
+              row.key.cycle, row.attempt, model::Name(row.outcome), row.final,
+              model::Name(row.state), model::ToString(row.token), row.message);
   if (row.is_schedule) {
     const auto found = schedules_.find(row.key.id);
     if (found == schedules_.end()) return;
@@ -230,16 +241,17 @@ void Checker::InsertHistory(std::uint32_t partition, const store::HistoryRow& ro
     const auto found = schedules_.find(row.key.id);
     if (found == schedules_.end()) return;
     std::int64_t count = 0;
-    for (auto fire = found->second.fires->Next(row.key.cycle - 1); fire && *fire <= row.skipped_last_ms;
-         fire = found->second.fires->Next(*fire)) {
+    for (auto fire = found->second.fires->Next(row.key.cycle - 1);
+         fire && *fire <= row.skipped_last_ms; fire = found->second.fires->Next(*fire)) {
       ++count;
       if (found->second.generated.contains(*fire)) {
         Fail("I6", row.key.id, fmt::format("fire {} ran and is counted as skipped", *fire));
       }
     }
     if (count != row.skipped) {
-      Fail("I6", row.key.id, fmt::format("{} fires from {} to {}, the skip row says {}", count,
-                                         row.key.cycle, row.skipped_last_ms, row.skipped));
+      Fail("I6", row.key.id,
+           fmt::format("{} fires from {} to {}, the skip row says {}", count, row.key.cycle,
+                       row.skipped_last_ms, row.skipped));
     }
     found->second.skipped.emplace_back(row.key.cycle, row.skipped_last_ms);
     return;
@@ -258,11 +270,13 @@ void Checker::InsertHistory(std::uint32_t partition, const store::HistoryRow& ro
     Fail("I4", row.key.id, "a final row without the definition of the job");
     return;
   }
-  if (row.spec->need_feedback && !row.spec->submit_group.empty() && !batch_feedback_.contains(row.key)) {
+  if (row.spec->need_feedback && !row.spec->submit_group.empty() &&
+      !batch_feedback_.contains(row.key)) {
     Fail("I4", row.key.id, "an end without the feedback that was asked for");
   }
   if ((row.state == JobState::kSucceeded) != (row.outcome == Outcome::kExecuteSuccess)) {
-    Fail("I4", row.key.id, fmt::format("ended {} after {}", model::Name(row.state), model::Name(row.outcome)));
+    Fail("I4", row.key.id,
+         fmt::format("ended {} after {}", model::Name(row.state), model::Name(row.outcome)));
   }
   if (row.state == JobState::kCancelled && !cancel_ids_.contains(row.key.id) &&
       !cancel_tasks_.contains({row.group, row.task_id})) {
@@ -274,8 +288,9 @@ void Checker::InsertHistory(std::uint32_t partition, const store::HistoryRow& ro
 void Checker::CheckResult(std::uint32_t partition, const store::HistoryRow& row) {
   if (const auto job = jobs_.find(row.key); job != jobs_.end()) {
     if (job->second.row.attempt != row.attempt) {
-      Fail("I4", row.key.id, fmt::format("history of attempt {} while {} is the present one", row.attempt,
-                                         job->second.row.attempt));
+      Fail("I4", row.key.id,
+           fmt::format("history of attempt {} while {} is the present one", row.attempt,
+                       job->second.row.attempt));
     }
     if (job->second.row.cancel_requested && row.state != JobState::kCancelled &&
         row.state != JobState::kSucceeded) {
@@ -287,24 +302,28 @@ void Checker::CheckResult(std::uint32_t partition, const store::HistoryRow& row)
   if (token == tokens_.end() || token->second != std::pair(row.key, row.attempt)) {
     // Given, but never sent: the owner lost the TaskTracker meanwhile.
     if (row.outcome == Outcome::kLost || row.outcome == Outcome::kNone) return;
-    Fail("I4", row.key.id, fmt::format("attempt {} ended by a result under token {}, which was not given to it",
-                                       row.attempt, model::ToString(row.token)));
+    Fail("I4", row.key.id,
+         fmt::format("attempt {} ended by a result under token {}, which was not given to it",
+                     row.attempt, model::ToString(row.token)));
     return;
   }
   if (row.outcome == Outcome::kLost || row.outcome == Outcome::kNone) return;
   const auto execution = execution_of_.find({partition, row.token});
   if (execution == execution_of_.end() || executions_[execution->second].running ||
       executions_[execution->second].outcome != row.outcome) {
-    Fail("I4", row.key.id, fmt::format("outcome {} of attempt {} was never reported", model::Name(row.outcome),
-                                       row.attempt));
+    Fail("I4", row.key.id,
+         fmt::format("outcome {} of attempt {} was never reported", model::Name(row.outcome),
+                     row.attempt));
   }
   for (const std::size_t index : executions_of_key_[row.key]) {
     const Execution& other = executions_[index];
-    if (other.ref.attempt != row.attempt || other.ref.token <= row.token || other.vanished) continue;
+    if (other.ref.attempt != row.attempt || other.ref.token <= row.token || other.vanished)
+      continue;
     if (other.running && other.worker->CutOff()) continue;
     if (!other.running && other.outcome == Outcome::kKilled) continue;
-    Fail("I3", row.key.id, fmt::format("the result under {} counted although {} was given out later",
-                                       model::ToString(row.token), model::ToString(other.ref.token)));
+    Fail("I3", row.key.id,
+         fmt::format("the result under {} counted although {} was given out later",
+                     model::ToString(row.token), model::ToString(other.ref.token)));
   }
 }
 
@@ -323,19 +342,22 @@ void Checker::PutSchedule(std::uint32_t partition, const store::ScheduleRow& row
     schedule.row = row;
     schedule.accounted_ms = row.spec->IsCron() ? row.accepted_ms : row.accepted_ms - 1;
     found = schedules_.emplace(row.id, std::move(schedule)).first;
-    world_.Note(row.id, 5, "schedule accepted task={} accepted={} cron=\"{}\" interval={} count={} rely={}",
+    world_.Note(row.id, 5,
+                "schedule accepted task={} accepted={} cron=\"{}\" interval={} count={} rely={}",
                 row.spec->task_id, row.accepted_ms, row.spec->cron, row.spec->repeat_interval_ms,
                 row.spec->repeat_count, row.spec->rely_on_prev_cycle);
   }
   Schedule& schedule = found->second;
   if (row.last_fire_ms < schedule.row.last_fire_ms) Fail("I5", row.id, "the last fire went back");
   schedule.row = row;
-  world_.Note(row.id, 6, "schedule last_fire={} runs={} skips={}", row.last_fire_ms, row.runs, row.skip_count);
+  world_.Note(row.id, 6, "schedule last_fire={} runs={} skips={}", row.last_fire_ms, row.runs,
+              row.skip_count);
   while (schedule.accounted_ms < row.last_fire_ms) {
     const auto fire = schedule.fires->Next(schedule.accounted_ms);
     if (!fire || *fire > row.last_fire_ms) break;
-    bool accounted = schedule.generated.contains(*fire) ||
-                     (row.skip_count > 0 && *fire >= row.skip_first_ms && *fire <= row.skip_last_ms);
+    bool accounted =
+        schedule.generated.contains(*fire) ||
+        (row.skip_count > 0 && *fire >= row.skip_first_ms && *fire <= row.skip_last_ms);
     for (const auto& [first, last] : schedule.skipped) {
       accounted = accounted || (*fire >= first && *fire <= last);
     }
@@ -343,7 +365,8 @@ void Checker::PutSchedule(std::uint32_t partition, const store::ScheduleRow& row
     schedule.accounted_ms = *fire;
   }
   if (row.runs != static_cast<std::int64_t>(schedule.generated.size())) {
-    Fail("I5", row.id, fmt::format("{} runs counted, {} occurrences made", row.runs, schedule.generated.size()));
+    Fail("I5", row.id,
+         fmt::format("{} runs counted, {} occurrences made", row.runs, schedule.generated.size()));
   }
 }
 
@@ -360,7 +383,8 @@ void Checker::OnSubmitReply(const core::SubmitReply& reply) {
 void Checker::OnCancelReply(const core::CancelReply& reply, const std::string& group,
                             const std::string& task) {
   if (reply.code != StatusCode::kOk) return;
-  world_.Note(reply.id, 8, "cancel answered {} group={} task={}", model::Name(reply.state), group, task);
+  world_.Note(reply.id, 8, "cancel answered {} group={} task={}", model::Name(reply.state), group,
+              task);
   if (reply.state != JobState::kRunning) return;
   for (const auto& [key, row] : jobs_) {
     if (key.id == reply.id && key.cycle == 0 && !row.row.cancel_requested) {
@@ -380,11 +404,14 @@ void Checker::OnAssign(std::uint32_t partition, const core::Assignment& assignme
   }
   Row& row = found->second;
   if (row.row.attempt != ref.attempt) {
-    Fail("I4", ref.key.id, fmt::format("dispatched as attempt {}, the store says {}", ref.attempt, row.row.attempt));
+    Fail("I4", ref.key.id,
+         fmt::format("dispatched as attempt {}, the store says {}", ref.attempt, row.row.attempt));
   }
-  // A cancel may have become durable in the batch that this message waited for; its stop is in line.
+  // A cancel may have become durable in the batch that this message waited for; its stop is in
+  // line.
   if (row.row.due_ms > WallMax()) {
-    Fail("I6", ref.key.id, fmt::format("dispatched {} ms before its time", row.row.due_ms - WallMax()));
+    Fail("I6", ref.key.id,
+         fmt::format("dispatched {} ms before its time", row.row.due_ms - WallMax()));
   }
   if ((row.row.spec->at_most_once || row.row.lost > 0) &&
       (row.row.state != JobState::kRunning || row.row.mark != ref.token)) {
@@ -394,7 +421,8 @@ void Checker::OnAssign(std::uint32_t partition, const core::Assignment& assignme
     Fail("I7", ref.key.id, "token " + model::ToString(ref.token) + " was given twice");
   }
   std::uint64_t& epoch = last_epoch_[partition];
-  if (ref.token.epoch < epoch) Fail("I7", ref.key.id, "token " + model::ToString(ref.token) + " is of an old epoch");
+  if (ref.token.epoch < epoch)
+    Fail("I7", ref.key.id, "token " + model::ToString(ref.token) + " is of an old epoch");
   epoch = std::max(epoch, ref.token.epoch);
   row.assigned = true;
   row.ever_assigned = true;
@@ -402,7 +430,8 @@ void Checker::OnAssign(std::uint32_t partition, const core::Assignment& assignme
   std::optional<Position>& last = order_wanted_[row.row.spec->group];
   if (!last) {
     last = PositionOf(row.row);
-    world_.loop().After(0, [this, partition, group = row.row.spec->group] { CheckOrder(partition, group); });
+    world_.loop().After(
+        0, [this, partition, group = row.row.spec->group] { CheckOrder(partition, group); });
   } else {
     last = std::max(*last, PositionOf(row.row));
   }
@@ -415,22 +444,27 @@ void Checker::CheckOrder(std::uint32_t partition, const std::string& group) {
   const std::int64_t now = world_.loop().now_us();
   if (now < trouble_everywhere_until_us_ || now < trouble_until_us_[partition]) return;
   const auto& options = world_.config().core;
-  const std::int64_t settled_us =
-      loaded_us_[partition] + (options.tasktracker_lease_ms + options.kill_grace_ms) * 1000 + 2 * kOrderSlackUs;
+  const std::int64_t settled_us = loaded_us_[partition] +
+                                  (options.tasktracker_lease_ms + options.kill_grace_ms) * 1000 +
+                                  2 * kOrderSlackUs;
   const TimeMs long_due = world_.tracker_clock().WallMs() - kOrderSlackUs / 1000;
   for (const Position& position : waiting_[group]) {
     if (position >= started) break;
     const Row& other = jobs_.at(std::get<3>(position));
-    if (other.row.due_ms > long_due || other.assigned || other.since_us > now - kOrderSlackUs) continue;
+    if (other.row.due_ms > long_due || other.assigned || other.since_us > now - kOrderSlackUs)
+      continue;
     if (other.inserted_us < loaded_us_[partition] && now < settled_us) continue;
-    // A clock that went back makes due rows dated again; they come back with the next reading of the store.
+    // A clock that went back makes due rows dated again; they come back with the next reading of
+    // the store.
     if (other.inserted_us < last_step_back_us_) continue;
-    if (tasks_[{other.row.spec->group, other.row.spec->task_id}].size() > 1) continue;  // may be blocked
+    if (tasks_[{other.row.spec->group, other.row.spec->task_id}].size() > 1)
+      continue;  // may be blocked
     world_.Note(other.row.key.id, 10, "was overtaken by {}", Text(started_key));
     Fail("I10", started_key.id,
-         fmt::format("dispatched before the more urgent {} (priority {} due {} seq {} against {} {} {})",
-                     Text(other.row.key), other.row.priority, other.row.due_ms, other.row.seq, std::get<0>(started),
-                     std::get<1>(started), std::get<2>(started)));
+         fmt::format(
+             "dispatched before the more urgent {} (priority {} due {} seq {} against {} {} {})",
+             Text(other.row.key), other.row.priority, other.row.due_ms, other.row.seq,
+             std::get<0>(started), std::get<1>(started), std::get<2>(started)));
     return;
   }
   world_.Count("order checked");
@@ -441,8 +475,8 @@ void Checker::CheckOrder(std::uint32_t partition, const std::string& group) {
 std::size_t Checker::OnStart(SimTaskTracker& worker, std::uint32_t partition,
                              const core::Assignment& assignment) {
   const core::AttemptRef& ref = assignment.ref;
-  world_.Note(ref.key.id, 11, "started cycle={} attempt={} token={} at {}", ref.key.cycle, ref.attempt,
-              model::ToString(ref.token), worker.name());
+  world_.Note(ref.key.id, 11, "started cycle={} attempt={} token={} at {}", ref.key.cycle,
+              ref.attempt, model::ToString(ref.token), worker.name());
   Execution execution;
   execution.ref = ref;
   execution.partition = partition;
@@ -459,14 +493,16 @@ std::size_t Checker::OnStart(SimTaskTracker& worker, std::uint32_t partition,
       world_.Count("beside a cut-off TaskTracker");
       continue;
     }
-    Fail("I3", ref.key.id, fmt::format("starts at {} while {} runs at {}", worker.name(), Text(other.ref.key),
-                                       other.worker->name()));
+    Fail("I3", ref.key.id,
+         fmt::format("starts at {} while {} runs at {}", worker.name(), Text(other.ref.key),
+                     other.worker->name()));
   }
   if (history_[ref.key].final) Fail("I8", ref.key.id, "starts after its end");
   for (const std::size_t index : executions_of_key_[ref.key]) {
     const Execution& other = executions_[index];
     if (!assignment.spec->at_most_once) break;
-    if (other.outcome == Outcome::kExecuteLater || other.outcome == Outcome::kExecuteException) continue;
+    if (other.outcome == Outcome::kExecuteLater || other.outcome == Outcome::kExecuteException)
+      continue;
     Fail("I3", ref.key.id, "an at_most_once job starts again");
   }
   const std::size_t index = executions_.size();
@@ -540,8 +576,10 @@ std::string Checker::LateSchedule(DurationMs late_ms) const {
       continue;
     }
     const auto next = schedule.fires->Next(schedule.row.last_fire_ms);
-    if (next && *next < late) return fmt::format("schedule {} sleeps over its fire {}", id.ToString(), *next);
-    if (!next && !busy) return fmt::format("schedule {} has no further fire and stands", id.ToString());
+    if (next && *next < late)
+      return fmt::format("schedule {} sleeps over its fire {}", id.ToString(), *next);
+    if (!next && !busy)
+      return fmt::format("schedule {} has no further fire and stands", id.ToString());
   }
   return {};
 }
@@ -555,27 +593,30 @@ std::vector<JobId> Checker::ActiveSchedules() const {
 }
 
 std::size_t Checker::resident_rows() const {
-  return static_cast<std::size_t>(
-      std::count_if(jobs_.begin(), jobs_.end(), [](const auto& each) { return each.second.row.blocked; }));
+  return static_cast<std::size_t>(std::count_if(
+      jobs_.begin(), jobs_.end(), [](const auto& each) { return each.second.row.blocked; }));
 }
 
 std::string Checker::Unfinished() const {
   if (!jobs_.empty()) {
     const Row& row = jobs_.begin()->second;
-    return fmt::format("{} jobs have not ended, the first is {} state {} attempt {} due {} (now {})", jobs_.size(),
-                       Text(row.row.key), model::Name(row.row.state), row.row.attempt, row.row.due_ms,
-                       world_.tracker_clock().WallMs());
+    return fmt::format(
+        "{} jobs have not ended, the first is {} state {} attempt {} due {} (now {})", jobs_.size(),
+        Text(row.row.key), model::Name(row.row.state), row.row.attempt, row.row.due_ms,
+        world_.tracker_clock().WallMs());
   }
   for (const auto& [id, schedule] : schedules_) {
     if (!schedule.ended) return "schedule " + id.ToString() + " has not ended";
   }
   for (const auto& [key, feedback] : feedback_) {
     if (!feedback.deleted) {
-      return fmt::format("feedback of {} was {}", Text(key), feedback.delivered ? "not acknowledged" : "not delivered");
+      return fmt::format("feedback of {} was {}", Text(key),
+                         feedback.delivered ? "not acknowledged" : "not delivered");
     }
   }
   for (const auto& [key, running] : running_) {
-    if (!running.empty()) return "something still runs: " + Text(executions_[*running.begin()].ref.key);
+    if (!running.empty())
+      return "something still runs: " + Text(executions_[*running.begin()].ref.key);
   }
   return {};
 }
@@ -588,7 +629,8 @@ void Checker::AtEnd() {
     if (!history.final) Fail("I4", key.id, Text(key) + " has no final row");
     std::int32_t expected = 0;
     for (const std::int32_t attempt : history.attempts) {
-      if (attempt != ++expected) Fail("I4", key.id, fmt::format("attempt {} has no history row", expected));
+      if (attempt != ++expected)
+        Fail("I4", key.id, fmt::format("attempt {} has no history row", expected));
     }
   }
 }

@@ -1,4 +1,5 @@
-// Watches a simulated cluster from outside and says when an invariant of DESIGN section 3 is broken.
+// Watches a simulated cluster from outside and says when an invariant of DESIGN section 3 is
+// broken.
 //
 // It keeps its own picture of what is durable, from the batches that the store applied, and of what
 // ran where, from the TaskTrackers. It never asks the core what it thinks happened.
@@ -30,15 +31,18 @@ class Checker {
   void OnApplied(std::uint32_t partition, const store::MutationBatch& batch);
   // ---- what the JobTracker says
   void OnSubmitReply(const core::SubmitReply& reply);
-  void OnCancelReply(const core::CancelReply& reply, const std::string& group, const std::string& task);
+  void OnCancelReply(const core::CancelReply& reply, const std::string& group,
+                     const std::string& task);
   void OnAssign(std::uint32_t partition, const core::Assignment& assignment);
   void OnTrackerLoaded(std::uint32_t partition);
-  // From now on decisions of this partition may be older than usual: order is not judged for a while.
+  // From now on decisions of this partition may be older than usual: order is not judged for a
+  // while.
   void OnTrouble(std::uint32_t partition);
   void OnTroubleEverywhere();
   void OnWallStep(DurationMs by_ms);
   // ---- what runs
-  std::size_t OnStart(SimTaskTracker& worker, std::uint32_t partition, const core::Assignment& assignment);
+  std::size_t OnStart(SimTaskTracker& worker, std::uint32_t partition,
+                      const core::Assignment& assignment);
   void OnFinish(std::size_t execution, model::Outcome outcome);
   void OnVanish(std::size_t execution);
   // ---- what clients do
@@ -62,8 +66,8 @@ class Checker {
     store::JobRow row;
     std::uint32_t partition = 0;
     std::int64_t inserted_us = 0;
-    std::int64_t since_us = 0;   // of its insertion or last change of place
-    bool assigned = false;       // its present attempt was handed out, perhaps by an earlier owner
+    std::int64_t since_us = 0;  // of its insertion or last change of place
+    bool assigned = false;      // its present attempt was handed out, perhaps by an earlier owner
     bool ever_assigned = false;
   };
   struct Schedule {
@@ -113,7 +117,7 @@ class Checker {
 
   World& world_;
   std::map<model::JobKey, Row> jobs_;
-  std::map<std::string, std::set<Position>> waiting_;        // by group, in the order I10
+  std::map<std::string, std::set<Position>> waiting_;  // by group, in the order I10
   std::map<TaskName, std::set<model::JobKey>> tasks_;
   std::map<model::JobId, Schedule> schedules_;
   std::set<model::JobId> inserted_;
@@ -122,14 +126,15 @@ class Checker {
   std::map<std::uint32_t, std::uint64_t> last_epoch_;
   std::vector<Execution> executions_;
   std::map<std::pair<std::uint32_t, model::Token>, std::size_t> execution_of_;
-  std::map<std::string, std::set<std::size_t>> running_;     // by run key
+  std::map<std::string, std::set<std::size_t>> running_;  // by run key
   std::map<model::JobKey, std::vector<std::size_t>> executions_of_key_;
   std::map<model::JobKey, Feedback> feedback_;
   std::set<model::JobId> cancel_ids_;
   std::set<TaskName> cancel_tasks_;
   std::map<std::uint32_t, std::int64_t> loaded_us_;
   std::map<std::uint32_t, std::int64_t> trouble_until_us_;
-  std::map<std::string, std::optional<Position>> order_wanted_;  // by group: the least urgent that was handed out
+  std::map<std::string, std::optional<Position>>
+      order_wanted_;  // by group: the least urgent that was handed out
   std::int64_t trouble_everywhere_until_us_ = 0;
   DurationMs stepped_back_ms_ = 0;
   std::int64_t stepped_back_until_us_ = 0;

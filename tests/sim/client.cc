@@ -39,7 +39,9 @@ void SimClient::Start() {
   options.seed = world_.random().Next();
   forwarder_ = std::make_unique<Forwarder>(
       fail_store_, FailKind::kSubmit, *strand_,
-      [this](std::vector<FailRecord> batch, Forwarder::Done done) { Forward(std::move(batch), std::move(done)); },
+      [this](std::vector<FailRecord> batch, Forwarder::Done done) {
+        Forward(std::move(batch), std::move(done));
+      },
       options);
   forwarder_->WayOpen();
   feedback_.clear();
@@ -70,23 +72,27 @@ void SimClient::Act() {
   }
   const std::int64_t mean_us = world_.config().active_ms * 1000 / world_.config().submits;
   // Bursts: several acts at one moment now and then.
-  After(world_.random().Chance(0.3) ? 0 : world_.random().Between(0, mean_us * 2), [this] { Act(); });
+  After(world_.random().Chance(0.3) ? 0 : world_.random().Between(0, mean_us * 2),
+        [this] { Act(); });
 }
 
 model::JobSpec SimClient::DrawSpec() {
   Random& r = world_.random();
   const Config& config = world_.config();
   model::JobSpec spec;
-  spec.group = world_.GroupName(static_cast<int>(r.Below(static_cast<std::uint64_t>(config.groups))));
-  spec.task_id = r.Chance(config.fresh_task) ? fmt::format("fresh{}-{}", number_, ++fresh_)
-                                             : fmt::format("task{}", r.Below(static_cast<std::uint64_t>(config.tasks)));
+  spec.group =
+      world_.GroupName(static_cast<int>(r.Below(static_cast<std::uint64_t>(config.groups))));
+  spec.task_id = r.Chance(config.fresh_task)
+                     ? fmt::format("fresh{}-{}", number_, ++fresh_)
+                     : fmt::format("task{}", r.Below(static_cast<std::uint64_t>(config.tasks)));
   spec.submit_group = r.Chance(0.9) ? fmt::format("client{}", number_) : "client0";
   spec.need_feedback = r.Chance(0.5);
   spec.priority = r.Pick({100, 100, 100, 1, 500});
   spec.max_retry_times = static_cast<std::int32_t>(r.Pick({0, 1, 3}));
   if (r.Chance(0.5)) {
-    spec.retry = model::RetryPolicy{r.Pick({model::RetryPolicy::Kind::kFixed, model::RetryPolicy::Kind::kLinear}),
-                                    r.Between(1, 3'000), 5'000};
+    spec.retry = model::RetryPolicy{
+        r.Pick({model::RetryPolicy::Kind::kFixed, model::RetryPolicy::Kind::kLinear}),
+        r.Between(1, 3'000), 5'000};
   }
   spec.replace_on_exist = r.Chance(0.3);
   spec.fail_if_exists = r.Chance(0.1);
@@ -99,7 +105,8 @@ model::JobSpec SimClient::DrawSpec() {
                            model::MisfirePolicy::kSkip, model::MisfirePolicy::kCatchUp});
     spec.catch_up_max = static_cast<std::int32_t>(r.Pick({0, 0, 1, 3}));
     if (r.Chance(0.5)) {
-      spec.cron = r.Pick({"* * * * * ?", "*/2 * * * * ?", "0/5 * * * * ?", "@every 3s", "0 * * * * ?"});
+      spec.cron =
+          r.Pick({"* * * * * ?", "*/2 * * * * ?", "0/5 * * * * ?", "@every 3s", "0 * * * * ?"});
     } else {
       spec.repeat_interval_ms = r.Pick({200, 1'000, 7'000});
       spec.repeat_count = r.Pick({-1, 1, 3, 10});
@@ -126,8 +133,8 @@ void SimClient::SubmitSome() {
     submission.spec = spec;
     submissions_[spec->job_id] = submission;
     order_.push_back(spec->job_id);
-    world_.Note(submission.id, 30, "client {} submits {} {} replace={} cron=\"{}\"", number_, spec->group,
-                spec->task_id, spec->replace_on_exist, spec->cron);
+    world_.Note(submission.id, 30, "client {} submits {} {} replace={} cron=\"{}\"", number_,
+                spec->group, spec->task_id, spec->replace_on_exist, spec->cron);
     if (fail_store_.Contains(FailKind::kSubmit, KeyOf(*spec))) {
       Store(spec->job_id);  // behind the one of its task that waits there
       continue;
@@ -141,11 +148,13 @@ void SimClient::SubmitSome() {
       return [this, partition, sent, call, process = process_] {
         SimTracker* tracker = world_.tracker();
         if (tracker == nullptr) return;
-        tracker->Submit(partition, sent, [this, call, process](std::vector<core::SubmitReply> replies) {
-          world_.SendDatagram([this, call, process, replies = std::move(replies)] {
-            if (process->alive) strand_->Post([this, call, replies] { Answered(call, replies); });
-          });
-        });
+        tracker->Submit(partition, sent,
+                        [this, call, process](std::vector<core::SubmitReply> replies) {
+                          world_.SendDatagram([this, call, process, replies = std::move(replies)] {
+                            if (process->alive)
+                              strand_->Post([this, call, replies] { Answered(call, replies); });
+                          });
+                        });
       };
     };
     // Sent a second time by the library, it is marked; and yet it may arrive first.
@@ -165,7 +174,8 @@ void SimClient::Answered(std::uint64_t call, const std::vector<core::SubmitReply
   for (const core::SubmitReply& reply : replies) {
     if (reply.index >= order.size()) continue;
     const std::string& id = order[reply.index];
-    if (reply.code == StatusCode::kUnavailable || reply.code == StatusCode::kResourceExhausted) continue;
+    if (reply.code == StatusCode::kUnavailable || reply.code == StatusCode::kResourceExhausted)
+      continue;
     Submission& submission = submissions_.at(id);
     submission.answered = true;
     submission.code = reply.code;
@@ -211,40 +221,47 @@ void SimClient::Forward(std::vector<FailRecord> batch, Forwarder::Done done) {
       const Submission& submission = submissions_.at(batch[i].bytes);
       items.push_back({submission.spec, submission.id, true});
     }
-    world_.SendDatagram([this, partition = partition, indexes = indexes, items, under, batch, process = process_] {
-      SimTracker* tracker = world_.tracker();
-      if (tracker == nullptr) return;
-      tracker->Submit(partition, items,
-                      [this, indexes, under, batch, process](std::vector<core::SubmitReply> replies) {
-        world_.SendDatagram([this, indexes, under, batch, process, replies = std::move(replies)] {
-          if (!process->alive) return;
-          strand_->Post([this, indexes, under, batch, replies] {
-            if (under->over) return;
-            for (const core::SubmitReply& reply : replies) {
-              if (reply.index >= indexes.size()) continue;
-              const std::size_t i = indexes[reply.index];
-              Submission& submission = submissions_.at(batch[i].bytes);
-              under->statuses[i] = Status(reply.code, reply.message);
-              if (reply.code == StatusCode::kUnavailable || reply.code == StatusCode::kResourceExhausted) continue;
-              submission.answered = true;
-              submission.code = reply.code;
-              submission.outcome = reply.outcome;
-              // I11: nothing of the task that was stored before it still waits, but in this batch.
-              auto waiting = fail_store_.Peek(FailKind::kSubmit, SIZE_MAX, 0, SIZE_MAX);
-              for (const FailRecord& record : *waiting) {
-                if (record.id >= batch[i].id) break;
-                if (record.key == batch[i].key && record.id < batch.front().id) {
-                  world_.Fail("I11", submission.id, "was sent before an older record of its task");
-                }
-              }
-            }
-            if (--under->missing > 0) return;
-            under->over = true;
-            under->done(Status::Ok(), under->statuses);
-          });
+    world_.SendDatagram(
+        [this, partition = partition, indexes = indexes, items, under, batch, process = process_] {
+          SimTracker* tracker = world_.tracker();
+          if (tracker == nullptr) return;
+          tracker->Submit(
+              partition, items,
+              [this, indexes, under, batch, process](std::vector<core::SubmitReply> replies) {
+                world_.SendDatagram(
+                    [this, indexes, under, batch, process, replies = std::move(replies)] {
+                      if (!process->alive) return;
+                      strand_->Post([this, indexes, under, batch, replies] {
+                        if (under->over) return;
+                        for (const core::SubmitReply& reply : replies) {
+                          if (reply.index >= indexes.size()) continue;
+                          const std::size_t i = indexes[reply.index];
+                          Submission& submission = submissions_.at(batch[i].bytes);
+                          under->statuses[i] = Status(reply.code, reply.message);
+                          if (reply.code == StatusCode::kUnavailable ||
+                              reply.code == StatusCode::kResourceExhausted)
+                            continue;
+                          submission.answered = true;
+                          submission.code = reply.code;
+                          submission.outcome = reply.outcome;
+                          // I11: nothing of the task that was stored before it still waits, but in
+                          // this batch.
+                          auto waiting = fail_store_.Peek(FailKind::kSubmit, SIZE_MAX, 0, SIZE_MAX);
+                          for (const FailRecord& record : *waiting) {
+                            if (record.id >= batch[i].id) break;
+                            if (record.key == batch[i].key && record.id < batch.front().id) {
+                              world_.Fail("I11", submission.id,
+                                          "was sent before an older record of its task");
+                            }
+                          }
+                        }
+                        if (--under->missing > 0) return;
+                        under->over = true;
+                        under->done(Status::Ok(), under->statuses);
+                      });
+                    });
+              });
         });
-      });
-    });
   }
   After(kCallTimeoutUs, [under] {
     if (std::exchange(under->over, true)) return;
@@ -261,7 +278,8 @@ void SimClient::CancelSome() {
   event.group = submission.spec->group;
   event.task_id = submission.spec->task_id;
   if (r.Chance(0.5)) event.id = submission.id;
-  world_.Note(submission.id, 32, "client {} cancels task {} by_id={}", number_, event.task_id, !event.id.empty());
+  world_.Note(submission.id, 32, "client {} cancels task {} by_id={}", number_, event.task_id,
+              !event.id.empty());
   world_.checker().OnCancelAsked(event.group, event.task_id, event.id);
   SendCancel(std::move(event), 3);
 }
@@ -272,9 +290,11 @@ void SimClient::SendCancel(core::CancelEvent event, int tries) {
   world_.SendDatagram([this, event, answered, process = process_] {
     SimTracker* tracker = world_.tracker();
     if (tracker == nullptr) return;
-    tracker->Cancel(world_.PartitionOfGroup(event.group), event, [answered](const core::CancelReply& reply) {
-      *answered = *answered || reply.code == StatusCode::kOk || reply.code == StatusCode::kNotFound;
-    });
+    tracker->Cancel(
+        world_.PartitionOfGroup(event.group), event, [answered](const core::CancelReply& reply) {
+          *answered =
+              *answered || reply.code == StatusCode::kOk || reply.code == StatusCode::kNotFound;
+        });
   });
   After(kCallTimeoutUs, [this, event, answered, tries] {
     if (!*answered) SendCancel(event, tries - 1);
@@ -303,7 +323,8 @@ void SimClient::Subscribe(std::uint32_t partition) {
     feedback_[partition] = nullptr;
     After(world_.random().Between(10'000, 1'000'000), [this, partition] { Subscribe(partition); });
   };
-  stream->on_feedback = [this, weak = std::weak_ptr<Stream>(stream)](const core::FeedbackSend& send) {
+  stream->on_feedback = [this,
+                         weak = std::weak_ptr<Stream>(stream)](const core::FeedbackSend& send) {
     if (const StreamPtr from = weak.lock()) OnFeedback(from, send);
   };
   core::FeedbackHelloEvent hello;
@@ -319,28 +340,31 @@ void SimClient::Subscribe(std::uint32_t partition) {
   });
   // A stream that nobody serves, or that broke unnoticed at the other side, is opened anew.
   if (world_.random().Chance(0.2) && world_.active()) {
-    After(world_.random().Between(1'000'000, 20'000'000), [this, stream] { world_.Break(stream, true, true); });
+    After(world_.random().Between(1'000'000, 20'000'000),
+          [this, stream] { world_.Break(stream, true, true); });
   }
 }
 
 void SimClient::OnFeedback(const StreamPtr& stream, const core::FeedbackSend& send) {
   for (const store::FeedbackRow& row : send.rows) {
-    world_.Note(row.key.id, 33, "feedback {} cycle={} at client {}", model::Name(row.state), row.key.cycle, number_);
+    world_.Note(row.key.id, 33, "feedback {} cycle={} at client {}", model::Name(row.state),
+                row.key.cycle, number_);
     world_.checker().OnFeedbackDelivered(row);
     const bool again = !world_.settling() && world_.random().Chance(0.1);
-    After(world_.random().Between(0, 20'000), [this, stream, again, key = row.key, attempt = row.attempt] {
-      core::FeedbackAckEvent event;
-      event.stream = stream->id;
-      event.acks.push_back({key, attempt, again});
-      if (again) {
-        world_.Count("feedback asked for again");
-      } else {
-        world_.checker().OnFeedbackAcked(key, attempt);
-      }
-      world_.SendToTracker(stream, [this, stream, event] {
-        if (SimTracker* tracker = world_.tracker()) tracker->FromStream(stream, event);
-      });
-    });
+    After(world_.random().Between(0, 20'000),
+          [this, stream, again, key = row.key, attempt = row.attempt] {
+            core::FeedbackAckEvent event;
+            event.stream = stream->id;
+            event.acks.push_back({key, attempt, again});
+            if (again) {
+              world_.Count("feedback asked for again");
+            } else {
+              world_.checker().OnFeedbackAcked(key, attempt);
+            }
+            world_.SendToTracker(stream, [this, stream, event] {
+              if (SimTracker* tracker = world_.tracker()) tracker->FromStream(stream, event);
+            });
+          });
   }
 }
 
@@ -350,7 +374,8 @@ void SimClient::AtEnd() {
       world_.Fail("I11", submission.id, "was told STORED and never got through");
     }
     if (submission.answered && submission.code == StatusCode::kOk &&
-        submission.outcome != core::SubmitOutcome::kDuplicate && !world_.checker().WasInserted(submission.id)) {
+        submission.outcome != core::SubmitOutcome::kDuplicate &&
+        !world_.checker().WasInserted(submission.id)) {
       world_.Fail("I1", submission.id, "was told ACCEPTED and is nowhere");
     }
   }

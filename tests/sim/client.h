@@ -1,5 +1,5 @@
-// A client process: submits, sends again what got no answer from its FailStore in order, cancels, and
-// takes feedback. What users were told is kept here, outside of the process's lives.
+// A client process: submits, sends again what got no answer from its FailStore in order, cancels,
+// and takes feedback. What users were told is kept here, outside of the process's lives.
 #pragma once
 
 #include <cstdint>

@@ -67,7 +67,8 @@ Config Config::Draw(std::uint64_t seed, bool with_faults) {
 
 std::string Config::ToString() const {
   return fmt::format(
-      "seed={} partitions={} groups={} workers={} slots={} clients={} submits={} tasks={} window={} "
+      "seed={} partitions={} groups={} workers={} slots={} clients={} submits={} tasks={} "
+      "window={} "
       "lease={} grace={} mark={} schedules={} run_max={} loss={} double={} late={} slow={} "
       "unavailable={} unknown={}/{} read={} crash_in_commit={} kill={} stop={} pause={} wkill={} "
       "wpause={} wdrain={} ckill={} break={} outage={} step={}",

@@ -19,9 +19,7 @@ class Random {
   std::int64_t Between(std::int64_t low, std::int64_t high) {
     return low + static_cast<std::int64_t>(Below(static_cast<std::uint64_t>(high - low + 1)));
   }
-  bool Chance(double p) {
-    return p > 0 && static_cast<double>(engine_() >> 11) * 0x1.0p-53 < p;
-  }
+  bool Chance(double p) { return p > 0 && static_cast<double>(engine_() >> 11) * 0x1.0p-53 < p; }
   template <typename T>
   T Pick(std::initializer_list<T> values) {
     return *(values.begin() + Below(values.size()));
@@ -41,9 +39,9 @@ struct Config {
   int workers_per_group = 1;
   int slots = 4;
   int clients = 1;
-  int submits = 100;            // calls, not jobs: some carry several
-  int tasks = 20;               // task ids that are used again and again, per group
-  double fresh_task = 0.5;      // share of submits under a task id of their own
+  int submits = 100;        // calls, not jobs: some carry several
+  int tasks = 20;           // task ids that are used again and again, per group
+  double fresh_task = 0.5;  // share of submits under a task id of their own
   double schedule_share = 0.2;
   DurationMs active_ms = 60'000;
   DurationMs run_max_ms = 500;
@@ -54,7 +52,7 @@ struct Config {
   std::int64_t net_delay_max_us = 1'000;
   double net_loss = 0, net_double = 0, net_late = 0;
   std::int64_t store_delay_max_us = 2'000;
-  double store_slow = 0;        // a call that takes up to a second
+  double store_slow = 0;  // a call that takes up to a second
   double commit_unavailable = 0, commit_unknown_before = 0, commit_unknown_after = 0;
   double read_unavailable = 0;
   double crash_in_commit = 0;

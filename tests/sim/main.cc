@@ -79,19 +79,46 @@ void Explain(const Options& options, std::uint64_t seed, std::size_t lines) {
 
 // What 200 seeds must have met at least once.
 std::vector<std::string> Required() {
-  std::vector<std::string> names = {
-      "message lost", "message doubled", "message late", "message reordered",
-      "unknown outcome, nothing happened", "unknown outcome, it happened", "commit of the dead applied",
-      "commit of the dead fenced", "store unavailable", "store outage", "store slow",
-      "TaskTracker death while running", "TaskTracker pause while running", "TaskTracker drain",
-      "lease ended while running", "JobTracker killed", "JobTracker stopped", "JobTracker paused",
-      "client death with a call under way", "submit kept in a FailStore", "stream broken", "feedback asked for again",
-      "clock stepped back", "clock stepped forth", "order checked", "refill", "look-up",
-      "deferred until a group opened", "adopted", "result of an earlier owner's attempt", "stale result",
-      "attempt lost", "handed back", "yielded", "expired", "skipped fire", "replaced"};
+  std::vector<std::string> names = {"message lost",
+                                    "message doubled",
+                                    "message late",
+                                    "message reordered",
+                                    "unknown outcome, nothing happened",
+                                    "unknown outcome, it happened",
+                                    "commit of the dead applied",
+                                    "commit of the dead fenced",
+                                    "store unavailable",
+                                    "store outage",
+                                    "store slow",
+                                    "TaskTracker death while running",
+                                    "TaskTracker pause while running",
+                                    "TaskTracker drain",
+                                    "lease ended while running",
+                                    "JobTracker killed",
+                                    "JobTracker stopped",
+                                    "JobTracker paused",
+                                    "client death with a call under way",
+                                    "submit kept in a FailStore",
+                                    "stream broken",
+                                    "feedback asked for again",
+                                    "clock stepped back",
+                                    "clock stepped forth",
+                                    "order checked",
+                                    "refill",
+                                    "look-up",
+                                    "deferred until a group opened",
+                                    "adopted",
+                                    "result of an earlier owner's attempt",
+                                    "stale result",
+                                    "attempt lost",
+                                    "handed back",
+                                    "yielded",
+                                    "expired",
+                                    "skipped fire",
+                                    "replaced"};
   for (const char* when : {"before", "inside", "after"}) {
-    for (const char* kind : {"submit", "fire", "mark", "next attempt", "cancel", "end", "history", "schedule",
-                             "feedback", "worker"}) {
+    for (const char* kind : {"submit", "fire", "mark", "next attempt", "cancel", "end", "history",
+                             "schedule", "feedback", "worker"}) {
       names.push_back(fmt::format("crash {} commit: {}", when, kind));
     }
   }
@@ -106,7 +133,8 @@ int RunMany(const Options& options) {
   std::vector<std::uint64_t> unequal;
   Coverage coverage;
   std::vector<std::thread> threads;
-  const unsigned jobs = options.jobs != 0 ? options.jobs : std::max(1U, std::thread::hardware_concurrency());
+  const unsigned jobs =
+      options.jobs != 0 ? options.jobs : std::max(1U, std::thread::hardware_concurrency());
   for (unsigned i = 0; i < jobs; ++i) {
     threads.emplace_back([&] {
       while (true) {
@@ -134,16 +162,19 @@ int RunMany(const Options& options) {
       return 1;
     }
     std::printf("the planted fault %s was caught by seed %llu: %s\n", options.fault.c_str(),
-                static_cast<unsigned long long>(failures.front().first), failures.front().second.c_str());
+                static_cast<unsigned long long>(failures.front().first),
+                failures.front().second.c_str());
     return 0;
   }
-  for (const auto& [name, n] : coverage) std::printf("%10llu  %s\n", static_cast<unsigned long long>(n), name.c_str());
+  for (const auto& [name, n] : coverage)
+    std::printf("%10llu  %s\n", static_cast<unsigned long long>(n), name.c_str());
   bool ok = failures.empty() && unequal.empty();
   for (const auto& [seed, failure] : failures) {
     std::fprintf(stderr, "seed %llu: %s\n", static_cast<unsigned long long>(seed), failure.c_str());
   }
   for (const std::uint64_t seed : unequal) {
-    std::fprintf(stderr, "seed %llu: two runs took different courses\n", static_cast<unsigned long long>(seed));
+    std::fprintf(stderr, "seed %llu: two runs took different courses\n",
+                 static_cast<unsigned long long>(seed));
   }
   if (!failures.empty()) Explain(options, failures.front().first, 60);
   if (options.seeds >= 200 && !options.calm && !options.twice) {
@@ -153,7 +184,8 @@ int RunMany(const Options& options) {
       std::fprintf(stderr, "no seed exercised: %s\n", name.c_str());
     }
   }
-  std::printf("seeds %llu to %llu: %s, %zu failed\n", static_cast<unsigned long long>(options.first),
+  std::printf("seeds %llu to %llu: %s, %zu failed\n",
+              static_cast<unsigned long long>(options.first),
               static_cast<unsigned long long>(end - 1), ok ? "ok" : "FAILED", failures.size());
   return ok ? 0 : 1;
 }
@@ -162,7 +194,8 @@ int Main(int argc, char** argv) {
   Options options;
   const auto usage = [] {
     std::fprintf(stderr,
-                 "usage: lts_sim [--seed N | --seeds N | --twice N] [--first N] [--trace] [--fault NAME] [--calm] "
+                 "usage: lts_sim [--seed N | --seeds N | --twice N] [--first N] [--trace] [--fault "
+                 "NAME] [--calm] "
                  "[--jobs N]\n");
     return 2;
   };
@@ -206,7 +239,8 @@ int Main(int argc, char** argv) {
   std::printf("seed %llu trace %016llx %s\n", static_cast<unsigned long long>(options.first),
               static_cast<unsigned long long>(outcome.hash),
               outcome.failure.empty() ? "ok" : outcome.failure.c_str());
-  if (options.trace || !outcome.failure.empty()) Explain(options, options.first, options.trace ? SIZE_MAX : 60);
+  if (options.trace || !outcome.failure.empty())
+    Explain(options, options.first, options.trace ? SIZE_MAX : 60);
   return outcome.failure.empty() ? 0 : 1;
 }
 

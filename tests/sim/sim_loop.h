@@ -1,8 +1,8 @@
 // Virtual time: one thread, one queue of events, processes with clocks of their own.
 //
-// A call that blocks (a store call on its strand) runs on a stack of its own and sleeps there, so that
-// everything else goes on meanwhile, as it would with threads. A strand that is inside such a call
-// does not run its next task before it has returned.
+// A call that blocks (a store call on its strand) runs on a stack of its own and sleeps there, so
+// that everything else goes on meanwhile, as it would with threads. A strand that is inside such a
+// call does not run its next task before it has returned.
 #pragma once
 
 #include <ucontext.h>

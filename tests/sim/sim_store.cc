@@ -30,7 +30,8 @@ std::set<std::string> KindsOf(const store::MutationBatch& batch) {
     std::string operator()(const store::DeleteWorker&) const { return "worker"; }
   };
   std::set<std::string> kinds;
-  for (const store::Mutation& mutation : batch.mutations) kinds.insert(std::visit(Visitor(), mutation));
+  for (const store::Mutation& mutation : batch.mutations)
+    kinds.insert(std::visit(Visitor(), mutation));
   return kinds;
 }
 
@@ -57,7 +58,8 @@ bool SimStore::Away(std::uint32_t partition, double chance) {
 
 Status SimStore::Enter(std::uint32_t partition) {
   Wait();
-  if (Away(partition, world_.config().read_unavailable)) return Status::Unavailable("the store is away");
+  if (Away(partition, world_.config().read_unavailable))
+    return Status::Unavailable("the store is away");
   return Status::Ok();
 }
 
@@ -71,8 +73,8 @@ Status SimStore::Apply(std::uint32_t partition, std::uint64_t epoch, std::uint64
   const auto before = inner_.Partitions();
   const Status status = inner_.Commit(partition, epoch, commit_no, batch);
   if (status.ok() && before.ok() && (*before)[partition].commit_no != commit_no) {
-    world_.Note({}, commit_no, "commit applied partition={} number={} mutations={}", partition, commit_no,
-                batch.mutations.size());
+    world_.Note({}, commit_no, "commit applied partition={} number={} mutations={}", partition,
+                commit_no, batch.mutations.size());
     world_.checker().OnApplied(partition, batch);
   }
   return status;
@@ -84,7 +86,8 @@ Status SimStore::Commit(std::uint32_t partition, std::uint64_t epoch, std::uint6
   const Config& config = world_.config();
   const std::shared_ptr<const Process> caller = world_.tracker()->process();
   const auto count = [&](const char* when) {
-    for (const std::string& kind : KindsOf(batch)) world_.Count(std::string("crash ") + when + " commit: " + kind);
+    for (const std::string& kind : KindsOf(batch))
+      world_.Count(std::string("crash ") + when + " commit: " + kind);
   };
   // Rare kinds of commits are hit more often.
   const double likely = KindsOf(batch).contains("cancel") ? 20 : 1;
@@ -117,7 +120,8 @@ Status SimStore::Commit(std::uint32_t partition, std::uint64_t epoch, std::uint6
   if (!status.ok()) {
     model::JobId job;
     for (const store::Mutation& mutation : batch.mutations) {
-      if (const auto* history = std::get_if<store::InsertHistory>(&mutation)) job = history->row.key.id;
+      if (const auto* history = std::get_if<store::InsertHistory>(&mutation))
+        job = history->row.key.id;
     }
     world_.Fail("I4/I5", job, "the store refuses a commit: " + status.ToString());
     return status;

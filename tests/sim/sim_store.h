@@ -20,12 +20,14 @@ class SimStore final : public store::JobStore {
   store::StoreIdentity Identity() const override { return inner_.Identity(); }
   Result<TimeMs> Now() override { return inner_.Now(); }
   Result<store::PartitionLease> Acquire(std::uint32_t partition, const std::string& owner,
-                                        const std::string& address, std::uint64_t assignment) override {
+                                        const std::string& address,
+                                        std::uint64_t assignment) override {
     if (auto s = Enter(partition); !s.ok()) return s;
     return inner_.Acquire(partition, owner, address, assignment);
   }
-  Result<store::RenewReply> Renew(const std::vector<std::pair<std::uint32_t, std::uint64_t>>& epochs,
-                                  const std::string& owner) override {
+  Result<store::RenewReply> Renew(
+      const std::vector<std::pair<std::uint32_t, std::uint64_t>>& epochs,
+      const std::string& owner) override {
     return inner_.Renew(epochs, owner);
   }
   Status Release(std::uint32_t partition, std::uint64_t epoch, bool clean) override;
@@ -38,7 +40,8 @@ class SimStore final : public store::JobStore {
                                     const std::vector<store::TaskKey>& tasks) override {
     return Read(partition, [&] { return inner_.Lookup(partition, ids, tasks); });
   }
-  Result<std::vector<store::ScheduleRow>> LoadSchedules(std::uint32_t partition, const model::JobId& after,
+  Result<std::vector<store::ScheduleRow>> LoadSchedules(std::uint32_t partition,
+                                                        const model::JobId& after,
                                                         std::size_t limit) override {
     if (auto s = Enter(partition); !s.ok()) return s;
     return inner_.LoadSchedules(partition, after, limit);
@@ -46,7 +49,8 @@ class SimStore final : public store::JobStore {
   Result<std::vector<store::WorkerRow>> LoadWorkers(std::uint32_t partition) override {
     return inner_.LoadWorkers(partition);
   }
-  Result<std::vector<store::JobRow>> LoadRunning(std::uint32_t partition, const model::JobKey& after,
+  Result<std::vector<store::JobRow>> LoadRunning(std::uint32_t partition,
+                                                 const model::JobKey& after,
                                                  std::size_t limit) override {
     return inner_.LoadRunning(partition, after, limit);
   }
@@ -56,7 +60,8 @@ class SimStore final : public store::JobStore {
   Result<std::vector<store::JobRow>> LoadWaiting(std::uint32_t partition, const std::string& group,
                                                  const std::optional<store::ReadyPosition>& after,
                                                  TimeMs due_before, std::size_t limit) override {
-    return Read(partition, [&] { return inner_.LoadWaiting(partition, group, after, due_before, limit); });
+    return Read(partition,
+                [&] { return inner_.LoadWaiting(partition, group, after, due_before, limit); });
   }
   Result<std::vector<store::JobRow>> LoadDated(std::uint32_t partition, const std::string& group,
                                                TimeMs due_after, std::size_t limit) override {
@@ -64,16 +69,21 @@ class SimStore final : public store::JobStore {
   }
   Result<std::vector<store::FeedbackRow>> LoadFeedback(std::uint32_t partition,
                                                        const std::string& submit_group,
-                                                       std::uint64_t after_seq, std::size_t limit) override {
-    return Read(partition, [&] { return inner_.LoadFeedback(partition, submit_group, after_seq, limit); });
+                                                       std::uint64_t after_seq,
+                                                       std::size_t limit) override {
+    return Read(partition,
+                [&] { return inner_.LoadFeedback(partition, submit_group, after_seq, limit); });
   }
   Result<std::vector<std::string>> LoadFeedbackGroups(std::uint32_t partition) override {
     return inner_.LoadFeedbackGroups(partition);
   }
 
-  Status AppendLogs(const std::vector<store::LogRow>& rows) override { return inner_.AppendLogs(rows); }
+  Status AppendLogs(const std::vector<store::LogRow>& rows) override {
+    return inner_.AppendLogs(rows);
+  }
   Result<std::vector<store::LogRow>> FindLogs(const model::JobKey& key, std::int32_t attempt,
-                                              std::uint64_t after_line, std::size_t limit) override {
+                                              std::uint64_t after_line,
+                                              std::size_t limit) override {
     return inner_.FindLogs(key, attempt, after_line, limit);
   }
   Result<std::vector<store::JobRow>> FindJobRows(const model::JobId& id) override {
@@ -82,14 +92,16 @@ class SimStore final : public store::JobStore {
   Result<std::optional<store::ScheduleRow>> FindSchedule(const model::JobId& id) override {
     return inner_.FindSchedule(id);
   }
-  Result<std::vector<store::HistoryRow>> FindHistory(const model::JobId& id, std::size_t limit) override {
+  Result<std::vector<store::HistoryRow>> FindHistory(const model::JobId& id,
+                                                     std::size_t limit) override {
     return inner_.FindHistory(id, limit);
   }
   Result<store::JobPage> FindJobs(const store::JobFilter& filter, const store::PageToken& page,
                                   std::size_t limit) override {
     return inner_.FindJobs(filter, page, limit);
   }
-  Result<store::SchedulePage> FindSchedules(const store::JobFilter& filter, const store::PageToken& page,
+  Result<store::SchedulePage> FindSchedules(const store::JobFilter& filter,
+                                            const store::PageToken& page,
                                             std::size_t limit) override {
     return inner_.FindSchedules(filter, page, limit);
   }

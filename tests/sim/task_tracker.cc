@@ -16,9 +16,9 @@ namespace {
 constexpr std::int64_t kHelloTimeoutUs = 3'000'000;
 
 std::string Encode(const core::AttemptResult& r) {
-  return fmt::format("{} {} {} {} {} {} {} {} {}", r.ref.key.id.high, r.ref.key.id.low, r.ref.key.cycle,
-                     r.ref.attempt, r.ref.token.epoch, r.ref.token.sequence, static_cast<int>(r.outcome),
-                     r.later_delay_ms, r.run_ms);
+  return fmt::format("{} {} {} {} {} {} {} {} {}", r.ref.key.id.high, r.ref.key.id.low,
+                     r.ref.key.cycle, r.ref.attempt, r.ref.token.epoch, r.ref.token.sequence,
+                     static_cast<int>(r.outcome), r.later_delay_ms, r.run_ms);
 }
 
 core::AttemptResult Decode(const std::string& text) {
@@ -26,8 +26,8 @@ core::AttemptResult Decode(const std::string& text) {
   unsigned long long high = 0, low = 0, epoch = 0, sequence = 0;
   long long cycle = 0, later = 0, run = 0;
   int attempt = 0, outcome = 0;
-  std::sscanf(text.c_str(), "%llu %llu %lld %d %llu %llu %d %lld %lld", &high, &low, &cycle, &attempt, &epoch,
-              &sequence, &outcome, &later, &run);
+  std::sscanf(text.c_str(), "%llu %llu %lld %d %llu %llu %d %lld %lld", &high, &low, &cycle,
+              &attempt, &epoch, &sequence, &outcome, &later, &run);
   r.ref = {{{high, low}, cycle}, attempt, {epoch, sequence}};
   r.outcome = static_cast<Outcome>(outcome);
   r.later_delay_ms = later;
@@ -37,7 +37,8 @@ core::AttemptResult Decode(const std::string& text) {
 }
 
 std::string RecordKey(const core::AttemptRef& ref) {
-  return fmt::format("{}/{}/{}/{}", ref.key.id.ToString(), ref.key.cycle, ref.attempt, model::ToString(ref.token));
+  return fmt::format("{}/{}/{}/{}", ref.key.id.ToString(), ref.key.cycle, ref.attempt,
+                     model::ToString(ref.token));
 }
 
 }  // namespace
@@ -54,7 +55,8 @@ void SimTaskTracker::After(std::int64_t delay_us, std::function<void()> task) {
 }
 
 bool SimTaskTracker::CutOff() const {
-  return lease_from_us_ < 0 || now_us() > lease_from_us_ + world_.config().core.tasktracker_lease_ms * 1000;
+  return lease_from_us_ < 0 ||
+         now_us() > lease_from_us_ + world_.config().core.tasktracker_lease_ms * 1000;
 }
 
 void SimTaskTracker::Start() {
@@ -172,7 +174,8 @@ void SimTaskTracker::Connect() {
   stream->on_far_closed = [this, stream_weak = std::weak_ptr<Stream>(stream)] {
     if (const StreamPtr closed = stream_weak.lock()) OnClosed(closed);
   };
-  stream->on_worker = [this, stream_weak = std::weak_ptr<Stream>(stream)](const core::WorkerSend& message) {
+  stream->on_worker = [this, stream_weak =
+                                 std::weak_ptr<Stream>(stream)](const core::WorkerSend& message) {
     if (const StreamPtr from = stream_weak.lock()) OnMessage(from, message);
   };
   core::HelloEvent hello;
@@ -187,8 +190,8 @@ void SimTaskTracker::Connect() {
   hello.results = Unacknowledged();
   hello_sent_us_ = now_us();
   heartbeats_.clear();
-  world_.Note({}, 21, "{} says hello on {}: {} running, {} results", name_, stream->id, hello.running.size(),
-              hello.results.size());
+  world_.Note({}, 21, "{} says hello on {}: {} running, {} results", name_, stream->id,
+              hello.running.size(), hello.results.size());
   world_.SendToTracker(stream, [this, stream, hello] {
     if (SimTracker* tracker = world_.tracker()) {
       tracker->FromStream(stream, hello);
@@ -352,7 +355,8 @@ void SimTaskTracker::StopAttempt(const RunKey& key, const std::string&) {
   const auto found = running_.find(key);
   if (found == running_.end() || found->second.stopping) return;
   found->second.stopping = true;
-  const std::int64_t linger_us = world_.random().Between(0, world_.config().core.kill_grace_ms * 1000);
+  const std::int64_t linger_us =
+      world_.random().Between(0, world_.config().core.kill_grace_ms * 1000);
   After(linger_us, [this, key] {
     if (!CheckLease()) return;
     const auto again = running_.find(key);

@@ -1,5 +1,6 @@
-// A TaskTracker process after proto/lts/v1/worker.proto and DESIGN section 4: hello, credits, lease,
-// results kept in the FailStore until they are acknowledged. Its jobs are timers with a drawn outcome.
+// A TaskTracker process after proto/lts/v1/worker.proto and DESIGN section 4: hello, credits,
+// lease, results kept in the FailStore until they are acknowledged. Its jobs are timers with a
+// drawn outcome.
 #pragma once
 
 #include <cstdint>

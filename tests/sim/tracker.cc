@@ -8,14 +8,17 @@ namespace lts::sim {
 
 class SimTracker::PartOutbox final : public Outbox {
  public:
-  PartOutbox(SimTracker& tracker, std::uint32_t partition) : tracker_(tracker), partition_(partition) {}
+  PartOutbox(SimTracker& tracker, std::uint32_t partition)
+      : tracker_(tracker), partition_(partition) {}
   void Submitted(std::vector<core::SubmitReply> replies) override {
     for (const core::SubmitReply& reply : replies) tracker_.Answer(reply);
   }
   void Cancelled(std::vector<core::CancelReply> replies) override {
     for (const core::CancelReply& reply : replies) tracker_.Answer(reply);
   }
-  void ToWorker(core::WorkerSend message) override { tracker_.ToWorker(partition_, std::move(message)); }
+  void ToWorker(core::WorkerSend message) override {
+    tracker_.ToWorker(partition_, std::move(message));
+  }
   void ToFeedback(core::FeedbackSend message) override { tracker_.ToFeedback(std::move(message)); }
   void Ended(const store::HistoryRow&) override {}
   void Reset(std::uint32_t partition, const Status&) override { tracker_.OnReset(partition); }
@@ -25,7 +28,7 @@ class SimTracker::PartOutbox final : public Outbox {
   const std::uint32_t partition_;
 };
 
-SimTracker::SimTracker(World& world) : world_(world), edge_(world.NewStrand(process_)) {
+SimTracker::SimTracker(World& world) : world_(world) {
   for (std::uint32_t i = 0; i < world.config().partitions; ++i) {
     PartitionHostOptions options;
     options.core = world.config().core;
@@ -34,10 +37,10 @@ SimTracker::SimTracker(World& world) : world_(world), edge_(world.NewStrand(proc
     options.owner = "tracker";
     options.ack_before_commit = world.config().ack_before_commit;
     outboxes_.push_back(std::make_unique<PartOutbox>(*this, i));
-    hosts_.push_back(std::make_unique<PartitionHost>(options, world.store(), world.NewStrand(process_),
-                                                     world.NewStrand(process_, true),
-                                                     world.NewStrand(process_, true),
-                                                     world.tracker_clock(), *outboxes_.back()));
+    strands_.push_back(&world.NewStrand(process_));
+    hosts_.push_back(std::make_unique<PartitionHost>(
+        options, world.store(), *strands_.back(), world.NewStrand(process_, true),
+        world.NewStrand(process_, true), world.tracker_clock(), *outboxes_.back()));
   }
 }
 
@@ -74,29 +77,32 @@ bool SimTracker::AllServing() const {
   return true;
 }
 
-void SimTracker::Submit(std::uint32_t partition, std::vector<core::SubmitItem> items, SubmitDone done) {
-  edge_.Post([this, partition, items = std::move(items), done = std::move(done)]() mutable {
-    core::SubmitEvent event;
-    event.request = ++last_request_;
-    event.items = std::move(items);
-    Pending& pending = pending_[event.request];
-    pending.partition = partition;
-    pending.missing = event.items.size();
-    pending.submit_done = std::move(done);
-    hosts_[partition]->Post(std::move(event));
-  });
+void SimTracker::Submit(std::uint32_t partition, std::vector<core::SubmitItem> items,
+                        SubmitDone done) {
+  strands_[partition]->Post(
+      [this, partition, items = std::move(items), done = std::move(done)]() mutable {
+        core::SubmitEvent event;
+        event.request = ++last_request_;
+        event.items = std::move(items);
+        Pending& pending = pending_[event.request];
+        pending.partition = partition;
+        pending.missing = event.items.size();
+        pending.submit_done = std::move(done);
+        hosts_[partition]->Handle(std::move(event));
+      });
 }
 
 void SimTracker::Cancel(std::uint32_t partition, core::CancelEvent event, CancelDone done) {
-  edge_.Post([this, partition, event = std::move(event), done = std::move(done)]() mutable {
-    event.request = ++last_request_;
-    Pending& pending = pending_[event.request];
-    pending.partition = partition;
-    pending.cancel_done = std::move(done);
-    pending.group = event.group;
-    pending.task = event.task_id;
-    hosts_[partition]->Post(std::move(event));
-  });
+  strands_[partition]->Post(
+      [this, partition, event = std::move(event), done = std::move(done)]() mutable {
+        event.request = ++last_request_;
+        Pending& pending = pending_[event.request];
+        pending.partition = partition;
+        pending.cancel_done = std::move(done);
+        pending.group = event.group;
+        pending.task = event.task_id;
+        hosts_[partition]->Handle(std::move(event));
+      });
 }
 
 void SimTracker::Answer(const core::SubmitReply& reply) {
@@ -120,19 +126,19 @@ void SimTracker::Answer(const core::CancelReply& reply) {
 }
 
 void SimTracker::FromStream(const StreamPtr& stream, core::Event event) {
-  edge_.Post([this, stream, event = std::move(event)]() mutable {
+  strands_[stream->partition]->Post([this, stream, event = std::move(event)]() mutable {
     if (!stream->tracker_open) return;
     streams_[stream->id] = stream;
-    hosts_[stream->partition]->Post(std::move(event));
+    hosts_[stream->partition]->Handle(std::move(event));
   });
 }
 
 void SimTracker::StreamClosed(const StreamPtr& stream) {
-  edge_.Post([this, stream] {
+  strands_[stream->partition]->Post([this, stream] {
     stream->tracker_open = false;
     if (streams_.erase(stream->id) == 0) return;
-    hosts_[stream->partition]->Post(core::WorkerClosedEvent{stream->id});
-    hosts_[stream->partition]->Post(core::FeedbackClosedEvent{stream->id});
+    hosts_[stream->partition]->Handle(core::WorkerClosedEvent{stream->id});
+    hosts_[stream->partition]->Handle(core::FeedbackClosedEvent{stream->id});
   });
 }
 
@@ -161,7 +167,8 @@ void SimTracker::ToFeedback(core::FeedbackSend message) {
     world_.Break(stream, true, false);
     return;
   }
-  world_.SendToFar(stream, [stream, message = std::move(message)] { stream->on_feedback(message); });
+  world_.SendToFar(stream,
+                   [stream, message = std::move(message)] { stream->on_feedback(message); });
 }
 
 void SimTracker::OnReset(std::uint32_t partition) {

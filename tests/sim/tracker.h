@@ -1,5 +1,5 @@
-// A JobTracker process: the real PartitionHosts of all partitions, and in place of the gRPC services an
-// edge that routes requests and streams.
+// A JobTracker process: the real PartitionHosts of all partitions, and in place of the gRPC
+// services an edge that routes requests and streams.
 #pragma once
 
 #include <functional>
@@ -28,7 +28,9 @@ class SimTracker {
   void Die();
 
   const std::shared_ptr<Process>& process() const { return process_; }
-  const core::Partition* core(std::uint32_t partition) const { return hosts_[partition]->partition(); }
+  const core::Partition* core(std::uint32_t partition) const {
+    return hosts_[partition]->partition();
+  }
   bool AllServing() const;
   bool stopping() const { return stopping_; }
 
@@ -57,12 +59,12 @@ class SimTracker {
 
   World& world_;
   const std::shared_ptr<Process> process_ = std::make_shared<Process>();
-  SimStrand& edge_;
+  std::vector<SimStrand*> strands_;  // of the hosts
   std::vector<std::unique_ptr<PartOutbox>> outboxes_;
   std::vector<std::unique_ptr<PartitionHost>> hosts_;
   core::RequestId last_request_ = 0;
   std::map<core::RequestId, Pending> pending_;
-  std::map<core::StreamId, StreamPtr> streams_;
+  std::map<core::StreamId, StreamPtr> streams_;  // known to their host
   std::size_t to_stop_ = 0;
   bool stopping_ = false;
 };

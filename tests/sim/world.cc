@@ -35,11 +35,12 @@ World::World(Config config, bool trace)
   store_ = std::make_unique<SimStore>(*this, *memory_);
   for (int group = 0; group < config_.groups; ++group) {
     for (int i = 0; i < config_.workers_per_group; ++i) {
-      workers_.push_back(
-          std::make_unique<SimTaskTracker>(*this, GroupName(group), fmt::format("worker{}-{}", group, i)));
+      workers_.push_back(std::make_unique<SimTaskTracker>(*this, GroupName(group),
+                                                          fmt::format("worker{}-{}", group, i)));
     }
   }
-  for (int i = 0; i < config_.clients; ++i) clients_.push_back(std::make_unique<SimClient>(*this, i));
+  for (int i = 0; i < config_.clients; ++i)
+    clients_.push_back(std::make_unique<SimClient>(*this, i));
 }
 
 World::~World() {
@@ -61,14 +62,15 @@ SimStrand& World::NewStrand(std::shared_ptr<const Process> process, bool blocks)
 void World::Fail(const std::string& invariant, const model::JobId& job, const std::string& what) {
   if (!failure_.empty()) return;
   failed_job_ = job;
-  failure_ = fmt::format("{} at {:.6f} s: job {}: {}", invariant, static_cast<double>(loop_.now_us()) / 1e6,
-                         job.ToString(), what);
+  failure_ = fmt::format("{} at {:.6f} s: job {}: {}", invariant,
+                         static_cast<double>(loop_.now_us()) / 1e6, job.ToString(), what);
   loop_.Stop();
 }
 
 std::uint64_t World::HashText(const char* text) {
   std::uint64_t hash = 1469598103934665603ULL;
-  for (; *text != '\0'; ++text) hash = (hash ^ static_cast<unsigned char>(*text)) * 0x100000001b3ULL;
+  for (; *text != '\0'; ++text)
+    hash = (hash ^ static_cast<unsigned char>(*text)) * 0x100000001b3ULL;
   return hash;
 }
 
@@ -100,7 +102,8 @@ void World::SendDatagram(std::function<void()> deliver, std::function<void()> ag
     }
     if (random_.Chance(config_.net_double)) {
       Count("message doubled");
-      const std::int64_t again_us = random_.Chance(0.5) ? NetDelayUs() : random_.Between(0, 15 * kSecondUs);
+      const std::int64_t again_us =
+          random_.Chance(0.5) ? NetDelayUs() : random_.Between(0, 15 * kSecondUs);
       if (again_us < delay_us) Count("message reordered");
       loop_.After(again_us, std::move(again));
     }
@@ -117,14 +120,16 @@ StreamPtr World::OpenStream(std::uint32_t partition) {
   auto stream = std::make_shared<Stream>();
   stream->id = ++last_stream_;
   stream->partition = partition;
-  std::erase_if(streams_, [](const StreamPtr& each) { return !each->far_open && !each->tracker_open; });
+  std::erase_if(streams_,
+                [](const StreamPtr& each) { return !each->far_open && !each->tracker_open; });
   streams_.push_back(stream);
   return stream;
 }
 
 void World::SendToTracker(const StreamPtr& stream, std::function<void()> deliver) {
   if (!stream->far_open) return;
-  stream->last_to_tracker_us = std::max(stream->last_to_tracker_us + 1, loop_.now_us() + NetDelayUs());
+  stream->last_to_tracker_us =
+      std::max(stream->last_to_tracker_us + 1, loop_.now_us() + NetDelayUs());
   loop_.At(stream->last_to_tracker_us, [stream, deliver = std::move(deliver)] {
     if (stream->tracker_open) deliver();
   });
@@ -147,7 +152,8 @@ void World::Break(const StreamPtr& stream, bool tell_far, bool tell_tracker) {
   Count("stream broken");
   // A side may learn of it much later than the other: its messages go nowhere meanwhile.
   const auto when = [&](std::int64_t last_us) {
-    const std::int64_t late_us = active_ && random_.Chance(0.2) ? random_.Between(0, 10 * kSecondUs) : NetDelayUs();
+    const std::int64_t late_us =
+        active_ && random_.Chance(0.2) ? random_.Between(0, 10 * kSecondUs) : NetDelayUs();
     return std::max(random_.Chance(0.5) ? last_us + 1 : 0, loop_.now_us() + late_us);
   };
   if (tell_far && stream->far_open) {
@@ -190,7 +196,8 @@ void World::KillTracker(const std::string& where) {
   tracker_->Die();
   dead_trackers_.push_back(std::move(tracker_));
   tracker_stopping_ = false;
-  // Requests that were sent to it are lost with it. Mostly it is back soon, sometimes after every lease.
+  // Requests that were sent to it are lost with it. Mostly it is back soon, sometimes after every
+  // lease.
   const std::int64_t down_us = active_ && random_.Chance(0.15) ? random_.Between(5, 30) * kSecondUs
                                                                : random_.Between(0, 3 * kSecondUs);
   loop_.After(down_us, [this] { StartTracker(); });
@@ -208,7 +215,9 @@ void World::ArmFault(DurationMs mean_ms, std::function<void()> fault) {
 }
 
 void World::ArmFaults() {
-  const auto some_worker = [this]() -> SimTaskTracker& { return *workers_[random_.Below(workers_.size())]; };
+  const auto some_worker = [this]() -> SimTaskTracker& {
+    return *workers_[random_.Below(workers_.size())];
+  };
   ArmFault(config_.tracker_kill_ms, [this] { KillTracker("at some moment"); });
   ArmFault(config_.tracker_stop_ms, [this] {
     if (!tracker_ || tracker_stopping_) return;
@@ -248,7 +257,8 @@ void World::ArmFaults() {
   ArmFault(config_.worker_pause_ms, [this, some_worker] {
     SimTaskTracker& worker = some_worker();
     Note({}, 45, "{} is paused", worker.name());
-    worker.Pause(random_.Between(10, 2 * (config_.core.tasktracker_lease_ms + config_.core.kill_grace_ms)));
+    worker.Pause(
+        random_.Between(10, 2 * (config_.core.tasktracker_lease_ms + config_.core.kill_grace_ms)));
   });
   ArmFault(config_.worker_drain_ms, [some_worker] { some_worker().Drain(); });
   ArmFault(config_.stream_break_ms, [some_worker] { some_worker().BreakStream(); });
@@ -267,7 +277,8 @@ void World::ArmFaults() {
     loop_.After(for_us, [this] { checker_.OnTroubleEverywhere(); });
   });
   ArmFault(config_.wall_step_ms, [this] {
-    const DurationMs by_ms = random_.Chance(0.5) ? random_.Between(-3'000, 3'000) : random_.Between(-40'000, 40'000);
+    const DurationMs by_ms =
+        random_.Chance(0.5) ? random_.Between(-3'000, 3'000) : random_.Between(-40'000, 40'000);
     Note({}, 46, "the JobTracker's clock steps by {} ms", by_ms);
     Count(by_ms < 0 ? "clock stepped back" : "clock stepped forth");
     tracker_clock_.Step(by_ms);
@@ -298,12 +309,15 @@ std::string World::WhatIsNotQuiet() {
   if (!tracker_ || !tracker_->AllServing()) return "the JobTracker does not serve";
   for (std::uint32_t i = 0; i < config_.partitions; ++i) {
     const core::PartitionStats stats = tracker_->core(i)->Stats();
-    if (stats.jobs_in_memory + stats.executing + stats.ready + stats.dated + stats.waiting_operations +
-            stats.resident + stats.schedules != 0) {
-      return fmt::format("partition {} holds {} jobs, {} executing, {} ready, {} dated, {} operations, {} resident, "
-                         "{} schedules in memory",
-                         i, stats.jobs_in_memory, stats.executing, stats.ready, stats.dated,
-                         stats.waiting_operations, stats.resident, stats.schedules);
+    if (stats.jobs_in_memory + stats.executing + stats.ready + stats.dated +
+            stats.waiting_operations + stats.resident + stats.schedules !=
+        0) {
+      return fmt::format(
+          "partition {} holds {} jobs, {} executing, {} ready, {} dated, {} operations, {} "
+          "resident, "
+          "{} schedules in memory",
+          i, stats.jobs_in_memory, stats.executing, stats.ready, stats.dated,
+          stats.waiting_operations, stats.resident, stats.schedules);
     }
   }
   return {};
@@ -327,13 +341,17 @@ bool World::Run() {
       const core::Partition* core = tracker_->core(i);
       if (core == nullptr) continue;
       const core::PartitionStats stats = core->Stats();
-      // Per group two windows of twice the bound, one page of each on its way in, and what look-ups hold.
-      const std::size_t bound = stats.resident + stats.executing + stats.waiting_operations * 4 +
-                                static_cast<std::size_t>(config_.groups) * (config_.core.window_max * 7 + 16);
+      // Per group two windows of twice the bound, one page of each on its way in, and what look-ups
+      // hold.
+      const std::size_t bound =
+          stats.resident + stats.executing + stats.waiting_operations * 4 +
+          static_cast<std::size_t>(config_.groups) * (config_.core.window_max * 7 + 16);
       if (stats.jobs_in_memory > bound) {
-        Fail("I9", {}, fmt::format("partition {} holds {} jobs in memory, {} resident, {} executing, window {}, {} ready, {} dated, {} held", i,
-                                   stats.jobs_in_memory, stats.resident, stats.executing, config_.core.window_max, stats.ready,
-                                   stats.dated, stats.held));
+        Fail("I9", {},
+             fmt::format("partition {} holds {} jobs in memory, {} resident, {} executing, window "
+                         "{}, {} ready, {} dated, {} held",
+                         i, stats.jobs_in_memory, stats.resident, stats.executing,
+                         config_.core.window_max, stats.ready, stats.dated, stats.held));
       }
       coverage_["refill"] += stats.refills > 0 ? 1 : 0;
       coverage_["look-up"] += stats.lookups > 0 ? 1 : 0;
@@ -352,7 +370,8 @@ bool World::Run() {
   if (!failure_.empty()) return false;
   Note({}, 50, "faults end");
   StopFaults();
-  const std::int64_t leases_us = 2 * (config_.core.tasktracker_lease_ms + config_.core.kill_grace_ms) * 1000;
+  const std::int64_t leases_us =
+      2 * (config_.core.tasktracker_lease_ms + config_.core.kill_grace_ms) * 1000;
   loop_.RunUntil(loop_.now_us() + leases_us + 15 * kSecondUs);
   if (!failure_.empty()) return false;
   if (std::string late = checker_.LateSchedule(5'000); !late.empty()) {

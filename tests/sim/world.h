@@ -1,6 +1,6 @@
-// One simulated cluster under one seed: a JobTracker with its partitions over a store, TaskTrackers,
-// clients, the network between them, and the faults that befall them. Everything runs in one thread
-// on virtual time, and the JobTracker is the real PartitionHost with the real core.
+// One simulated cluster under one seed: a JobTracker with its partitions over a store,
+// TaskTrackers, clients, the network between them, and the faults that befall them. Everything runs
+// in one thread on virtual time, and the JobTracker is the real PartitionHost with the real core.
 #pragma once
 
 #include <fmt/core.h>
@@ -29,12 +29,12 @@ class SimStore;
 // What a run exercised, by name; summed over seeds.
 using Coverage = std::map<std::string, std::uint64_t>;
 
-// A bidirectional stream. Order holds within a direction; it breaks as a whole, and each side learns
-// of it in its own time: what a side is sent after that is gone.
+// A bidirectional stream. Order holds within a direction; it breaks as a whole, and each side
+// learns of it in its own time: what a side is sent after that is gone.
 struct Stream {
   core::StreamId id = 0;
   std::uint32_t partition = 0;
-  bool far_open = true;      // the TaskTracker's or client's side
+  bool far_open = true;  // the TaskTracker's or client's side
   bool tracker_open = true;
   bool breaking = false;
   std::int64_t last_to_far_us = 0;
@@ -71,7 +71,7 @@ class World {
   SimTracker* tracker() { return tracker_.get(); }
   const std::vector<std::unique_ptr<SimTaskTracker>>& task_trackers() const { return workers_; }
   const std::vector<std::unique_ptr<SimClient>>& clients() const { return clients_; }
-  bool active() const { return active_; }       // faults may happen
+  bool active() const { return active_; }  // faults may happen
   bool settling() const { return settling_; }
   std::uint32_t PartitionOfGroup(const std::string& group) const;
   std::string GroupName(int i) const { return fmt::format("group{}", i); }
@@ -82,7 +82,8 @@ class World {
   void Fail(const std::string& invariant, const model::JobId& job, const std::string& what);
   // An event for the trace hash; with tracing on also a line.
   template <typename... Args>
-  void Note(const model::JobId& job, std::uint64_t detail, const char* format, const Args&... args) {
+  void Note(const model::JobId& job, std::uint64_t detail, const char* format,
+            const Args&... args) {
     Mix(static_cast<std::uint64_t>(loop_.now_us()));
     Mix(job.high);
     Mix(job.low);
