@@ -16,7 +16,6 @@ class SimFailStore final : public FailStore {
   explicit SimFailStore(const Clock& clock) : clock_(clock) {}
 
   Status Put(FailKind kind, std::string_view key, std::string_view bytes) override {
-    if (full_) return Status::ResourceExhausted("the disk is full");
     FailRecord record;
     record.id = ++last_id_;
     record.kind = kind;
@@ -90,14 +89,11 @@ class SimFailStore final : public FailStore {
   Status Close() override { return Status::Ok(); }
   Status CloseAndRemoveEmpty() override { return Status::Ok(); }
 
-  void set_full(bool full) { full_ = full; }
-
  private:
   const Clock& clock_;
   const std::string path_ = "memory";
   std::map<std::uint64_t, FailRecord> records_;
   std::uint64_t last_id_ = 0;
-  bool full_ = false;
 };
 
 }  // namespace lts::sim

@@ -19,7 +19,7 @@ Partition::Partition(PartitionOptions options, LoadedState loaded, Now now)
       now_(now),
       random_(options_.seed) {
   // What an earlier owner accepted and saw end is only in the history.
-  if (loaded.next_seq > 1) lookup_made_before_ms_ = now.wall_ms + options_.fresh_id_ms;
+  if (loaded.next_seq > 1) lookup_all_until_mono_ms_ = now.mono_ms + options_.late_copy_ms;
   for (store::ScheduleRow& row : loaded.schedules) AddSchedule(std::move(row));
   loaded_groups_ = loaded.groups;
   if (!loaded_groups_.empty()) recheck_mono_ms_ = now.mono_ms + recheck_every_ms_;

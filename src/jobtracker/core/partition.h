@@ -60,6 +60,7 @@ struct PartitionOptions {
   DurationMs dedup_horizon_ms = 7LL * 24 * 3'600'000;
   DurationMs future_id_max_ms = 3'600'000;
   DurationMs fresh_id_ms = 5'000;               // older ids of submits are looked up in the history
+  DurationMs late_copy_ms = 60'000;             // how long a copy of a submit may be under way in the network
   std::size_t window_max = 10'000;              // waiting jobs held per group, ready and dated each
   std::size_t lookups_max = 100'000;            // operations that wait for a look-up or a group's opening
   std::size_t resident_max = 1'000'000;         // rows that share a run key, always in memory
@@ -341,10 +342,10 @@ class Partition {
   // Operations in order of arrival per task while one of them waits for a look-up.
   std::unordered_map<std::string, std::deque<Operation>> waiting_keys_;
   std::size_t waiting_operations_ = 0;
-  // Fresh ids that were accepted from a submit sent again: the first copy may still arrive. In order of acceptance.
+  // Ids that were accepted from a submit sent again: the first copy may still arrive. In order of acceptance.
   std::deque<std::pair<std::int64_t, model::JobId>> resent_order_;
   std::unordered_set<model::JobId> resent_;
-  TimeMs lookup_made_before_ms_ = INT64_MIN;  // ids made before are looked up
+  std::int64_t lookup_all_until_mono_ms_ = INT64_MIN;
   int rows_held_ = 0;
   std::vector<std::string> shed_later_;       // groups
   std::vector<Group*> to_dispatch_;

@@ -62,26 +62,24 @@ bool Partition::NeedsLookup(const Operation& operation) const {
 }
 
 // The first copy of a submit is not marked as sent before, and may be overtaken by the one that was sent again: by much
-// in a network that repeats lost packets. An old copy shows by the time in its id; of young ones, those that came by the
-// other way are remembered while they are young, by clocks that differ by less than `fresh_id_ms`.
+// in a network that repeats lost packets. So ids that came by the other way are remembered for as long as a copy may be
+// under way, and for as long after a takeover all ids are looked up. A copy that is later still shows by the time in its
+// id.
 bool Partition::MayBeLate(const JobId& id) const {
-  const TimeMs made = id.TimeOf();
-  return made < lookup_made_before_ms_ || made < now_.wall_ms - options_.fresh_id_ms ||
-         made > now_.wall_ms + options_.fresh_id_ms || resent_.contains(id);
+  return now_.mono_ms < lookup_all_until_mono_ms_ || id.TimeOf() < now_.wall_ms - options_.fresh_id_ms ||
+         id.TimeOf() > now_.wall_ms + options_.fresh_id_ms || resent_.contains(id);
 }
 
 void Partition::RememberResent(const JobId& id) {
-  const std::int64_t keep_ms = 4 * options_.fresh_id_ms;
-  while (!resent_order_.empty() && resent_order_.front().first < now_.mono_ms - keep_ms) {
+  while (!resent_order_.empty() && resent_order_.front().first < now_.mono_ms - options_.late_copy_ms) {
     resent_.erase(resent_order_.front().second);
     resent_order_.pop_front();
   }
-  if (id.TimeOf() < now_.wall_ms - keep_ms) return;
   if (resent_.size() >= options_.lookups_max) {
-    // Too many to remember: everything made until now is looked up instead.
+    // Too many to remember.
     resent_.clear();
     resent_order_.clear();
-    lookup_made_before_ms_ = now_.wall_ms + options_.fresh_id_ms;
+    lookup_all_until_mono_ms_ = now_.mono_ms + options_.late_copy_ms;
   }
   if (resent_.insert(id).second) resent_order_.emplace_back(now_.mono_ms, id);
 }
