@@ -15,8 +15,9 @@ constexpr std::size_t kLoadPage = 1'000;
 // A tick is armed at most this far ahead, so that a step of the wall clock is noticed.
 constexpr std::int64_t kTickMaxUs = 1'000'000;
 
-Result<core::LoadedState> LoadAll(store::JobStore& store, std::uint32_t partition, const std::string& owner,
-                                  const std::string& address, store::PartitionLease* lease) {
+Result<core::LoadedState> LoadAll(store::JobStore& store, std::uint32_t partition,
+                                  const std::string& owner, const std::string& address,
+                                  store::PartitionLease* lease) {
   auto acquired = store.Acquire(partition, owner, address, 0);
   if (!acquired.ok()) return acquired.status();
   *lease = *acquired;
@@ -52,8 +53,8 @@ Result<core::LoadedState> LoadAll(store::JobStore& store, std::uint32_t partitio
 
 }  // namespace
 
-PartitionHost::PartitionHost(PartitionHostOptions options, store::JobStore& store, Strand& strand, Strand& io,
-                             Strand& reads, const Clock& clock, Outbox& outbox)
+PartitionHost::PartitionHost(PartitionHostOptions options, store::JobStore& store, Strand& strand,
+                             Strand& io, Strand& reads, const Clock& clock, Outbox& outbox)
     : options_(std::move(options)),
       store_(store),
       strand_(strand),
@@ -81,7 +82,8 @@ void PartitionHost::Load() {
   state_ = State::kLoading;
   // `lease` travels with the task: the host may be gone, or at another load, when it ends.
   io_.Post([this, life = std::weak_ptr<int>(life_), &store = store_, &strand = strand_,
-            partition = options_.core.partition, owner = options_.owner, address = options_.address] {
+            partition = options_.core.partition, owner = options_.owner,
+            address = options_.address] {
     store::PartitionLease lease;
     auto loaded = LoadAll(store, partition, owner, address, &lease);
     strand.Post([this, life, lease, loaded = std::move(loaded)]() mutable {
@@ -95,7 +97,8 @@ void PartitionHost::Load() {
 void PartitionHost::OnLoaded(Result<core::LoadedState> loaded) {
   if (state_ != State::kLoading) return;
   if (!loaded.ok()) {
-    LTS_WARN("cannot load partition={} error=\"{}\"", options_.core.partition, loaded.status().ToString());
+    LTS_WARN("cannot load partition={} error=\"{}\"", options_.core.partition,
+             loaded.status().ToString());
     if (on_first_) std::exchange(on_first_, nullptr)(loaded.status());
     retry_us_ = std::clamp(retry_us_ * 2, options_.retry_initial_us, options_.retry_max_us);
     strand_.PostAfter(retry_us_, Guarded([this] {
@@ -110,16 +113,19 @@ void PartitionHost::OnLoaded(Result<core::LoadedState> loaded) {
   const std::size_t workers = loaded->workers.size();
   core_ = std::make_unique<core::Partition>(options_.core, *std::move(loaded), now());
   state_ = State::kServing;
-  LTS_INFO("partition serves partition={} epoch={} clean={} running_or_shared={} schedules={} workers={}",
-           options_.core.partition, lease_.epoch, lease_.clean, resident, schedules, workers);
+  LTS_INFO(
+      "partition serves partition={} epoch={} clean={} running_or_shared={} schedules={} "
+      "workers={}",
+      options_.core.partition, lease_.epoch, lease_.clean, resident, schedules, workers);
   if (on_first_) std::exchange(on_first_, nullptr)(Status::Ok());
   Handle(core::TickEvent{});
 }
 
-// The core is dropped: what it held back was never told to anybody. The store is the truth for the next one.
+// The core is dropped: what it held back was never told to anybody. The store is the truth for the
+// next one.
 void PartitionHost::Reload(const Status& why) {
-  LTS_WARN("partition is loaded anew partition={} epoch={} reason=\"{}\"", options_.core.partition, lease_.epoch,
-           why.ToString());
+  LTS_WARN("partition is loaded anew partition={} epoch={} reason=\"{}\"", options_.core.partition,
+           lease_.epoch, why.ToString());
   ++counters_.reloads;
   life_ = std::make_shared<int>(0);
   core_.reset();
@@ -147,13 +153,16 @@ void PartitionHost::Query(std::function<void(const core::Partition*, core::Now)>
 
 void PartitionHost::Handle(core::Event event) {
   if (state_ != State::kServing) {
-    Refuse(std::move(event), StatusCode::kUnavailable, "the partition is not served here at the moment");
+    Refuse(std::move(event), StatusCode::kUnavailable,
+           "the partition is not served here at the moment");
     return;
   }
   if (auto* submit = std::get_if<core::SubmitEvent>(&event)) {
     if (retry_us_ > 0) {
-      Refuse(std::move(event), store_trouble_.code() == StatusCode::kResourceExhausted ? StatusCode::kResourceExhausted
-                                                                                       : StatusCode::kUnavailable,
+      Refuse(std::move(event),
+             store_trouble_.code() == StatusCode::kResourceExhausted
+                 ? StatusCode::kResourceExhausted
+                 : StatusCode::kUnavailable,
              "the store takes nothing at the moment: " + store_trouble_.message());
       return;
     }
@@ -182,7 +191,8 @@ void PartitionHost::Refuse(core::Event event, StatusCode code, const std::string
   if (const auto* submit = std::get_if<core::SubmitEvent>(&event)) {
     std::vector<core::SubmitReply> replies;
     for (std::uint32_t i = 0; i < submit->items.size(); ++i) {
-      replies.push_back({submit->request, i, code, core::SubmitOutcome::kAccepted, submit->items[i].id, message});
+      replies.push_back(
+          {submit->request, i, code, core::SubmitOutcome::kAccepted, submit->items[i].id, message});
     }
     outbox_.Submitted(std::move(replies));
   } else if (const auto* cancel = std::get_if<core::CancelEvent>(&event)) {
@@ -216,11 +226,13 @@ void PartitionHost::Flush() {
 
 void PartitionHost::Commit() {
   commit_under_way_ = true;
-  // The batch stays here until the outcome is known; `committing_` is not touched meanwhile. Should the host be dropped
-  // first, the task finds its copy of the pointer expired; the batch is shared for that.
+  // The batch stays here until the outcome is known; `committing_` is not touched meanwhile. Should
+  // the host be dropped first, the task finds its copy of the pointer expired; the batch is shared
+  // for that.
   auto batch = std::make_shared<store::MutationBatch>(std::move(committing_.batch));
   io_.Post([this, life = std::weak_ptr<int>(life_), batch, &store = store_, &strand = strand_,
-            partition = options_.core.partition, epoch = lease_.epoch, number = lease_.commit_no + 1] {
+            partition = options_.core.partition, epoch = lease_.epoch,
+            number = lease_.commit_no + 1] {
     Status status = store.Commit(partition, epoch, number, *batch);
     strand.Post([this, life, batch, status = std::move(status)] {
       if (!life.lock()) return;
@@ -232,8 +244,7 @@ void PartitionHost::Commit() {
 
 void PartitionHost::OnCommitted(const Status& status) {
   switch (status.code()) {
-    case StatusCode::kOk:
-      break;
+    case StatusCode::kOk: break;
     case StatusCode::kUnknownOutcome:
     case StatusCode::kUnavailable:
     case StatusCode::kDeadlineExceeded:
@@ -257,8 +268,8 @@ void PartitionHost::OnCommitted(const Status& status) {
     case StatusCode::kTooOld:
     case StatusCode::kDataLoss:
     case StatusCode::kInternal:
-      LTS_ERROR("commit refused partition={} number={} error=\"{}\"", options_.core.partition, lease_.commit_no + 1,
-                status.ToString());
+      LTS_ERROR("commit refused partition={} number={} error=\"{}\"", options_.core.partition,
+                lease_.commit_no + 1, status.ToString());
       Reload(status);
       return;
   }
@@ -288,7 +299,8 @@ void PartitionHost::Release(core::Effects effects) {
   if (!watches_.empty()) {
     for (const store::Mutation& mutation : effects.batch.mutations) {
       const auto* insert = std::get_if<store::InsertHistory>(&mutation);
-      if (insert == nullptr || !insert->row.final || insert->row.state == model::JobState::kSkipped) continue;
+      if (insert == nullptr || !insert->row.final || insert->row.state == model::JobState::kSkipped)
+        continue;
       if (watches_.contains(insert->row.key.id)) outbox_.Ended(insert->row);
     }
   }
@@ -304,18 +316,21 @@ void PartitionHost::StartReads(core::Effects& effects) {
     });
   };
   for (core::LookupRequest& request : effects.lookups) {
-    reads_.Post([post, &store = store_, partition = options_.core.partition, request = std::move(request)] {
-      auto reply = store.Lookup(partition, request.ids, request.tasks);
-      if (reply.ok()) {
-        post(core::LookupAnswer{request.id, *std::move(reply)});
-      } else {
-        post(core::ReadFailed{request.id});
-      }
-    });
+    reads_.Post(
+        [post, &store = store_, partition = options_.core.partition, request = std::move(request)] {
+          auto reply = store.Lookup(partition, request.ids, request.tasks);
+          if (reply.ok()) {
+            post(core::LookupAnswer{request.id, *std::move(reply)});
+          } else {
+            post(core::ReadFailed{request.id});
+          }
+        });
   }
   for (core::RefillRequest& request : effects.refills) {
-    reads_.Post([post, &store = store_, partition = options_.core.partition, request = std::move(request)] {
-      auto ready = store.LoadWaiting(partition, request.group, request.after, request.now_ms, request.ready_limit);
+    reads_.Post([post, &store = store_, partition = options_.core.partition,
+                 request = std::move(request)] {
+      auto ready = store.LoadWaiting(partition, request.group, request.after, request.now_ms,
+                                     request.ready_limit);
       if (!ready.ok()) return post(core::ReadFailed{request.id});
       auto dated = store.LoadDated(partition, request.group, request.now_ms, request.dated_limit);
       if (!dated.ok()) return post(core::ReadFailed{request.id});
@@ -323,11 +338,13 @@ void PartitionHost::StartReads(core::Effects& effects) {
     });
   }
   for (core::FeedbackRefillRequest& request : effects.feedback_refills) {
-    reads_.Post([post, &store = store_, partition = options_.core.partition, request = std::move(request)] {
-      auto rows = store.LoadFeedback(partition, request.submit_group, request.after_seq, request.limit);
-      if (!rows.ok()) return post(core::ReadFailed{request.id});
-      post(core::FeedbackRefillAnswer{request.id, *std::move(rows)});
-    });
+    reads_.Post(
+        [post, &store = store_, partition = options_.core.partition, request = std::move(request)] {
+          auto rows =
+              store.LoadFeedback(partition, request.submit_group, request.after_seq, request.limit);
+          if (!rows.ok()) return post(core::ReadFailed{request.id});
+          post(core::FeedbackRefillAnswer{request.id, *std::move(rows)});
+        });
   }
 }
 
@@ -336,8 +353,10 @@ void PartitionHost::ArmTimer() {
   const core::Partition::Timers timers = core_->NextTimer();
   const core::Now at = now();
   std::int64_t delay_ms = core::Partition::kNever;
-  if (timers.wall_ms != core::Partition::kNever) delay_ms = std::min(delay_ms, timers.wall_ms - at.wall_ms);
-  if (timers.mono_ms != core::Partition::kNever) delay_ms = std::min(delay_ms, timers.mono_ms - at.mono_ms);
+  if (timers.wall_ms != core::Partition::kNever)
+    delay_ms = std::min(delay_ms, timers.wall_ms - at.wall_ms);
+  if (timers.mono_ms != core::Partition::kNever)
+    delay_ms = std::min(delay_ms, timers.mono_ms - at.mono_ms);
   if (delay_ms == core::Partition::kNever) return;
   const std::int64_t delay_us = std::clamp<std::int64_t>(delay_ms, 0, kTickMaxUs / 1000) * 1000;
   const auto due_us = static_cast<std::uint64_t>(clock_.MonotonicUs() + delay_us);
@@ -388,7 +407,8 @@ void PartitionHost::FinishStop() {
             partition = options_.core.partition, epoch = lease_.epoch] {
     const Status released = store.Release(partition, epoch, true);
     if (!released.ok()) {
-      LTS_WARN("partition was not released cleanly partition={} error=\"{}\"", partition, released.ToString());
+      LTS_WARN("partition was not released cleanly partition={} error=\"{}\"", partition,
+               released.ToString());
     }
     strand.Post([this, life] {
       if (life.lock() && on_stopped_) std::exchange(on_stopped_, nullptr)();

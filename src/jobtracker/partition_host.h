@@ -1,11 +1,12 @@
-// Runs one Partition against a JobStore: loads it, commits its mutations in numbered group commits, and releases its
-// other effects once they are durable (DESIGN 2.2 and section 5).
+// Runs one Partition against a JobStore: loads it, commits its mutations in numbered group commits,
+// and releases its other effects once they are durable (DESIGN 2.2 and section 5).
 //
-// While one commit is under way, the mutations of later events gather for the next one. Everything else that an event
-// led to is released, in order, when the mutations issued up to it are durable.
+// While one commit is under way, the mutations of later events gather for the next one. Everything
+// else that an event led to is released, in order, when the mutations issued up to it are durable.
 //
-// Threads: all methods but Query() are called, and all state is touched, on `strand`. Store calls run on `io` (commits)
-// and `reads`. The Outbox is called on `strand`. In the simulator all three are strands of one virtual-time loop.
+// Threads: all methods but Query() are called, and all state is touched, on `strand`. Store calls
+// run on `io` (commits) and `reads`. The Outbox is called on `strand`. In the simulator all three
+// are strands of one virtual-time loop.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +24,8 @@
 
 namespace lts {
 
-// Where released effects go: the services in the daemon, the network in the simulator. Called on the host's strand.
+// Where released effects go: the services in the daemon, the network in the simulator. Called on
+// the host's strand.
 class Outbox {
  public:
   virtual ~Outbox() = default;
@@ -33,19 +35,20 @@ class Outbox {
   virtual void ToFeedback(core::FeedbackSend message) = 0;
   // A cycle of a watched job ended, durably.
   virtual void Ended(const store::HistoryRow& row) = 0;
-  // The partition serves no more: every request it has not answered has failed, every stream of it is closed. It may come
-  // back under a new epoch by itself.
+  // The partition serves no more: every request it has not answered has failed, every stream of it
+  // is closed. It may come back under a new epoch by itself.
   virtual void Reset(std::uint32_t partition, const Status& why) = 0;
 };
 
 struct PartitionHostOptions {
   core::PartitionOptions core;
-  std::string owner;                    // identity of this JobTracker
+  std::string owner;  // identity of this JobTracker
   std::string address;
-  std::size_t pending_jobs_max = 100'000;    // submit items accepted and not answered; partition.pending.max
-  std::int64_t retry_initial_us = 50'000;    // after a commit that did not go through
+  std::size_t pending_jobs_max =
+      100'000;  // submit items accepted and not answered; partition.pending.max
+  std::int64_t retry_initial_us = 50'000;  // after a commit that did not go through
   std::int64_t retry_max_us = 2'000'000;
-  bool ack_before_commit = false;       // planted fault: replies are released before they are durable
+  bool ack_before_commit = false;  // planted fault: replies are released before they are durable
 };
 
 class PartitionHost {
@@ -59,15 +62,17 @@ class PartitionHost {
     std::size_t pending_jobs = 0;
   };
 
-  PartitionHost(PartitionHostOptions options, store::JobStore& store, Strand& strand, Strand& io, Strand& reads,
-                const Clock& clock, Outbox& outbox);
+  PartitionHost(PartitionHostOptions options, store::JobStore& store, Strand& strand, Strand& io,
+                Strand& reads, const Clock& clock, Outbox& outbox);
   ~PartitionHost();
   PartitionHost(const PartitionHost&) = delete;
   PartitionHost& operator=(const PartitionHost&) = delete;
 
-  // Acquires and loads; `on_first` runs on the strand when it serves, or could not at the first try.
+  // Acquires and loads; `on_first` runs on the strand when it serves, or could not at the first
+  // try.
   void Start(std::function<void(Status)> on_first);
-  // Ends new work, commits what is under way, flushes all marks and releases clean; then `done` runs on the strand.
+  // Ends new work, commits what is under way, flushes all marks and releases clean; then `done`
+  // runs on the strand.
   void Stop(std::function<void()> done);
 
   // From any thread: `query` runs on the strand with the core, or null while it does not serve.
@@ -80,7 +85,8 @@ class PartitionHost {
   std::uint64_t epoch() const { return lease_.epoch; }
   core::Now now() const;
   Counters counters() const { return counters_; }
-  // Tells Outbox::Ended of the next end of a cycle of this job; may be called more than once for one job.
+  // Tells Outbox::Ended of the next end of a cycle of this job; may be called more than once for
+  // one job.
   void Watch(const model::JobId& id);
   void Unwatch(const model::JobId& id);
 
@@ -116,9 +122,9 @@ class PartitionHost {
   core::Effects gathering_;
   core::Effects committing_;
   bool commit_under_way_ = false;
-  std::int64_t retry_us_ = 0;           // > 0: the store refuses; delay before the next try
+  std::int64_t retry_us_ = 0;  // > 0: the store refuses; delay before the next try
   Status store_trouble_;
-  std::uint64_t armed_us_ = UINT64_MAX; // monotonic time of the armed tick
+  std::uint64_t armed_us_ = UINT64_MAX;  // monotonic time of the armed tick
   std::uint64_t timer_generation_ = 0;
   std::unordered_map<model::JobId, int> watches_;
   std::function<void(Status)> on_first_;

@@ -348,6 +348,7 @@ void Checker::PutSchedule(std::uint32_t partition, const store::ScheduleRow& row
                 row.spec->repeat_count, row.spec->rely_on_prev_cycle);
   }
   Schedule& schedule = found->second;
+  if (schedule.ended) Fail("I2", row.id, "a schedule that has ended stands again");
   if (row.last_fire_ms < schedule.row.last_fire_ms) Fail("I5", row.id, "the last fire went back");
   schedule.row = row;
   world_.Note(row.id, 6, "schedule last_fire={} runs={} skips={}", row.last_fire_ms, row.runs,

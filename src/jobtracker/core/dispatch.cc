@@ -31,7 +31,8 @@ void Partition::Dispatch(Group& group) {
     Worker* free_worker = nullptr;
     for (std::size_t i = 0; i < group.workers.size() && free_worker == nullptr; ++i) {
       Worker* worker = group.workers[(group.next_worker + i) % group.workers.size()];
-      if (worker->stream != 0 && worker->outstanding.size() < static_cast<std::size_t>(worker->capacity)) {
+      if (worker->stream != 0 &&
+          worker->outstanding.size() < static_cast<std::size_t>(worker->capacity)) {
         free_worker = worker;
         group.next_worker = (group.next_worker + i + 1) % group.workers.size();
       }
@@ -54,7 +55,8 @@ void Partition::AttachExecuting(Job& job, Worker& worker, const model::Token& to
   if (!SharesRunKey(job.row)) return;
   job.task->holder = &job;
   for (Job* other : job.task->jobs) {
-    if (other != &job && (other->place == Job::Place::kReady || other->place == Job::Place::kHeld)) Place(*other);
+    if (other != &job && (other->place == Job::Place::kReady || other->place == Job::Place::kHeld))
+      Place(*other);
   }
 }
 
@@ -63,8 +65,8 @@ void Partition::Start(Group& group, Job& job, Worker& worker) {
   AttachExecuting(job, worker, {epoch_, ++token_sequence_});
   ++stats_.dispatched;
   const AttemptRef ref{job.row.key, job.row.attempt, job.token};
-  // What must never run twice, and what was lost before, is marked before it is sent; the rest a little later, if it
-  // still runs then: a job that ends sooner never pays for a mark.
+  // What must never run twice, and what was lost before, is marked before it is sent; the rest a
+  // little later, if it still runs then: a job that ends sooner never pays for a mark.
   if (job.row.spec->at_most_once || job.row.lost > 0) {
     Mark(job);
   } else {

@@ -1,5 +1,6 @@
-// What goes into a Partition and what comes out. Plain data: the shell around the core turns messages, answers of the
-// store and timers into events, and effects into commits, replies and messages.
+// What goes into a Partition and what comes out. Plain data: the shell around the core turns
+// messages, answers of the store and timers into events, and effects into commits, replies and
+// messages.
 #pragma once
 
 #include <cstdint>
@@ -17,15 +18,16 @@
 
 namespace lts::core {
 
-// The time of an event on both clocks. Leases and delays run on `mono_ms`, due and fire times on `wall_ms`.
+// The time of an event on both clocks. Leases and delays run on `mono_ms`, due and fire times on
+// `wall_ms`.
 struct Now {
   TimeMs wall_ms = 0;
   std::int64_t mono_ms = 0;
 };
 
 using RequestId = std::uint64_t;  // of a client's call; the reply carries it
-using StreamId = std::uint64_t;   // of a TaskTracker's or feedback stream; never reused in a process
-using ReadId = std::uint64_t;     // of a lookup or refill that the core asked for
+using StreamId = std::uint64_t;  // of a TaskTracker's or feedback stream; never reused in a process
+using ReadId = std::uint64_t;    // of a lookup or refill that the core asked for
 
 // Names one attempt, as a TaskTracker knows it.
 struct AttemptRef {
@@ -44,7 +46,8 @@ struct AttemptResult {
   DurationMs ended_ago_ms = 0;
 };
 
-// ---- events ---------------------------------------------------------------------------------------
+// ---- events
+// ---------------------------------------------------------------------------------------
 
 struct SubmitItem {
   model::JobSpecPtr spec;  // validated
@@ -56,8 +59,8 @@ struct SubmitEvent {
   std::vector<SubmitItem> items;
 };
 
-// Cancels what stands under a task, or only the job or schedule `id` when it is not empty. Group and task are always
-// given: the shell finds them for a bare id.
+// Cancels what stands under a task, or only the job or schedule `id` when it is not empty. Group
+// and task are always given: the shell finds them for a bare id.
 struct CancelEvent {
   RequestId request = 0;
   std::string group;
@@ -125,11 +128,12 @@ struct ReadFailed {
 // A time that NextTimer() named has come.
 struct TickEvent {};
 
-using Event = std::variant<SubmitEvent, CancelEvent, HelloEvent, WorkerEvent, WorkerClosedEvent, FeedbackHelloEvent,
-                           FeedbackAckEvent, FeedbackClosedEvent, LookupAnswer, RefillAnswer, FeedbackRefillAnswer,
-                           ReadFailed, TickEvent>;
+using Event = std::variant<SubmitEvent, CancelEvent, HelloEvent, WorkerEvent, WorkerClosedEvent,
+                           FeedbackHelloEvent, FeedbackAckEvent, FeedbackClosedEvent, LookupAnswer,
+                           RefillAnswer, FeedbackRefillAnswer, ReadFailed, TickEvent>;
 
-// ---- effects --------------------------------------------------------------------------------------
+// ---- effects
+// --------------------------------------------------------------------------------------
 
 enum class SubmitOutcome : std::uint8_t { kAccepted = 0, kReplaced = 1, kDuplicate = 2 };
 
@@ -138,7 +142,7 @@ struct SubmitReply {
   std::uint32_t index = 0;  // of the item in its SubmitEvent
   StatusCode code = StatusCode::kOk;
   SubmitOutcome outcome = SubmitOutcome::kAccepted;
-  model::JobId id;          // of the job that now stands
+  model::JobId id;  // of the job that now stands
   std::string message;
 };
 
@@ -171,12 +175,12 @@ struct WorkerSend {
   std::vector<Assignment> assignments;
   std::vector<AttemptRef> acks;
   std::vector<AttemptRef> stops;
-  bool frozen = false; // with a heartbeat: run on, nothing new comes for now
-  bool close = false;  // after the message
+  bool frozen = false;  // with a heartbeat: run on, nothing new comes for now
+  bool close = false;   // after the message
 };
 
-// Answers to heartbeats say only that the owner is there: the one effect that does not wait for a commit, so that
-// running jobs go on while the store is away.
+// Answers to heartbeats say only that the owner is there: the one effect that does not wait for a
+// commit, so that running jobs go on while the store is away.
 struct HeartbeatAnswer {
   StreamId stream = 0;
   std::uint64_t number = 0;
@@ -210,8 +214,9 @@ struct FeedbackRefillRequest {
   std::size_t limit = 0;
 };
 
-// What one or several events led to. `batch` is committed first; everything else takes effect, in order, only after
-// this batch and all earlier ones are durable (but for `heartbeats`). That holds for reads too: they see every mutation issued before them.
+// What one or several events led to. `batch` is committed first; everything else takes effect, in
+// order, only after this batch and all earlier ones are durable (but for `heartbeats`). That holds
+// for reads too: they see every mutation issued before them.
 struct Effects {
   store::MutationBatch batch;
   std::vector<SubmitReply> submit_replies;
@@ -224,8 +229,8 @@ struct Effects {
   std::vector<FeedbackRefillRequest> feedback_refills;
 
   bool OnlyMutations() const {
-    return submit_replies.empty() && cancel_replies.empty() && worker_sends.empty() && feedback_sends.empty() &&
-           lookups.empty() && refills.empty() && feedback_refills.empty();
+    return submit_replies.empty() && cancel_replies.empty() && worker_sends.empty() &&
+           feedback_sends.empty() && lookups.empty() && refills.empty() && feedback_refills.empty();
   }
 };
 

@@ -9,11 +9,14 @@ std::vector<Explanation> Partition::Explain(const store::JobRow& row, Now now) c
   std::vector<Explanation> reasons;
   const Job* job = FindJob(row.key);
   const store::JobRow& known = job != nullptr ? job->row : row;
-  const auto add = [&](std::string code, std::string text) { reasons.push_back({std::move(code), std::move(text)}); };
+  const auto add = [&](std::string code, std::string text) {
+    reasons.push_back({std::move(code), std::move(text)});
+  };
   if (job != nullptr && job->place == Job::Place::kExecuting) {
     add("RUNNING", fmt::format("attempt {} runs at {}{}", known.attempt, job->worker->identity,
                                job->worker->stream != 0 ? "" : ", which is not connected now"));
-    if (known.cancel_requested) add("CANCEL_REQUESTED", "it was told to stop; it ends CANCELLED unless it succeeds");
+    if (known.cancel_requested)
+      add("CANCEL_REQUESTED", "it was told to stop; it ends CANCELLED unless it succeeds");
     return reasons;
   }
   if (known.state == model::JobState::kSuspended) {
@@ -28,18 +31,20 @@ std::vector<Explanation> Partition::Explain(const store::JobRow& row, Now now) c
   }
   const auto found = groups_.find(known.spec->group);
   if (found == groups_.end()) {
-    add("NO_TASKTRACKER", fmt::format("no TaskTracker of group {} is connected", known.spec->group));
+    add("NO_TASKTRACKER",
+        fmt::format("no TaskTracker of group {} is connected", known.spec->group));
     return reasons;
   }
   const Group& group = *found->second;
   if (group.opening && known.seq < first_seq_) {
-    add("WAITING_FOR_WORKERS",
-        fmt::format("{} TaskTrackers that may still run jobs of group {} have not reported since the JobTracker started",
-                    group.expected.size(), group.name));
+    add("WAITING_FOR_WORKERS", fmt::format("{} TaskTrackers that may still run jobs of group {} "
+                                           "have not reported since the JobTracker started",
+                                           group.expected.size(), group.name));
     return reasons;
   }
   if (job != nullptr && job->place == Job::Place::kParked && job->task->holder != nullptr) {
-    add("RUN_KEY_BUSY", fmt::format("job {} of the same task has not ended", job->task->holder->row.key.id.ToString()));
+    add("RUN_KEY_BUSY", fmt::format("job {} of the same task has not ended",
+                                    job->task->holder->row.key.id.ToString()));
     return reasons;
   }
   bool connected = false;
@@ -49,7 +54,8 @@ std::vector<Explanation> Partition::Explain(const store::JobRow& row, Now now) c
     if (worker->stream == 0) continue;
     connected = true;
     slots += static_cast<std::size_t>(worker->capacity);
-    free_slot = free_slot || worker->outstanding.size() < static_cast<std::size_t>(worker->capacity);
+    free_slot =
+        free_slot || worker->outstanding.size() < static_cast<std::size_t>(worker->capacity);
   }
   if (!connected) {
     add("NO_TASKTRACKER", fmt::format("no TaskTracker of group {} is connected", group.name));
@@ -59,7 +65,8 @@ std::vector<Explanation> Partition::Explain(const store::JobRow& row, Now now) c
     add("NEXT", "it is being dispatched");
   }
   if (job == nullptr && !group.Complete()) {
-    add("BEHIND_OTHERS", fmt::format("more than {} jobs of group {} go before it", group.ready.size(), group.name));
+    add("BEHIND_OTHERS",
+        fmt::format("more than {} jobs of group {} go before it", group.ready.size(), group.name));
   }
   return reasons;
 }

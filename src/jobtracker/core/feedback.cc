@@ -1,5 +1,5 @@
-// Telling the submitting group how its jobs ended: rows are offered to one stream of the group at a time, kept until it
-// has acknowledged them (I4).
+// Telling the submitting group how its jobs ended: rows are offered to one stream of the group at a
+// time, kept until it has acknowledged them (I4).
 #include <algorithm>
 
 #include "jobtracker/core/state.h"
@@ -15,7 +15,8 @@ Partition::FeedbackGroup& Partition::FeedbackGroupOf(const std::string& name) {
   return *slot;
 }
 
-void Partition::AddFeedback(const Job& job, model::JobState state, const std::string& message, std::int32_t attempt) {
+void Partition::AddFeedback(const Job& job, model::JobState state, const std::string& message,
+                            std::int32_t attempt) {
   const model::JobSpec& spec = *job.row.spec;
   if (!spec.need_feedback || spec.submit_group.empty()) return;
   store::FeedbackRow row;
@@ -64,7 +65,8 @@ void Partition::Offer(FeedbackGroup& group) {
     send->rows.push_back(item.row);
   }
   if (group.timer_mono_ms != kNever) feedback_timers_.emplace(group.timer_mono_ms, group.name);
-  if (!group.complete && !group.refilling && group.items.size() < options_.feedback_window_max / 2) {
+  if (!group.complete && !group.refilling &&
+      group.items.size() < options_.feedback_window_max / 2) {
     auto read = std::make_unique<PendingRead>();
     read->feedback_group = group.name;
     read->feedback = {0, group.name, group.loaded_seq, options_.feedback_window_max};
@@ -101,7 +103,8 @@ void Partition::OnFeedbackAck(FeedbackAckEvent event) {
       continue;
     }
     const store::FeedbackRow& row = item->second.row;
-    effects_->batch.mutations.emplace_back(store::DeleteFeedback{row.key, row.attempt, row.submit_group, row.seq});
+    effects_->batch.mutations.emplace_back(
+        store::DeleteFeedback{row.key, row.attempt, row.submit_group, row.seq});
     group.items.erase(item);
   }
   Offer(group);
@@ -129,7 +132,8 @@ void Partition::OnFeedbackRefill(FeedbackRefillAnswer answer) {
   group.refilling = false;
   // Rows added while the read was under way are in `items` already.
   group.complete = answer.rows.size() < read.feedback.limit;
-  const std::uint64_t end = group.complete || answer.rows.empty() ? UINT64_MAX : answer.rows.back().seq;
+  const std::uint64_t end =
+      group.complete || answer.rows.empty() ? UINT64_MAX : answer.rows.back().seq;
   for (store::FeedbackRow& row : answer.rows) {
     group.loaded_seq = std::max(group.loaded_seq, row.seq);
     const std::uint64_t seq = row.seq;
@@ -137,7 +141,9 @@ void Partition::OnFeedbackRefill(FeedbackRefillAnswer answer) {
   }
   if (!group.complete) {
     // What lies behind the page is read again with the next one, in order.
-    std::erase_if(group.items, [&](const auto& entry) { return entry.first > end && entry.second.offered_to == 0; });
+    std::erase_if(group.items, [&](const auto& entry) {
+      return entry.first > end && entry.second.offered_to == 0;
+    });
     group.loaded_seq = end;
   }
   Offer(group);

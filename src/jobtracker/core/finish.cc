@@ -15,7 +15,8 @@ using store::JobRow;
 
 std::vector<Partition::Job*> Partition::InOrder(const std::unordered_set<Job*>& jobs) {
   std::vector<Job*> sorted(jobs.begin(), jobs.end());
-  std::sort(sorted.begin(), sorted.end(), [](const Job* a, const Job* b) { return a->row.seq < b->row.seq; });
+  std::sort(sorted.begin(), sorted.end(),
+            [](const Job* a, const Job* b) { return a->row.seq < b->row.seq; });
   return sorted;
 }
 
@@ -70,9 +71,16 @@ void Partition::EndWithoutAttempt(Job& job, JobState state, const std::string& m
     case JobState::kCancelled: ++stats_.cancelled; break;
     case JobState::kExpired: ++stats_.expired; break;
     case JobState::kYielded: ++stats_.yielded; break;
-    case JobState::kReplaced: case JobState::kWaiting: case JobState::kRunning: case JobState::kSuspended:
-    case JobState::kSucceeded: case JobState::kFailed: case JobState::kDead: case JobState::kSkipped:
-    case JobState::kActive: case JobState::kEnded: break;
+    case JobState::kReplaced:
+    case JobState::kWaiting:
+    case JobState::kRunning:
+    case JobState::kSuspended:
+    case JobState::kSucceeded:
+    case JobState::kFailed:
+    case JobState::kDead:
+    case JobState::kSkipped:
+    case JobState::kActive:
+    case JobState::kEnded: break;
   }
   End(job, state, HistoryOf(job, Outcome::kNone, message));
 }
@@ -102,11 +110,13 @@ void Partition::Retry(Job& job, DurationMs delay_ms, bool snooze, const AttemptR
   Shed(group);
 }
 
-// After a takeover nothing may be known to run. Then a result counts when its attempt was marked with this very token, or
-// is newer than the mark and was given out no earlier than the session that the TaskTracker continues: any older one was
-// told, and judged, when that session began. A TaskTracker that has no session was declared lost: its attempts count no
-// more, others may have been given them since.
-bool Partition::CountsUnasked(const Job& job, const model::Token& token, const Worker& worker) const {
+// After a takeover nothing may be known to run. Then a result counts when its attempt was marked
+// with this very token, or is newer than the mark and was given out no earlier than the session
+// that the TaskTracker continues: any older one was told, and judged, when that session began. A
+// TaskTracker that has no session was declared lost: its attempts count no more, others may have
+// been given them since.
+bool Partition::CountsUnasked(const Job& job, const model::Token& token,
+                              const Worker& worker) const {
   if (worker.continues_epoch == 0) return false;
   return token == job.row.mark || (token > job.row.mark && token.epoch >= worker.continues_epoch);
 }
@@ -115,7 +125,9 @@ void Partition::ApplyResult(const AttemptResult& result, Worker& worker) {
   Job* job = FindJob(result.ref.key);
   const bool executing = job != nullptr && job->place == Job::Place::kExecuting;
   bool counts = job != nullptr && job->row.attempt == result.ref.attempt;
-  if (counts) counts = executing ? job->token == result.ref.token : CountsUnasked(*job, result.ref.token, worker);
+  if (counts)
+    counts =
+        executing ? job->token == result.ref.token : CountsUnasked(*job, result.ref.token, worker);
   if (options_.faults.result_without_token_check) counts = job != nullptr;
   if (!counts) {
     ++stats_.stale_results;
@@ -139,15 +151,10 @@ void Partition::ApplyResult(const AttemptResult& result, Worker& worker) {
       ++stats_.succeeded;
       End(*job, JobState::kSucceeded, history());
       return;
-    case Outcome::kExecuteFailed:
-      break;
+    case Outcome::kExecuteFailed: break;
     case Outcome::kExecuteLater:
-    case Outcome::kExecuteException:
-      retryable = true;
-      break;
-    case Outcome::kTimedOut:
-      retryable = !spec.at_most_once;
-      break;
+    case Outcome::kExecuteException: retryable = true; break;
+    case Outcome::kTimedOut: retryable = !spec.at_most_once; break;
     case Outcome::kKilled:
     case Outcome::kLost:
     case Outcome::kStale:
@@ -159,7 +166,8 @@ void Partition::ApplyResult(const AttemptResult& result, Worker& worker) {
           AttachExecuting(*job, worker, result.ref.token);
         }
         // Handed back by a TaskTracker that lives: that does not count towards job.max.lost.times.
-        Lose(*job, result.outcome, result.message.empty() ? "stopped at the TaskTracker" : result.message);
+        Lose(*job, result.outcome,
+             result.message.empty() ? "stopped at the TaskTracker" : result.message);
         return;
       }
       break;
@@ -189,7 +197,8 @@ void Partition::ApplyResult(const AttemptResult& result, Worker& worker) {
   }
   if (job->row.retries < spec.max_retry_times) {
     const model::RetryPolicy& policy = spec.retry ? *spec.retry : options_.default_retry;
-    Retry(*job, model::RetryDelayMs(policy, job->row.retries + 1, random_()), false, result, worker.identity);
+    Retry(*job, model::RetryDelayMs(policy, job->row.retries + 1, random_()), false, result,
+          worker.identity);
     return;
   }
   HistoryRow row = history();
@@ -245,7 +254,8 @@ void Partition::Requeue(Job& job) {
   ++stats_.undelivered;
   if (job.row.cancel_requested) {
     ++stats_.cancelled;
-    End(job, JobState::kCancelled, HistoryOf(job, Outcome::kNone, "cancelled before it reached a TaskTracker"));
+    End(job, JobState::kCancelled,
+        HistoryOf(job, Outcome::kNone, "cancelled before it reached a TaskTracker"));
     return;
   }
   Detach(job);

@@ -1,5 +1,5 @@
-// Durable operations on what was accepted (I8). A cancel of an executing job is a flag on its row: it holds for the
-// present attempt, its retries and after a takeover.
+// Durable operations on what was accepted (I8). A cancel of an executing job is a flag on its row:
+// it holds for the present attempt, its retries and after a takeover.
 #include <fmt/core.h>
 
 #include "jobtracker/core/state.h"
@@ -81,9 +81,10 @@ void Partition::RunCancel(Operation& operation) {
   }
   if (!any) {
     reply.code = StatusCode::kNotFound;
-    reply.message = cancel.id.empty()
-                        ? fmt::format("nothing stands under task {} of group {}", cancel.task_id, cancel.group)
-                        : fmt::format("job {} is not there any more, or never was", cancel.id.ToString());
+    reply.message =
+        cancel.id.empty()
+            ? fmt::format("nothing stands under task {} of group {}", cancel.task_id, cancel.group)
+            : fmt::format("job {} is not there any more, or never was", cancel.id.ToString());
   }
   effects_->cancel_replies.push_back(std::move(reply));
 }

@@ -50,7 +50,8 @@ Partition::Partition(PartitionOptions options, LoadedState loaded, Now now)
     }
   }
   for (JobRow& row : loaded.resident) {
-    const bool marked = row.state == JobState::kRunning && !options_.faults.forget_running_at_restart;
+    const bool marked =
+        row.state == JobState::kRunning && !options_.faults.forget_running_at_restart;
     const model::JobKey key = row.key;
     const std::string worker_name = row.mark_worker;
     const model::Token mark = row.mark;
@@ -61,7 +62,8 @@ Partition::Partition(PartitionOptions options, LoadedState loaded, Now now)
     }
     if (!marked) continue;
     const auto worker = workers_.find(std::pair(job->row.spec->group, worker_name));
-    // A worker row goes in the same commit as the loss of its attempts, so a marked row has its worker.
+    // A worker row goes in the same commit as the loss of its attempts, so a marked row has its
+    // worker.
     if (worker != workers_.end()) AttachExecuting(*job, *worker->second, mark);
   }
   for (auto& [id, schedule] : schedules_) ArmSchedule(*schedule);
@@ -135,9 +137,9 @@ void Partition::OnTick() {
   }
 }
 
-// The clock of the owner before may have been ahead of ours: rows that it accepted as due then are neither due nor dated
-// in the store for us, until our clock has come as far. Nobody knows how far; so groups with rows of an earlier owner are
-// read again, in ever longer intervals.
+// The clock of the owner before may have been ahead of ours: rows that it accepted as due then are
+// neither due nor dated in the store for us, until our clock has come as far. Nobody knows how far;
+// so groups with rows of an earlier owner are read again, in ever longer intervals.
 void Partition::Recheck() {
   recheck_every_ms_ *= 2;
   recheck_mono_ms_ = now_.mono_ms + recheck_every_ms_;
@@ -181,8 +183,9 @@ void Partition::Finish(Effects* effects) {
 void Partition::SweepGroups() {
   std::erase_if(groups_, [&](const auto& entry) {
     const Group& group = *entry.second;
-    return group.tasks.empty() && group.workers.empty() && group.Complete() && !group.refilling && !group.opening &&
-           group.deferred.empty() && group.timer_ms == kNever && !group.dispatch_wanted;
+    return group.tasks.empty() && group.workers.empty() && group.Complete() && !group.refilling &&
+           !group.opening && group.deferred.empty() && group.timer_ms == kNever &&
+           !group.dispatch_wanted;
   });
   std::erase_if(feedback_, [](const auto& entry) {
     const FeedbackGroup& group = *entry.second;
@@ -204,13 +207,18 @@ WorkerSend& Partition::SendTo(StreamId stream) {
 Partition::Timers Partition::NextTimer() const {
   Timers timers;
   if (!fire_timers_.empty()) timers.wall_ms = std::min(timers.wall_ms, fire_timers_.begin()->first);
-  if (!group_timers_.empty()) timers.wall_ms = std::min(timers.wall_ms, group_timers_.begin()->first);
-  if (!expiry_timers_.empty()) timers.wall_ms = std::min(timers.wall_ms, expiry_timers_.begin()->first);
-  if (!worker_timers_.empty()) timers.mono_ms = std::min(timers.mono_ms, worker_timers_.begin()->first);
+  if (!group_timers_.empty())
+    timers.wall_ms = std::min(timers.wall_ms, group_timers_.begin()->first);
+  if (!expiry_timers_.empty())
+    timers.wall_ms = std::min(timers.wall_ms, expiry_timers_.begin()->first);
+  if (!worker_timers_.empty())
+    timers.mono_ms = std::min(timers.mono_ms, worker_timers_.begin()->first);
   timers.mono_ms = std::min(timers.mono_ms, recheck_mono_ms_);
   if (!mark_timers_.empty()) timers.mono_ms = std::min(timers.mono_ms, mark_timers_.front().first);
-  if (!feedback_timers_.empty()) timers.mono_ms = std::min(timers.mono_ms, feedback_timers_.begin()->first);
-  if (!read_retries_.empty()) timers.mono_ms = std::min(timers.mono_ms, read_retries_.begin()->first);
+  if (!feedback_timers_.empty())
+    timers.mono_ms = std::min(timers.mono_ms, feedback_timers_.begin()->first);
+  if (!read_retries_.empty())
+    timers.mono_ms = std::min(timers.mono_ms, read_retries_.begin()->first);
   return timers;
 }
 
@@ -230,7 +238,8 @@ PartitionStats Partition::Stats() const {
     stats.held += group->held.size();
     stats.window = std::max({stats.window, group->ready.size(), group->dated.size()});
   }
-  for (const auto& [name, group] : feedback_) stats.feedback = std::max(stats.feedback, group->items.size());
+  for (const auto& [name, group] : feedback_)
+    stats.feedback = std::max(stats.feedback, group->items.size());
   stats.groups = groups_.size();
   stats.registered_workers = workers_.size();
   stats.workers = streams_.size();
@@ -273,7 +282,8 @@ std::vector<GroupView> Partition::Groups() const {
     view.running = static_cast<std::int64_t>(group->executing);
     views.push_back(std::move(view));
   }
-  std::sort(views.begin(), views.end(), [](const GroupView& a, const GroupView& b) { return a.group < b.group; });
+  std::sort(views.begin(), views.end(),
+            [](const GroupView& a, const GroupView& b) { return a.group < b.group; });
   return views;
 }
 

@@ -1,9 +1,10 @@
 // The scheduling core of one partition: a pure state machine. Events in, effects out (DESIGN 2.1).
 //
-// It starts no thread, reads no clock, does no I/O and draws no randomness but from the seed it was given, so that a
-// whole cluster runs in one thread under simulation. It may run ahead of the store: an event's mutations change its
-// memory at once, while the shell holds back every other effect until they are durable. When a commit fails for good the
-// shell drops the object and loads a new one under a new epoch.
+// It starts no thread, reads no clock, does no I/O and draws no randomness but from the seed it was
+// given, so that a whole cluster runs in one thread under simulation. It may run ahead of the
+// store: an event's mutations change its memory at once, while the shell holds back every other
+// effect until they are durable. When a commit fails for good the shell drops the object and loads
+// a new one under a new epoch.
 //
 // The files follow the life of a job:
 //   partition.cc  the event switch, timers      submit.cc    acceptance, duplicates, replace
@@ -47,29 +48,29 @@ struct PlantedFaults {
 
 struct PartitionOptions {
   std::uint32_t partition = 0;
-  std::uint64_t seed = 1;                       // jitter of retries
+  std::uint64_t seed = 1;  // jitter of retries
   std::string default_time_zone = "UTC";
-  model::RetryPolicy default_retry;             // job.retry.default
+  model::RetryPolicy default_retry;  // job.retry.default
   DurationMs tasktracker_lease_ms = 20'000;
   DurationMs kill_grace_ms = 5'000;
-  DurationMs mark_delay_ms = 100;               // how long a running job may stay unmarked
+  DurationMs mark_delay_ms = 100;  // how long a running job may stay unmarked
   DurationMs misfire_grace_ms = 60'000;
   std::int32_t catch_up_max = 10;
-  std::int32_t lost_times_max = 5;              // job.max.lost.times
-  std::int32_t later_times_max = 100;           // job.later.times.max
+  std::int32_t lost_times_max = 5;     // job.max.lost.times
+  std::int32_t later_times_max = 100;  // job.later.times.max
   DurationMs dedup_horizon_ms = 7LL * 24 * 3'600'000;
   DurationMs future_id_max_ms = 3'600'000;
-  DurationMs fresh_id_ms = 5'000;               // older ids of submits are looked up in the history
-  DurationMs late_copy_ms = 60'000;             // how long a copy of a submit may be under way in the network
-  std::size_t window_max = 10'000;              // waiting jobs held per group, ready and dated each
-  std::size_t lookups_max = 100'000;            // operations that wait for a look-up or a group's opening
-  std::size_t resident_max = 1'000'000;         // rows that share a run key, always in memory
+  DurationMs fresh_id_ms = 5'000;     // older ids of submits are looked up in the history
+  DurationMs late_copy_ms = 60'000;   // how long a copy of a submit may be under way in the network
+  std::size_t window_max = 10'000;    // waiting jobs held per group, ready and dated each
+  std::size_t lookups_max = 100'000;  // operations that wait for a look-up or a group's opening
+  std::size_t resident_max = 1'000'000;  // rows that share a run key, always in memory
   std::size_t schedules_max = 1'000'000;
-  std::size_t groups_max = 10'000;              // groups with jobs, schedules or TaskTrackers
-  std::size_t workers_max = 10'000;             // TaskTrackers
-  std::size_t feedback_window_max = 1'000;      // rows held per submitting group
-  DurationMs feedback_retry_ms = 1'000;         // after "again", doubled up to a minute
-  DurationMs read_retry_ms = 200;               // after a failed read
+  std::size_t groups_max = 10'000;          // groups with jobs, schedules or TaskTrackers
+  std::size_t workers_max = 10'000;         // TaskTrackers
+  std::size_t feedback_window_max = 1'000;  // rows held per submitting group
+  DurationMs feedback_retry_ms = 1'000;     // after "again", doubled up to a minute
+  DurationMs read_retry_ms = 200;           // after a failed read
   PlantedFaults faults;
 };
 
@@ -77,26 +78,28 @@ struct PartitionOptions {
 struct LoadedState {
   std::uint64_t epoch = 0;
   std::uint64_t next_seq = 1;
-  bool clean = false;                           // the owner before released it with all marks flushed
+  bool clean = false;  // the owner before released it with all marks flushed
   std::vector<store::ScheduleRow> schedules;
   std::vector<store::WorkerRow> workers;
-  std::vector<store::JobRow> resident;          // LoadRunning: marked and resident rows
-  std::vector<std::string> groups;              // groups that have job rows
+  std::vector<store::JobRow> resident;  // LoadRunning: marked and resident rows
+  std::vector<std::string> groups;      // groups that have job rows
   std::vector<std::string> feedback_groups;
 };
 
 // Counts since construction, and present sizes, for metrics and simulator coverage.
 struct PartitionStats {
   std::uint64_t accepted = 0, duplicates = 0, replaced = 0, refused = 0;
-  std::uint64_t dispatched = 0, succeeded = 0, failed = 0, retried = 0, snoozed = 0, dead = 0, cancelled = 0;
+  std::uint64_t dispatched = 0, succeeded = 0, failed = 0, retried = 0, snoozed = 0, dead = 0,
+                cancelled = 0;
   std::uint64_t lost = 0, undelivered = 0, stale_results = 0, adopted = 0, early_results = 0;
   std::uint64_t fires = 0, skipped_fires = 0, yielded = 0, expired = 0;
   std::uint64_t marks = 0, lookups = 0, refills = 0, deferred = 0;
   std::uint64_t refused_over_limit = 0;
-  std::size_t jobs_in_memory = 0, executing = 0, ready = 0, dated = 0, held = 0, workers = 0, schedules = 0;
+  std::size_t jobs_in_memory = 0, executing = 0, ready = 0, dated = 0, held = 0, workers = 0,
+              schedules = 0;
   std::size_t waiting_operations = 0, resident = 0;
   std::size_t groups = 0, registered_workers = 0;
-  std::size_t window = 0, feedback = 0;         // of the group, and the submitting group, that holds most
+  std::size_t window = 0, feedback = 0;  // of the group, and the submitting group, that holds most
 };
 
 // Why a job is where it is, from the same predicates that the dispatcher uses.
@@ -131,7 +134,8 @@ struct WorkerView {
 
 class Partition {
  public:
-  // Effects of loading (refills, worker leases) come with the first Handle() or from TakeInitialEffects().
+  // Effects of loading (refills, worker leases) come with the first Handle() or from
+  // TakeInitialEffects().
   Partition(PartitionOptions options, LoadedState loaded, Now now);
   ~Partition();
   Partition(const Partition&) = delete;
@@ -170,16 +174,20 @@ class Partition {
   struct Schedule;
   struct FeedbackGroup;
   struct FeedbackStream;
-  struct Operation;      // a submit or cancel that may have to wait
+  struct Operation;  // a submit or cancel that may have to wait
   struct PendingRead;
-  struct ReadyLess { bool operator()(const Job* a, const Job* b) const; };
-  struct DatedLess { bool operator()(const Job* a, const Job* b) const; };
+  struct ReadyLess {
+    bool operator()(const Job* a, const Job* b) const;
+  };
+  struct DatedLess {
+    bool operator()(const Job* a, const Job* b) const;
+  };
 
   // partition.cc
   void OnTick();
   void Finish(Effects* effects);  // the end of Handle: batched look-ups, dispatch of touched groups
   void Recheck();
-  void SweepGroups();             // forgets groups in which nothing stands any more
+  void SweepGroups();  // forgets groups in which nothing stands any more
   WorkerSend& SendTo(StreamId stream);
   std::uint64_t ReadIdNext() { return ++last_read_; }
 
@@ -191,9 +199,11 @@ class Partition {
   void RunSubmit(Operation& operation);
   void SubmitOneShot(Operation& operation, Group& group, Task* task);
   void SubmitSchedule(Operation& operation, Group& group, Task* task);
-  void Reply(const Operation& operation, StatusCode code, SubmitOutcome outcome, model::JobId id, std::string message);
+  void Reply(const Operation& operation, StatusCode code, SubmitOutcome outcome, model::JobId id,
+             std::string message);
   bool NeedsLookup(const Operation& operation) const;
-  // Whether a copy of this submit may have been accepted, and its job have ended, before this one arrived.
+  // Whether a copy of this submit may have been accepted, and its job have ended, before this one
+  // arrived.
   bool MayBeLate(const model::JobId& id) const;
   void RememberResent(const model::JobId& id);
   bool MustWaitForOpening(const Operation& operation);
@@ -210,20 +220,21 @@ class Partition {
   Group& GroupOf(const std::string& name);
   Task& TaskOf(Group& group, const std::string& task_id);
   Job* FindJob(const model::JobKey& key) const;
-  Job* AddJob(store::JobRow row);             // to memory only; places it
-  void RemoveJob(Job& job);                   // from memory only
+  Job* AddJob(store::JobRow row);  // to memory only; places it
+  void RemoveJob(Job& job);        // from memory only
   void Unplace(Job& job);
-  void Place(Job& job);                       // by its row and the state of its task
+  void Place(Job& job);  // by its row and the state of its task
   bool Outside(const Group& group, const store::JobRow& row) const;
-  void Insert(store::JobRow row);             // mutation, and memory if it belongs there
-  void Update(Job& job, store::JobRow after); // mutation and memory; re-places
-  void Delete(Job& job);                      // mutation and memory
+  void Insert(store::JobRow row);              // mutation, and memory if it belongs there
+  void Update(Job& job, store::JobRow after);  // mutation and memory; re-places
+  void Delete(Job& job);                       // mutation and memory
   void MakeResident(Job& job);
   void Shed(Group& group);
-  // While rows that were faulted in are being judged, nothing is shed: the judgement of one must not put out another.
+  // While rows that were faulted in are being judged, nothing is shed: the judgement of one must
+  // not put out another.
   void HoldRows() { ++rows_held_; }
   void ReleaseRows();
-  void DropOutside(Group& group);             // what lies beyond the ends of the windows
+  void DropOutside(Group& group);  // what lies beyond the ends of the windows
   void MaybeEvict(const model::JobKey& key);
   void MaybeRefill(Group& group);
   void ArmGroup(Group& group);
@@ -236,8 +247,8 @@ class Partition {
   void OnLookup(LookupAnswer answer);
   void OnRefill(RefillAnswer answer);
   void OnReadFailed(ReadId id);
-  void Promote(Group& group);                 // dated jobs whose time has come
-  void LeaveTask(Job& job);                   // frees its run key if it holds it
+  void Promote(Group& group);  // dated jobs whose time has come
+  void LeaveTask(Job& job);    // frees its run key if it holds it
   static bool SharesRunKey(const store::JobRow& row);
 
   // dispatch.cc
@@ -252,15 +263,17 @@ class Partition {
   // finish.cc
   void ApplyResult(const AttemptResult& result, Worker& worker);
   bool CountsUnasked(const Job& job, const model::Token& token, const Worker& worker) const;
-  void Detach(Job& job);                      // from its TaskTracker; its slot is free
-  void Retry(Job& job, DurationMs delay_ms, bool snooze, const AttemptResult& result, const std::string& node);
+  void Detach(Job& job);  // from its TaskTracker; its slot is free
+  void Retry(Job& job, DurationMs delay_ms, bool snooze, const AttemptResult& result,
+             const std::string& node);
   // The attempt ended without a result of its own: kLost with its TaskTracker, or kKilled by it.
   void Lose(Job& job, model::Outcome outcome, const std::string& why);
   // Ends the cycle: history, feedback, the row goes.
   void End(Job& job, model::JobState state, store::HistoryRow history);
   void EndWithoutAttempt(Job& job, model::JobState state, const std::string& message);
-  store::HistoryRow HistoryOf(const Job& job, model::Outcome outcome, const std::string& message) const;
-  void Requeue(Job& job);                     // the attempt never reached its TaskTracker
+  store::HistoryRow HistoryOf(const Job& job, model::Outcome outcome,
+                              const std::string& message) const;
+  void Requeue(Job& job);  // the attempt never reached its TaskTracker
   static std::vector<Job*> InOrder(const std::unordered_set<Job*>& jobs);
 
   // plan.cc
@@ -296,13 +309,14 @@ class Partition {
   void OnFeedbackAck(FeedbackAckEvent event);
   void OnFeedbackClosed(StreamId stream);
   void OnFeedbackRefill(FeedbackRefillAnswer answer);
-  void AddFeedback(const Job& job, model::JobState state, const std::string& message, std::int32_t attempt);
+  void AddFeedback(const Job& job, model::JobState state, const std::string& message,
+                   std::int32_t attempt);
   void Offer(FeedbackGroup& group);
   FeedbackGroup& FeedbackGroupOf(const std::string& name);
 
   const PartitionOptions options_;
   const std::uint64_t epoch_;
-  const std::uint64_t first_seq_;   // rows below it were accepted by an earlier owner
+  const std::uint64_t first_seq_;  // rows below it were accepted by an earlier owner
   std::uint64_t next_seq_;
   std::uint64_t token_sequence_ = 0;
   std::uint64_t session_counter_ = 0;
@@ -312,14 +326,15 @@ class Partition {
   std::vector<std::string> loaded_groups_;  // with rows of an earlier owner
   std::int64_t recheck_mono_ms_ = kNever;
   DurationMs recheck_every_ms_ = 30'000;
-  Effects* effects_ = nullptr;      // of the Handle() under way
+  Effects* effects_ = nullptr;  // of the Handle() under way
   std::mt19937_64 random_;
   PartitionStats stats_;
 
   std::unordered_map<model::JobKey, std::unique_ptr<Job>> jobs_;
   std::unordered_map<std::string, std::unique_ptr<Group>> groups_;
   std::unordered_map<model::JobId, std::unique_ptr<Schedule>> schedules_;
-  std::map<std::pair<std::string, std::string>, std::unique_ptr<Worker>> workers_;  // by group and identity
+  std::map<std::pair<std::string, std::string>, std::unique_ptr<Worker>>
+      workers_;  // by group and identity
   std::unordered_map<StreamId, Worker*> streams_;
   std::map<std::string, std::unique_ptr<FeedbackGroup>> feedback_;
   std::unordered_map<StreamId, FeedbackGroup*> feedback_streams_;
@@ -335,21 +350,23 @@ class Partition {
 
   // Reads under way, and what was changed while they are.
   std::map<ReadId, PendingRead> reads_;
-  std::unordered_map<std::uint64_t, std::uint64_t> touched_;  // hash of id or task -> ordinal of the last change
+  std::unordered_map<std::uint64_t, std::uint64_t>
+      touched_;  // hash of id or task -> ordinal of the last change
   std::uint64_t ordinal_ = 0;
-  std::unique_ptr<PendingRead> gathering_;                    // the look-up that this Handle() will issue
+  std::unique_ptr<PendingRead> gathering_;  // the look-up that this Handle() will issue
   std::vector<std::unique_ptr<PendingRead>> wanted_reads_;
   // Operations in order of arrival per task while one of them waits for a look-up.
   std::unordered_map<std::string, std::deque<Operation>> waiting_keys_;
   std::size_t waiting_operations_ = 0;
-  // Ids that were accepted from a submit sent again: the first copy may still arrive. In order of acceptance.
+  // Ids that were accepted from a submit sent again: the first copy may still arrive. In order of
+  // acceptance.
   std::deque<std::pair<std::int64_t, model::JobId>> resent_order_;
   std::unordered_set<model::JobId> resent_;
   std::int64_t lookup_all_until_mono_ms_ = INT64_MIN;
   int rows_held_ = 0;
-  std::vector<std::string> shed_later_;       // groups
+  std::vector<std::string> shed_later_;  // groups
   std::vector<Group*> to_dispatch_;
-  std::size_t sweep_at_ = 256;      // number of groups at which the empty ones are forgotten
+  std::size_t sweep_at_ = 256;  // number of groups at which the empty ones are forgotten
   std::size_t executing_ = 0;
   std::size_t resident_ = 0;
 };

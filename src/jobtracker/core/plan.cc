@@ -11,7 +11,8 @@ using store::JobRow;
 
 namespace {
 
-// Fires looked at in one go; a schedule with more due ones (a long outage) goes on at the next tick.
+// Fires looked at in one go; a schedule with more due ones (a long outage) goes on at the next
+// tick.
 constexpr std::size_t kFiresPerTick = 1'000;
 constexpr char kMisfire[] = "misfire: not generated within misfire.grace of its time";
 constexpr char kOverlap[] = "overlap: the cycle before it runs or waits";
@@ -20,8 +21,8 @@ constexpr char kTooMany[] = "overlap: too many occurrences wait";
 }  // namespace
 
 Partition::Schedule* Partition::AddSchedule(store::ScheduleRow row) {
-  // A zone that this host does not know any more (checked at submit): the schedule stays, silent, and says so in the log
-  // of the shell; it is never dropped.
+  // A zone that this host does not know any more (checked at submit): the schedule stays, silent,
+  // and says so in the log of the shell; it is never dropped.
   auto fires = model::MakeFireTimes(*row.spec, row.accepted_ms, options_.default_time_zone);
   auto owned = std::make_unique<Schedule>();
   Schedule* schedule = owned.get();
@@ -37,7 +38,8 @@ Partition::Schedule* Partition::AddSchedule(store::ScheduleRow row) {
 
 void Partition::ArmSchedule(Schedule& schedule) {
   const store::ScheduleRow& row = schedule.row;
-  const bool used_up = row.spec->IsRepeat() && row.spec->repeat_count > 0 && row.runs >= row.spec->repeat_count;
+  const bool used_up =
+      row.spec->IsRepeat() && row.spec->repeat_count > 0 && row.runs >= row.spec->repeat_count;
   schedule.next_ms.reset();
   if (row.state == JobState::kActive && schedule.fires != nullptr && !used_up) {
     schedule.next_ms = schedule.fires->Next(row.last_fire_ms);
@@ -67,7 +69,8 @@ void Partition::Fire(Schedule& schedule) {
   const MisfirePolicy policy = spec.misfire != MisfirePolicy::kDefault ? spec.misfire
                                : spec.rely_on_prev_cycle               ? MisfirePolicy::kFireOnce
                                                                        : MisfirePolicy::kCatchUp;
-  const auto catch_up = static_cast<std::size_t>(spec.catch_up_max > 0 ? spec.catch_up_max : options_.catch_up_max);
+  const auto catch_up =
+      static_cast<std::size_t>(spec.catch_up_max > 0 ? spec.catch_up_max : options_.catch_up_max);
 
   std::vector<TimeMs> due;
   std::optional<TimeMs> next = schedule.fires->Next(schedule.row.last_fire_ms);
@@ -92,7 +95,8 @@ void Partition::Fire(Schedule& schedule) {
     for (const model::JobKey& key : schedule.occurrences) active = FindJob(key);
     if (active != nullptr && active->place == Job::Place::kDated && active->row.attempt > 1) {
       // A pending retry yields to the next fire.
-      EndWithoutAttempt(*active, JobState::kYielded, "RETRY_YIELDED: the next fire came before the retry");
+      EndWithoutAttempt(*active, JobState::kYielded,
+                        "RETRY_YIELDED: the next fire came before the retry");
       active = nullptr;
     }
     if (policy == MisfirePolicy::kCatchUp) {
@@ -112,7 +116,8 @@ void Partition::Fire(Schedule& schedule) {
       }
     }
   } else {
-    const auto first_fresh = static_cast<std::size_t>(std::find_if_not(due.begin(), due.end(), missed) - due.begin());
+    const auto first_fresh =
+        static_cast<std::size_t>(std::find_if_not(due.begin(), due.end(), missed) - due.begin());
     std::size_t keep_missed = 0;  // of the missed ones, the last so many run
     switch (policy) {
       case MisfirePolicy::kFireOnce: keep_missed = 1; break;
@@ -141,8 +146,8 @@ void Partition::Fire(Schedule& schedule) {
   effects_->batch.mutations.emplace_back(store::PutSchedule{schedule.row});
   ArmSchedule(schedule);
   // Rely and catch-up: what is still due waits for the end of the cycle under way.
-  if (spec.rely_on_prev_cycle && policy == MisfirePolicy::kCatchUp && !more && schedule.armed_ms <= now_.wall_ms &&
-      !schedule.occurrences.empty()) {
+  if (spec.rely_on_prev_cycle && policy == MisfirePolicy::kCatchUp && !more &&
+      schedule.armed_ms <= now_.wall_ms && !schedule.occurrences.empty()) {
     fire_timers_.erase({schedule.armed_ms, schedule.row.id});
     schedule.armed_ms = kNever;
   }
@@ -212,7 +217,8 @@ void Partition::OnOccurrenceEnded(const model::JobId& schedule_id) {
 }
 
 void Partition::MaybeEndSchedule(Schedule& schedule) {
-  if (schedule.next_ms || !schedule.occurrences.empty() || schedule.row.state != JobState::kActive) return;
+  if (schedule.next_ms || !schedule.occurrences.empty() || schedule.row.state != JobState::kActive)
+    return;
   if (schedule.fires == nullptr) return;  // its zone is unknown here: kept, not ended
   DropSchedule(schedule, JobState::kEnded, "no further fire");
 }
@@ -233,7 +239,8 @@ void Partition::DropSchedule(Schedule& schedule, JobState state, const std::stri
   history.spec = row.spec;
   Touch(TaskHash(row.spec->group, row.spec->task_id));
   Touch(static_cast<std::uint64_t>(std::hash<model::JobId>()(row.id)));
-  effects_->batch.mutations.emplace_back(store::DeleteSchedule{row.id, row.spec->group, row.spec->task_id});
+  effects_->batch.mutations.emplace_back(
+      store::DeleteSchedule{row.id, row.spec->group, row.spec->task_id});
   effects_->batch.mutations.emplace_back(store::InsertHistory{std::move(history)});
   if (schedule.armed_ms != kNever) fire_timers_.erase({schedule.armed_ms, row.id});
   Group& group = *schedule.group;

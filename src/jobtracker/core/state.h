@@ -16,15 +16,17 @@
 
 namespace lts::core {
 
-// A job row held in memory. `row` is always the row as the store has it (or will, once issued commits are done).
+// A job row held in memory. `row` is always the row as the store has it (or will, once issued
+// commits are done).
 struct Partition::Job {
   // Where the job is; each place has one container.
   enum class Place : std::uint8_t {
     kNone,
-    kReady,      // Group::ready: may be dispatched
-    kDated,      // Group::dated: not due yet
-    kParked,     // due, but its run key is taken
-    kHeld,       // Group::held: an earlier owner may have given it to a TaskTracker that has not said hello yet
+    kReady,   // Group::ready: may be dispatched
+    kDated,   // Group::dated: not due yet
+    kParked,  // due, but its run key is taken
+    kHeld,    // Group::held: an earlier owner may have given it to a TaskTracker that has not said
+              // hello yet
     kExecuting,  // at a TaskTracker
   };
 
@@ -32,16 +34,16 @@ struct Partition::Job {
   Group* group = nullptr;
   Task* task = nullptr;
   Place place = Place::kNone;
-  Worker* worker = nullptr;       // executing
-  model::Token token;             // executing
-  TimeMs started_ms = 0;          // executing
-  bool settled = false;           // its last attempt ended before this owner: it runs nowhere
+  Worker* worker = nullptr;  // executing
+  model::Token token;        // executing
+  TimeMs started_ms = 0;     // executing
+  bool settled = false;      // its last attempt ended before this owner: it runs nowhere
 };
 
 // What stands under one task id of a group.
 struct Partition::Task {
-  std::vector<Job*> jobs;         // all rows in memory, in no order
-  Job* holder = nullptr;          // owns the run key: executing, or between attempts
+  std::vector<Job*> jobs;  // all rows in memory, in no order
+  Job* holder = nullptr;   // owns the run key: executing, or between attempts
   Schedule* schedule = nullptr;
 };
 
@@ -60,14 +62,14 @@ struct Partition::Group {
   bool opening = false;
   std::deque<Operation> deferred;  // operations on rows whose fate is not known before it is open
 
-  // The window. All non-resident due rows before `ready_end` are in memory, and all dated ones before `dated_end`;
-  // what lies beyond is only in the store.
+  // The window. All non-resident due rows before `ready_end` are in memory, and all dated ones
+  // before `dated_end`; what lies beyond is only in the store.
   bool ready_complete = true;
   store::ReadyPosition ready_end{};
   bool dated_complete = true;
   std::pair<TimeMs, std::uint64_t> dated_end{};
   bool refilling = false;
-  bool top_wanted = false;         // the next refill starts at the top
+  bool top_wanted = false;  // the next refill starts at the top
   TimeMs timer_ms = Partition::kNever;
   bool dispatch_wanted = false;
 
@@ -81,9 +83,9 @@ struct Partition::Worker {
   std::uint64_t session = 0;
   std::uint64_t continues_epoch = 0;  // of the session before this one; 0: it had none
   std::uint64_t hello_number = 0;
-  StreamId stream = 0;             // 0: not connected
+  StreamId stream = 0;  // 0: not connected
   std::int32_t capacity = 0;
-  bool expected = false;           // known from its row only, no hello yet
+  bool expected = false;  // known from its row only, no hello yet
   std::unordered_set<Job*> outstanding;
   std::int64_t deadline_mono_ms = 0;
   Group* group = nullptr;
@@ -100,7 +102,7 @@ struct Partition::Schedule {
 };
 
 struct Partition::Operation {
-  SubmitItem submit;               // submit.spec null: a cancel
+  SubmitItem submit;  // submit.spec null: a cancel
   RequestId request = 0;
   std::uint32_t index = 0;
   CancelEvent cancel;
@@ -116,9 +118,9 @@ struct Partition::Operation {
 
 // A read that was asked for and has not been answered.
 struct Partition::PendingRead {
-  std::uint64_t ordinal = 0;       // mutations issued before it
+  std::uint64_t ordinal = 0;  // mutations issued before it
   // Exactly one of these is what waits for the answer.
-  std::vector<std::string> keys;   // look-up for the first operation of these keys in waiting_keys_
+  std::vector<std::string> keys;  // look-up for the first operation of these keys in waiting_keys_
   std::optional<HelloEvent> hello;
   StreamId results_stream = 0;
   std::vector<AttemptResult> results;
@@ -139,21 +141,22 @@ struct Partition::FeedbackStream {
 struct Partition::FeedbackGroup {
   struct Item {
     store::FeedbackRow row;
-    StreamId offered_to = 0;       // 0: not offered now
+    StreamId offered_to = 0;  // 0: not offered now
     std::int64_t not_before_mono_ms = 0;
     std::int32_t refusals = 0;
   };
   std::string name;
-  bool complete = true;            // all rows of the store are in `items`
+  bool complete = true;  // all rows of the store are in `items`
   bool refilling = false;
-  std::uint64_t loaded_seq = 0;    // rows up to here are in `items` or gone
+  std::uint64_t loaded_seq = 0;         // rows up to here are in `items` or gone
   std::map<std::uint64_t, Item> items;  // by seq
   std::vector<FeedbackStream> streams;  // offered to one at a time, the first
   std::int64_t timer_mono_ms = Partition::kNever;
 };
 
 inline std::uint64_t TaskHash(const std::string& group, const std::string& task_id) {
-  return std::hash<std::string>()(task_id) * 0x9e3779b97f4a7c15ULL ^ std::hash<std::string>()(group);
+  return std::hash<std::string>()(task_id) * 0x9e3779b97f4a7c15ULL ^
+         std::hash<std::string>()(group);
 }
 
 }  // namespace lts::core

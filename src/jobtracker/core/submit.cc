@@ -1,4 +1,5 @@
-// Acceptance: de-duplication by job id (I2), one waiting one-shot per task (I3), replace; the order of arrival per task.
+// Acceptance: de-duplication by job id (I2), one waiting one-shot per task (I3), replace; the order
+// of arrival per task.
 #include <fmt/core.h>
 
 #include <utility>
@@ -26,10 +27,12 @@ void Partition::OnSubmit(SubmitEvent event) {
     operation.request = event.request;
     operation.index = static_cast<std::uint32_t>(i);
     const TimeMs made = operation.submit.id.TimeOf();
-    if (made < now_.wall_ms - options_.dedup_horizon_ms || made > now_.wall_ms + options_.future_id_max_ms) {
+    if (made < now_.wall_ms - options_.dedup_horizon_ms ||
+        made > now_.wall_ms + options_.future_id_max_ms) {
       ++stats_.refused;
       Reply(operation, StatusCode::kTooOld, SubmitOutcome::kAccepted, operation.submit.id,
-            fmt::format("job id {} was made outside the de-duplication horizon of {} days, or more than an hour in "
+            fmt::format("job id {} was made outside the de-duplication horizon of {} days, or more "
+                        "than an hour in "
                         "the future; submit the job under a new id",
                         operation.submit.id.ToString(), options_.dedup_horizon_ms / 86'400'000));
       continue;
@@ -55,23 +58,26 @@ bool Partition::NeedsLookup(const Operation& operation) const {
   if (operation.looked_up) return false;
   const JobId& id = operation.id();
   const bool id_known = id.empty() || jobs_.contains({id, 0}) || schedules_.contains(id);
-  const bool asks_history = operation.is_submit() ? operation.submit.maybe_sent || MayBeLate(id) : !id.empty();
+  const bool asks_history =
+      operation.is_submit() ? operation.submit.maybe_sent || MayBeLate(id) : !id.empty();
   if (!id_known && asks_history) return true;
   const auto group = groups_.find(operation.group());
   return group != groups_.end() && !group->second->Complete();
 }
 
-// The first copy of a submit is not marked as sent before, and may be overtaken by the one that was sent again: by much
-// in a network that repeats lost packets. So ids that came by the other way are remembered for as long as a copy may be
-// under way, and for as long after a takeover all ids are looked up. A copy that is later still shows by the time in its
-// id.
+// The first copy of a submit is not marked as sent before, and may be overtaken by the one that was
+// sent again: by much in a network that repeats lost packets. So ids that came by the other way are
+// remembered for as long as a copy may be under way, and for as long after a takeover all ids are
+// looked up. A copy that is later still shows by the time in its id.
 bool Partition::MayBeLate(const JobId& id) const {
-  return now_.mono_ms < lookup_all_until_mono_ms_ || id.TimeOf() < now_.wall_ms - options_.fresh_id_ms ||
+  return now_.mono_ms < lookup_all_until_mono_ms_ ||
+         id.TimeOf() < now_.wall_ms - options_.fresh_id_ms ||
          id.TimeOf() > now_.wall_ms + options_.fresh_id_ms || resent_.contains(id);
 }
 
 void Partition::RememberResent(const JobId& id) {
-  while (!resent_order_.empty() && resent_order_.front().first < now_.mono_ms - options_.late_copy_ms) {
+  while (!resent_order_.empty() &&
+         resent_order_.front().first < now_.mono_ms - options_.late_copy_ms) {
     resent_.erase(resent_order_.front().second);
     resent_order_.pop_front();
   }
@@ -84,7 +90,8 @@ void Partition::RememberResent(const JobId& id) {
   if (resent_.insert(id).second) resent_order_.emplace_back(now_.mono_ms, id);
 }
 
-// Runs the operation, or puts it in line: behind earlier ones of its task that wait, or behind a look-up of its own.
+// Runs the operation, or puts it in line: behind earlier ones of its task that wait, or behind a
+// look-up of its own.
 void Partition::Begin(Operation operation) {
   std::string key;
   if (!waiting_keys_.empty()) {
@@ -105,14 +112,18 @@ void Partition::Begin(Operation operation) {
   }
   if (!key.empty() || waiting_operations_ >= options_.lookups_max) {
     ++stats_.refused_over_limit;
-    std::string message = fmt::format("{} operations wait for the store (limit partition.lookups.max={}); retry later",
-                                      waiting_operations_, options_.lookups_max);
+    std::string message = fmt::format(
+        "{} operations wait for the store (limit partition.lookups.max={}); retry later",
+        waiting_operations_, options_.lookups_max);
     if (operation.is_submit()) {
-      Reply(operation, StatusCode::kResourceExhausted, SubmitOutcome::kAccepted, operation.submit.id,
-            std::move(message));
+      Reply(operation, StatusCode::kResourceExhausted, SubmitOutcome::kAccepted,
+            operation.submit.id, std::move(message));
     } else {
-      effects_->cancel_replies.push_back(
-          {operation.request, StatusCode::kResourceExhausted, JobState::kWaiting, {}, std::move(message)});
+      effects_->cancel_replies.push_back({operation.request,
+                                          StatusCode::kResourceExhausted,
+                                          JobState::kWaiting,
+                                          {},
+                                          std::move(message)});
     }
     return;
   }
@@ -149,8 +160,8 @@ void Partition::ReleaseKey(const std::string& key) {
   }
 }
 
-// True when a row of an earlier owner is concerned that may be running at a TaskTracker which has not said hello: the
-// operation then runs when the group opens.
+// True when a row of an earlier owner is concerned that may be running at a TaskTracker which has
+// not said hello: the operation then runs when the group opens.
 bool Partition::MustWaitForOpening(const Operation& operation) {
   const auto group = groups_.find(operation.group());
   if (group == groups_.end() || !group->second->opening) return false;
@@ -158,7 +169,8 @@ bool Partition::MustWaitForOpening(const Operation& operation) {
   if (task == group->second->tasks.end()) return false;
   for (const Job* job : task->second.jobs) {
     // Rows that are marked, dated or new can be judged at once.
-    if (job->row.seq < first_seq_ && !job->settled && (job->place == Job::Place::kHeld || job->place == Job::Place::kParked)) {
+    if (job->row.seq < first_seq_ && !job->settled &&
+        (job->place == Job::Place::kHeld || job->place == Job::Place::kParked)) {
       return true;
     }
   }
@@ -191,7 +203,8 @@ void Partition::RunSubmit(Operation& operation) {
     if (groups_.size() >= options_.groups_max) {
       ++stats_.refused_over_limit;
       Reply(operation, StatusCode::kResourceExhausted, SubmitOutcome::kAccepted, item.id,
-            fmt::format("the partition has {} groups (limit groups.max={})", groups_.size(), options_.groups_max));
+            fmt::format("the partition has {} groups (limit groups.max={})", groups_.size(),
+                        options_.groups_max));
       return;
     }
   }
@@ -209,8 +222,8 @@ void Partition::SubmitOneShot(Operation& operation, Group& group, Task* task) {
   const SubmitItem& item = operation.submit;
   const model::JobSpec& spec = *item.spec;
   SubmitOutcome outcome = SubmitOutcome::kAccepted;
-  Job* waiting = nullptr;   // the waiting one-shot of the task
-  Job* between = nullptr;   // a one-shot between attempts
+  Job* waiting = nullptr;  // the waiting one-shot of the task
+  Job* between = nullptr;  // a one-shot between attempts
   if (task != nullptr) {
     for (Job* job : task->jobs) {
       if (job->row.kind != JobKind::kOneShot || job->place == Job::Place::kExecuting) continue;
@@ -222,7 +235,8 @@ void Partition::SubmitOneShot(Operation& operation, Group& group, Task* task) {
     if (spec.fail_if_exists) {
       ++stats_.refused;
       Reply(operation, StatusCode::kAlreadyExists, SubmitOutcome::kDuplicate, standing,
-            fmt::format("task {} of group {} waits already as job {}", spec.task_id, spec.group, standing.ToString()));
+            fmt::format("task {} of group {} waits already as job {}", spec.task_id, spec.group,
+                        standing.ToString()));
       return;
     }
     if (!spec.replace_on_exist) {
@@ -230,10 +244,12 @@ void Partition::SubmitOneShot(Operation& operation, Group& group, Task* task) {
       Reply(operation, StatusCode::kOk, SubmitOutcome::kDuplicate, standing, {});
       return;
     }
-    // One that was handed out and came back stands beside the one accepted meanwhile: both give way.
+    // One that was handed out and came back stands beside the one accepted meanwhile: both give
+    // way.
     std::vector<Job*> all;
     for (Job* job : task->jobs) {
-      if (job->row.kind == JobKind::kOneShot && job->place != Job::Place::kExecuting && !job->row.Started()) {
+      if (job->row.kind == JobKind::kOneShot && job->place != Job::Place::kExecuting &&
+          !job->row.Started()) {
         all.push_back(job);
       }
     }
@@ -241,12 +257,14 @@ void Partition::SubmitOneShot(Operation& operation, Group& group, Task* task) {
     for (Job* job : all) EndWithoutAttempt(*job, JobState::kReplaced, message);
     outcome = SubmitOutcome::kReplaced;
   } else if (spec.replace_on_exist && between != nullptr) {
-    EndWithoutAttempt(*between, JobState::kReplaced, fmt::format("replaced by job {}", item.id.ToString()));
+    EndWithoutAttempt(*between, JobState::kReplaced,
+                      fmt::format("replaced by job {}", item.id.ToString()));
     outcome = SubmitOutcome::kReplaced;
   } else if (spec.replace_on_exist && task != nullptr && task->schedule != nullptr) {
     ++stats_.refused;
     Reply(operation, StatusCode::kAlreadyExists, SubmitOutcome::kDuplicate, task->schedule->row.id,
-          fmt::format("task {} of group {} is a schedule (job {}); a one-shot job never replaces a schedule: cancel it, "
+          fmt::format("task {} of group {} is a schedule (job {}); a one-shot job never replaces a "
+                      "schedule: cancel it, "
                       "or submit without replaceOnExist to run beside it",
                       spec.task_id, spec.group, task->schedule->row.id.ToString()));
     return;
@@ -254,7 +272,8 @@ void Partition::SubmitOneShot(Operation& operation, Group& group, Task* task) {
   if (resident_ >= options_.resident_max) {
     ++stats_.refused_over_limit;
     Reply(operation, StatusCode::kResourceExhausted, SubmitOutcome::kAccepted, item.id,
-          fmt::format("{} jobs share their task with another one (limit partition.resident.max={}); retry later",
+          fmt::format("{} jobs share their task with another one (limit "
+                      "partition.resident.max={}); retry later",
                       resident_, options_.resident_max));
     return;
   }
@@ -264,7 +283,7 @@ void Partition::SubmitOneShot(Operation& operation, Group& group, Task* task) {
   row.spec = item.spec;
   row.priority = spec.priority;
   row.accepted_ms = now_.wall_ms;
-  row.due_ms = spec.trigger_delay_ms ? now_.wall_ms + *spec.trigger_delay_ms
+  row.due_ms = spec.trigger_delay_ms  ? now_.wall_ms + *spec.trigger_delay_ms
                : spec.trigger_time_ms ? *spec.trigger_time_ms
                                       : now_.wall_ms;
   row.seq = next_seq_++;
@@ -289,7 +308,8 @@ void Partition::SubmitSchedule(Operation& operation, Group& group, Task* task) {
   auto fires = model::MakeFireTimes(spec, now_.wall_ms, options_.default_time_zone);
   if (!fires.ok()) {
     ++stats_.refused;
-    Reply(operation, fires.status().code(), SubmitOutcome::kAccepted, item.id, fires.status().message());
+    Reply(operation, fires.status().code(), SubmitOutcome::kAccepted, item.id,
+          fires.status().message());
     return;
   }
   if (task != nullptr && task->schedule != nullptr) {
@@ -297,8 +317,8 @@ void Partition::SubmitSchedule(Operation& operation, Group& group, Task* task) {
     if (spec.fail_if_exists) {
       ++stats_.refused;
       Reply(operation, StatusCode::kAlreadyExists, SubmitOutcome::kDuplicate, standing.row.id,
-            fmt::format("task {} of group {} is scheduled already as job {}", spec.task_id, spec.group,
-                        standing.row.id.ToString()));
+            fmt::format("task {} of group {} is scheduled already as job {}", spec.task_id,
+                        spec.group, standing.row.id.ToString()));
       return;
     }
     if (!spec.replace_on_exist) {
@@ -310,7 +330,8 @@ void Partition::SubmitSchedule(Operation& operation, Group& group, Task* task) {
     const JobId standing_id = standing.row.id;
     for (const model::JobKey& key : std::set<model::JobKey>(standing.occurrences)) {
       Job* job = FindJob(key);
-      if (job->place != Job::Place::kExecuting) EndWithoutAttempt(*job, JobState::kReplaced, message);
+      if (job->place != Job::Place::kExecuting)
+        EndWithoutAttempt(*job, JobState::kReplaced, message);
     }
     // With its last occurrence it may have ended by itself.
     const auto still = schedules_.find(standing_id);
@@ -318,10 +339,13 @@ void Partition::SubmitSchedule(Operation& operation, Group& group, Task* task) {
     outcome = SubmitOutcome::kReplaced;
   } else if (spec.replace_on_exist && task != nullptr) {
     for (const Job* job : task->jobs) {
-      if (job->row.kind != JobKind::kOneShot || job->row.Started() || job->place == Job::Place::kExecuting) continue;
+      if (job->row.kind != JobKind::kOneShot || job->row.Started() ||
+          job->place == Job::Place::kExecuting)
+        continue;
       ++stats_.refused;
       Reply(operation, StatusCode::kAlreadyExists, SubmitOutcome::kDuplicate, job->row.key.id,
-            fmt::format("task {} of group {} waits as one-shot job {}; a schedule never replaces it: cancel it, or "
+            fmt::format("task {} of group {} waits as one-shot job {}; a schedule never replaces "
+                        "it: cancel it, or "
                         "submit without replaceOnExist to stand beside it",
                         spec.task_id, spec.group, job->row.key.id.ToString()));
       return;
@@ -330,8 +354,8 @@ void Partition::SubmitSchedule(Operation& operation, Group& group, Task* task) {
   if (schedules_.size() >= options_.schedules_max) {
     ++stats_.refused_over_limit;
     Reply(operation, StatusCode::kResourceExhausted, SubmitOutcome::kAccepted, item.id,
-          fmt::format("the partition holds {} schedules (limit schedules.max={})", schedules_.size(),
-                      options_.schedules_max));
+          fmt::format("the partition holds {} schedules (limit schedules.max={})",
+                      schedules_.size(), options_.schedules_max));
     return;
   }
   if (const auto again = group.tasks.find(spec.task_id); again != group.tasks.end()) {

@@ -1,9 +1,10 @@
 // What of the backlog is held in memory (I9): placing rows, evicting them, faulting them in.
 //
-// Per group, two windows over the rows in the store: `ready` (due, in dispatch order) and `dated` (not due yet, by due
-// time). Each is exact up to its end and says nothing beyond it. Rows that share a run key with another row or with a
-// schedule are *resident*: always in memory and in no window, so that run keys are decided without asking the store.
-// All other decisions about a row that is not in memory fault it in by a look-up first.
+// Per group, two windows over the rows in the store: `ready` (due, in dispatch order) and `dated`
+// (not due yet, by due time). Each is exact up to its end and says nothing beyond it. Rows that
+// share a run key with another row or with a schedule are *resident*: always in memory and in no
+// window, so that run keys are decided without asking the store. All other decisions about a row
+// that is not in memory fault it in by a look-up first.
 #include <algorithm>
 #include <limits>
 
@@ -44,14 +45,17 @@ Partition::Group& Partition::GroupOf(const std::string& name) {
   return *slot;
 }
 
-Partition::Task& Partition::TaskOf(Group& group, const std::string& task_id) { return group.tasks[task_id]; }
+Partition::Task& Partition::TaskOf(Group& group, const std::string& task_id) {
+  return group.tasks[task_id];
+}
 
 Partition::Job* Partition::FindJob(const JobKey& key) const {
   const auto found = jobs_.find(key);
   return found == jobs_.end() ? nullptr : found->second.get();
 }
 
-// Occurrences that do not rely on the cycle before have a run key of their own (the fire time is part of it).
+// Occurrences that do not rely on the cycle before have a run key of their own (the fire time is
+// part of it).
 bool Partition::SharesRunKey(const JobRow& row) {
   return row.kind != store::JobKind::kOccurrence || row.spec->rely_on_prev_cycle;
 }
@@ -67,7 +71,8 @@ Partition::Job* Partition::AddJob(JobRow row) {
   if (job->row.blocked) ++resident_;
   jobs_.emplace(job->row.key, std::move(owned));
   // A started row that is not executing is between attempts and keeps its run key.
-  if (job->row.attempt > 1 && job->row.state == JobState::kWaiting && SharesRunKey(job->row) && !job->task->holder) {
+  if (job->row.attempt > 1 && job->row.state == JobState::kWaiting && SharesRunKey(job->row) &&
+      !job->task->holder) {
     job->task->holder = job;
     for (Job* other : job->task->jobs) {
       if (other->place == Job::Place::kReady || other->place == Job::Place::kHeld) Place(*other);
@@ -79,7 +84,8 @@ Partition::Job* Partition::AddJob(JobRow row) {
 
 void Partition::ForgetTaskIfEmpty(Group& group, const std::string& task_id) {
   const auto found = group.tasks.find(task_id);
-  if (found != group.tasks.end() && found->second.jobs.empty() && found->second.schedule == nullptr) {
+  if (found != group.tasks.end() && found->second.jobs.empty() &&
+      found->second.schedule == nullptr) {
     group.tasks.erase(found);
   }
 }
@@ -100,7 +106,8 @@ void Partition::RemoveJob(Job& job) {
   } else {
     for (Job* waiting : std::vector<Job*>(task.jobs)) {
       // A held one may have been held only for the row that is gone.
-      if ((freed && waiting->place == Job::Place::kParked) || waiting->place == Job::Place::kHeld) Place(*waiting);
+      if ((freed && waiting->place == Job::Place::kParked) || waiting->place == Job::Place::kHeld)
+        Place(*waiting);
     }
   }
 }
@@ -109,14 +116,9 @@ void Partition::Unplace(Job& job) {
   Group& group = *job.group;
   switch (job.place) {
     case Job::Place::kNone:
-    case Job::Place::kParked:
-      break;
-    case Job::Place::kReady:
-      group.ready.erase(&job);
-      break;
-    case Job::Place::kHeld:
-      group.held.erase(&job);
-      break;
+    case Job::Place::kParked: break;
+    case Job::Place::kReady: group.ready.erase(&job); break;
+    case Job::Place::kHeld: group.held.erase(&job); break;
     case Job::Place::kDated:
       group.dated.erase(&job);
       ArmGroup(group);
@@ -146,14 +148,14 @@ void Partition::Place(Job& job) {
     job.place = Job::Place::kParked;
     return;
   }
-  // An unmarked row of an earlier owner may be running; one that was marked or lost before is settled by its mark.
-  // So may another row of its run key, which then holds this one back too.
+  // An unmarked row of an earlier owner may be running; one that was marked or lost before is
+  // settled by its mark. So may another row of its run key, which then holds this one back too.
   const auto held = [&] {
     if (row.seq < first_seq_ && !job.settled) return true;
     if (!SharesRunKey(row)) return false;
     return std::any_of(job.task->jobs.begin(), job.task->jobs.end(), [&](const Job* other) {
-      return other != &job && other->row.seq < first_seq_ && !other->settled && SharesRunKey(other->row) &&
-             other->worker == nullptr;
+      return other != &job && other->row.seq < first_seq_ && !other->settled &&
+             SharesRunKey(other->row) && other->worker == nullptr;
     });
   };
   if (group.opening && !options_.faults.dispatch_before_hello && held()) {
@@ -185,8 +187,8 @@ void Partition::Insert(JobRow row) {
 
 void Partition::Update(Job& job, JobRow after) {
   Touch(after);
-  effects_->batch.mutations.emplace_back(store::UpdateJob{after, job.row.priority, job.row.due_ms, job.row.blocked,
-                                                          job.row.state});
+  effects_->batch.mutations.emplace_back(
+      store::UpdateJob{after, job.row.priority, job.row.due_ms, job.row.blocked, job.row.state});
   if (after.blocked && !job.row.blocked) ++resident_;
   if (job.place != Job::Place::kExecuting) Unplace(job);
   job.row = std::move(after);
@@ -265,14 +267,17 @@ void Partition::DropOutside(Group& group) {
   std::vector<Job*> out;
   if (!group.ready_complete) {
     for (const auto* rows : {&group.ready, &group.held}) {
-      for (auto it = rows->rbegin(); it != rows->rend() && PositionOf((*it)->row) >= group.ready_end; ++it) {
+      for (auto it = rows->rbegin();
+           it != rows->rend() && PositionOf((*it)->row) >= group.ready_end; ++it) {
         if (!(*it)->row.blocked) out.push_back(*it);
       }
     }
   }
   if (!group.dated_complete) {
     for (auto it = group.dated.rbegin();
-         it != group.dated.rend() && std::pair((*it)->row.due_ms, (*it)->row.seq) >= group.dated_end; ++it) {
+         it != group.dated.rend() &&
+         std::pair((*it)->row.due_ms, (*it)->row.seq) >= group.dated_end;
+         ++it) {
       if (!(*it)->row.blocked) out.push_back(*it);
     }
   }
@@ -351,7 +356,9 @@ void Partition::OnRefill(RefillAnswer answer) {
   const auto install = [&](std::vector<JobRow>& rows) {
     for (JobRow& row : rows) {
       if (jobs_.contains(row.key)) continue;
-      if (TouchedSince(static_cast<std::uint64_t>(std::hash<model::JobId>()(row.key.id)), read.ordinal)) continue;
+      if (TouchedSince(static_cast<std::uint64_t>(std::hash<model::JobId>()(row.key.id)),
+                       read.ordinal))
+        continue;
       AddJob(std::move(row));
     }
   };
@@ -362,10 +369,11 @@ void Partition::OnRefill(RefillAnswer answer) {
     ++group.ready_end.seq;
   }
   group.dated_complete = answer.dated.size() < read.refill.dated_limit;
-  if (!group.dated_complete) group.dated_end = {answer.dated.back().due_ms, answer.dated.back().seq + 1};
+  if (!group.dated_complete)
+    group.dated_end = {answer.dated.back().due_ms, answer.dated.back().seq + 1};
   if (now_.wall_ms < max_wall_ms_) {
-    // The clock went back. Rows that were due when they were accepted are not among the dated ones of the store, and not
-    // due now: read again each second until the clock has come as far.
+    // The clock went back. Rows that were due when they were accepted are not among the dated ones
+    // of the store, and not due now: read again each second until the clock has come as far.
     const std::pair<TimeMs, std::uint64_t> soon(now_.wall_ms + 1'000, 0);
     group.dated_end = group.dated_complete ? soon : std::min(group.dated_end, soon);
     group.dated_complete = false;
@@ -381,7 +389,8 @@ void Partition::OnRefill(RefillAnswer answer) {
   WantDispatch(group);
 }
 
-// ---- reads and what changes meanwhile -------------------------------------------------------------------------------
+// ---- reads and what changes meanwhile
+// -------------------------------------------------------------------------------
 
 void Partition::Touch(const JobRow& row) {
   Touch(TaskHash(row.spec->group, row.spec->task_id));
@@ -423,20 +432,25 @@ void Partition::OnLookup(LookupAnswer answer) {
   reads_.erase(found);
 
   HoldRows();
-  // Rows that changed since the question was asked are not taken from the answer; who needs them asks again.
+  // Rows that changed since the question was asked are not taken from the answer; who needs them
+  // asks again.
   std::vector<JobKey> faulted;
   for (JobRow& row : answer.reply.jobs) {
     if (jobs_.contains(row.key)) continue;
-    if (TouchedSince(static_cast<std::uint64_t>(std::hash<model::JobId>()(row.key.id)), read.ordinal)) continue;
+    if (TouchedSince(static_cast<std::uint64_t>(std::hash<model::JobId>()(row.key.id)),
+                     read.ordinal))
+      continue;
     faulted.push_back(row.key);
     AddJob(std::move(row));
   }
-  const std::unordered_set<model::JobId> ended(answer.reply.ended.begin(), answer.reply.ended.end());
+  const std::unordered_set<model::JobId> ended(answer.reply.ended.begin(),
+                                               answer.reply.ended.end());
 
   if (read.hello || read.results_stream != 0) {
     bool fresh = true;
     for (const model::JobId& id : read.lookup.ids) {
-      fresh = fresh && !TouchedSince(static_cast<std::uint64_t>(std::hash<model::JobId>()(id)), read.ordinal);
+      fresh = fresh && !TouchedSince(static_cast<std::uint64_t>(std::hash<model::JobId>()(id)),
+                                     read.ordinal);
     }
     EndRead();
     if (read.hello) {
@@ -453,7 +467,8 @@ void Partition::OnLookup(LookupAnswer answer) {
       const bool touched =
           TouchedSince(TaskHash(first.group(), first.task_id()), read.ordinal) ||
           (!first.id().empty() &&
-           TouchedSince(static_cast<std::uint64_t>(std::hash<model::JobId>()(first.id())), read.ordinal));
+           TouchedSince(static_cast<std::uint64_t>(std::hash<model::JobId>()(first.id())),
+                        read.ordinal));
       (touched ? again : run).push_back(std::move(key));
     }
     EndRead();

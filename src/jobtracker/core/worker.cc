@@ -1,4 +1,5 @@
-// TaskTrackers: hello and adoption, results and heartbeats, leases and losses (DESIGN section 4, Takeover).
+// TaskTrackers: hello and adoption, results and heartbeats, leases and losses (DESIGN section 4,
+// Takeover).
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -9,7 +10,8 @@ namespace lts::core {
 
 using model::JobState;
 
-// ---- hello ----------------------------------------------------------------------------------------------------------
+// ---- hello
+// ----------------------------------------------------------------------------------------------------------
 
 void Partition::OnHello(HelloEvent event) {
   if (streams_.contains(event.stream)) return;  // a second hello on one stream means nothing
@@ -38,13 +40,16 @@ void Partition::RunHello(HelloEvent& event, bool looked_up) {
   Worker* worker = found == workers_.end() ? nullptr : found->second.get();
   const bool same_process = worker != nullptr && worker->incarnation == event.incarnation;
   if (worker != nullptr && !same_process && worker->stream != 0) {
-    // The other one is connected. A process that died closes its stream at once; one that lives keeps the name.
+    // The other one is connected. A process that died closes its stream at once; one that lives
+    // keeps the name.
     WorkerSend& send = SendTo(event.stream);
-    send.hello = HelloReply{StatusCode::kUnavailable,
-                            fmt::format("another process is connected as {} of group {}; give each its own dataPath, or "
-                                        "wait until the other one is gone",
-                                        event.identity, event.group),
-                            0};
+    send.hello = HelloReply{
+        StatusCode::kUnavailable,
+        fmt::format(
+            "another process is connected as {} of group {}; give each its own dataPath, or "
+            "wait until the other one is gone",
+            event.identity, event.group),
+        0};
     send.close = true;
     return;
   }
@@ -57,10 +62,11 @@ void Partition::RunHello(HelloEvent& event, bool looked_up) {
   if (newcomer && workers_.size() >= options_.workers_max) {
     ++stats_.refused_over_limit;
     WorkerSend& send = SendTo(event.stream);
-    send.hello = HelloReply{StatusCode::kResourceExhausted,
-                            fmt::format("{} TaskTrackers are connected to this partition (limit tasktrackers.max={})",
-                                        workers_.size(), options_.workers_max),
-                            0};
+    send.hello = HelloReply{
+        StatusCode::kResourceExhausted,
+        fmt::format("{} TaskTrackers are connected to this partition (limit tasktrackers.max={})",
+                    workers_.size(), options_.workers_max),
+        0};
     send.close = true;
     return;
   }
@@ -88,8 +94,8 @@ void Partition::RunHello(HelloEvent& event, bool looked_up) {
   worker->capacity = std::max(0, event.capacity);
   streams_[event.stream] = worker;
   ArmWorker(*worker, now_.mono_ms);
-  effects_->batch.mutations.emplace_back(
-      store::PutWorker{{worker->group_name, worker->identity, worker->incarnation, worker->session}});
+  effects_->batch.mutations.emplace_back(store::PutWorker{
+      {worker->group_name, worker->identity, worker->incarnation, worker->session}});
   SendTo(event.stream).hello = HelloReply{StatusCode::kOk, {}, worker->session};
 
   HoldRows();
@@ -114,7 +120,8 @@ void Partition::RunHello(HelloEvent& event, bool looked_up) {
       // The process lives, and neither runs it nor has a result: it never arrived there.
       Requeue(*job);
     } else {
-      Lose(*job, model::Outcome::kLost, same_process ? "not known at its TaskTracker" : "its TaskTracker was restarted");
+      Lose(*job, model::Outcome::kLost,
+           same_process ? "not known at its TaskTracker" : "its TaskTracker was restarted");
     }
   }
   ReleaseRows();
@@ -130,7 +137,8 @@ bool Partition::Adopt(Worker& worker, const AttemptRef& ref) {
     if (job->worker != &worker || job->token != ref.token) return false;
   } else {
     if (!CountsUnasked(*job, ref.token, worker)) return false;
-    if (SharesRunKey(job->row) && job->task->holder != nullptr && job->task->holder != job) return false;
+    if (SharesRunKey(job->row) && job->task->holder != nullptr && job->task->holder != job)
+      return false;
     AttachExecuting(*job, worker, ref.token);
     ++stats_.adopted;
     // At once: a later owner knows a result of it by this mark.
@@ -140,7 +148,8 @@ bool Partition::Adopt(Worker& worker, const AttemptRef& ref) {
   return true;
 }
 
-// ---- messages -------------------------------------------------------------------------------------------------------
+// ---- messages
+// -------------------------------------------------------------------------------------------------------
 
 void Partition::OnWorker(WorkerEvent event) {
   const auto found = streams_.find(event.stream);
@@ -202,7 +211,8 @@ void Partition::OnWorkerClosed(StreamId stream) {
   streams_.erase(found);
 }
 
-// ---- leases ---------------------------------------------------------------------------------------------------------
+// ---- leases
+// ---------------------------------------------------------------------------------------------------------
 
 void Partition::ArmWorker(Worker& worker, std::int64_t from_mono_ms) {
   const auto name = std::pair(worker.group_name, worker.identity);
@@ -234,13 +244,15 @@ void Partition::ExpectedArrived(Group& group, Worker& worker) {
   if (group.expected.erase(worker.identity) > 0 && group.expected.empty()) OpenGroup(group);
 }
 
-// All TaskTrackers that may run something of an earlier owner have told what, or are lost: the rest runs nowhere.
+// All TaskTrackers that may run something of an earlier owner have told what, or are lost: the rest
+// runs nowhere.
 void Partition::OpenGroup(Group& group) {
   if (!group.opening) return;
   group.opening = false;
   WantDispatch(group);  // which also keeps the group from being swept
   for (Job* job : std::vector<Job*>(group.held.begin(), group.held.end())) Place(*job);
-  // Dated jobs that came due meanwhile were held too; run keys taken by adoption were settled by Place.
+  // Dated jobs that came due meanwhile were held too; run keys taken by adoption were settled by
+  // Place.
   std::deque<Operation> deferred;
   deferred.swap(group.deferred);
   for (Operation& operation : deferred) {
