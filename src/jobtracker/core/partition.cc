@@ -165,6 +165,7 @@ void Partition::Finish(Effects* effects) {
     if (!read->refill_group.empty()) {
       read->refill.id = id;
       read->refill.now_ms = now_.wall_ms;
+      read->clock_behind = now_.wall_ms < max_wall_ms_;
       effects->refills.push_back(read->refill);
     } else if (!read->feedback_group.empty()) {
       read->feedback.id = id;

@@ -129,6 +129,7 @@ struct Partition::PendingRead {
   // What is asked.
   LookupRequest lookup;
   RefillRequest refill;
+  bool clock_behind = false;  // when the refill was asked, the clock showed less than before
   FeedbackRefillRequest feedback;
 };
 

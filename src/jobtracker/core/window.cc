@@ -371,7 +371,7 @@ void Partition::OnRefill(RefillAnswer answer) {
   group.dated_complete = answer.dated.size() < read.refill.dated_limit;
   if (!group.dated_complete)
     group.dated_end = {answer.dated.back().due_ms, answer.dated.back().seq + 1};
-  if (now_.wall_ms < max_wall_ms_) {
+  if (read.clock_behind) {
     // The clock went back. Rows that were due when they were accepted are not among the dated ones
     // of the store, and not due now: read again each second until the clock has come as far.
     const std::pair<TimeMs, std::uint64_t> soon(now_.wall_ms + 1'000, 0);
