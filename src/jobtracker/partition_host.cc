@@ -388,7 +388,7 @@ void PartitionHost::Stop(std::function<void()> done) {
     FinishStop();
     return;
   }
-  core_->FlushMarks(&gathering_);
+  all_known_ = core_->FlushMarks(&gathering_);
   flushed_marks_ = true;
   Flush();
   if (!commit_under_way_) FinishStop();
@@ -396,16 +396,16 @@ void PartitionHost::Stop(std::function<void()> done) {
 
 void PartitionHost::FinishStop() {
   state_ = State::kStopped;
-  const bool clean = flushed_marks_ && core_ != nullptr && !commit_under_way_;
+  const bool flushed = flushed_marks_ && core_ != nullptr && !commit_under_way_;
   life_ = std::make_shared<int>(0);
   core_.reset();
-  if (!clean) {
+  if (!flushed) {
     if (on_stopped_) std::exchange(on_stopped_, nullptr)();
     return;
   }
   io_.Post([this, life = std::weak_ptr<int>(life_), &store = store_, &strand = strand_,
-            partition = options_.core.partition, epoch = lease_.epoch] {
-    const Status released = store.Release(partition, epoch, true);
+            partition = options_.core.partition, epoch = lease_.epoch, clean = all_known_] {
+    const Status released = store.Release(partition, epoch, clean);
     if (!released.ok()) {
       LTS_WARN("partition was not released cleanly partition={} error=\"{}\"", partition,
                released.ToString());

@@ -130,6 +130,7 @@ class PartitionHost {
   std::function<void(Status)> on_first_;
   std::function<void()> on_stopped_;
   bool flushed_marks_ = false;
+  bool all_known_ = false;  // when the marks were flushed: nothing ran that was not marked
   Counters counters_;
   // Never replaced, so that any thread may take a copy: expires with the host.
   const std::shared_ptr<int> alive_ = std::make_shared<int>(0);

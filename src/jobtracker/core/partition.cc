@@ -223,10 +223,12 @@ Partition::Timers Partition::NextTimer() const {
   return timers;
 }
 
-void Partition::FlushMarks(Effects* effects) {
+bool Partition::FlushMarks(Effects* effects) {
   effects_ = effects;
   FlushDueMarks(true);
   effects->batch.next_seq = next_seq_;
+  return std::none_of(groups_.begin(), groups_.end(),
+                      [](const auto& entry) { return entry.second->opening; });
 }
 
 PartitionStats Partition::Stats() const {

@@ -152,8 +152,9 @@ class Partition {
   };
   Timers NextTimer() const;
 
-  // Marks every unmarked running job, so that the partition can be released clean.
-  void FlushMarks(Effects* effects);
+  // Marks every unmarked running job, so that the partition can be released clean. False while a
+  // TaskTracker of an earlier owner has not said what it runs: then more may run than is marked.
+  bool FlushMarks(Effects* effects);
 
   std::uint64_t epoch() const { return epoch_; }
   PartitionStats Stats() const;

@@ -52,9 +52,9 @@ class Shell {
   void Load(bool clean = false) {
     if (clean) {
       Effects effects;
-      core->FlushMarks(&effects);
+      const bool all_known = core->FlushMarks(&effects);
       Apply(std::move(effects));
-      ASSERT_TRUE(store->Release(0, lease.epoch, true).ok());
+      ASSERT_TRUE(store->Release(0, lease.epoch, all_known).ok());
     }
     core.reset();
     auto acquired = store->Acquire(0, "tracker", "", 0);

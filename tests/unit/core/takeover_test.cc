@@ -92,6 +92,18 @@ TEST_F(Takeover, CleanReleaseOpensAtOnce) {
   EXPECT_EQ(s.core->Find({running, 0})->token, ref.token);
 }
 
+TEST_F(Takeover, ReleaseBeforeEveryoneHasSaidHelloIsNotClean) {
+  s.Hello("w", 1);
+  const model::JobId id = s.Accept(Shell::Spec("a"));
+  const AttemptRef ref = s.workers["w"].given.at(0).ref;
+  s.Load();
+  s.Load(/*clean=*/true);  // w has not come yet: what it runs is not marked
+  EXPECT_TRUE(s.Hello("v", 5).given.empty());
+  s.Hello("w", 1, {ref});
+  s.Succeed(s.workers["w"], ref);
+  EXPECT_EQ(s.EndOf(id), JobState::kSucceeded);
+}
+
 TEST_F(Takeover, NewcomerIsToldToStopWhatItListsAndItsResultsAreStale) {
   FakeWorker& worker = s.Hello("w", 1);
   const model::JobId id = s.Accept(Shell::Spec("a"));
