@@ -105,7 +105,10 @@ void Checker::Apply(std::uint32_t partition, const store::Mutation& mutation) {
       c.world_.Note(m.row.key.id, 1, "row deleted cycle={}", m.row.key.cycle);
       const JobRow& row = found->second.row;
       c.waiting_[row.spec->group].erase(PositionOf(row));
-      c.tasks_[{row.spec->group, row.spec->task_id}].erase(row.key);
+      std::set<JobKey>& task = c.tasks_[{row.spec->group, row.spec->task_id}];
+      task.erase(row.key);
+      // It may have kept the others from running until now.
+      for (const JobKey& other : task) c.jobs_.at(other).since_us = c.world_.loop().now_us();
       c.batch_deleted_.insert(m.row.key);
       c.jobs_.erase(found);
     }
@@ -457,7 +460,7 @@ void Checker::CheckOrder(std::uint32_t partition, const std::string& group) {
     if (other.inserted_us < loaded_us_[partition] && now < settled_us) continue;
     // A clock that went back makes due rows dated again; they come back with the next reading of
     // the store.
-    if (other.inserted_us < last_step_back_us_) continue;
+    if (other.inserted_us < last_step_back_us_ + kOrderSlackUs) continue;
     if (tasks_[{other.row.spec->group, other.row.spec->task_id}].size() > 1)
       continue;  // may be blocked
     world_.Note(other.row.key.id, 10, "was overtaken by {}", Text(started_key));

@@ -58,6 +58,7 @@ bool SimStore::Away(std::uint32_t partition, double chance) {
 
 Status SimStore::Enter(std::uint32_t partition) {
   Wait();
+  if (!caller_->alive) return Status::Unavailable("died");
   if (Away(partition, world_.config().read_unavailable))
     return Status::Unavailable("the store is away");
   return Status::Ok();
@@ -84,7 +85,6 @@ Status SimStore::Commit(std::uint32_t partition, std::uint64_t epoch, std::uint6
                         const store::MutationBatch& batch) {
   Random& random = world_.random();
   const Config& config = world_.config();
-  const std::shared_ptr<const Process> caller = world_.tracker()->process();
   const auto count = [&](const char* when) {
     for (const std::string& kind : KindsOf(batch))
       world_.Count(std::string("crash ") + when + " commit: " + kind);
@@ -99,8 +99,8 @@ Status SimStore::Commit(std::uint32_t partition, std::uint64_t epoch, std::uint6
     return Status::Unavailable("died");
   }
   Wait();
-  if (crash && point == 1 && caller->alive) world_.KillTracker("inside a commit");
-  if (!caller->alive) {
+  if (crash && point == 1 && caller_->alive) world_.KillTracker("inside a commit");
+  if (!caller_->alive) {
     // The request is on its way; it may still arrive, even after somebody else owns the partition.
     count("inside");
     if (random.Chance(0.5)) {
@@ -132,7 +132,7 @@ Status SimStore::Commit(std::uint32_t partition, std::uint64_t epoch, std::uint6
     return status;
   }
   Wait();
-  if (!caller->alive) count("after");
+  if (!caller_->alive) count("after");
   if (world_.active() && random.Chance(config.commit_unknown_after)) {
     world_.Count("unknown outcome, it happened");
     world_.checker().OnTrouble(partition);

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "sim_loop.h"
 #include "store/job_store.h"
 
 namespace lts::sim {
@@ -15,7 +16,9 @@ class World;
 
 class SimStore final : public store::JobStore {
  public:
-  SimStore(World& world, store::JobStore& inner) : world_(world), inner_(inner) {}
+  // For one process: its requests die with it, or arrive after its death.
+  SimStore(World& world, store::JobStore& inner, std::shared_ptr<const Process> caller)
+      : world_(world), inner_(inner), caller_(std::move(caller)) {}
 
   store::StoreIdentity Identity() const override { return inner_.Identity(); }
   Result<TimeMs> Now() override { return inner_.Now(); }
@@ -134,6 +137,7 @@ class SimStore final : public store::JobStore {
 
   World& world_;
   store::JobStore& inner_;
+  const std::shared_ptr<const Process> caller_;
 };
 
 }  // namespace lts::sim

@@ -28,7 +28,7 @@ class SimTracker::PartOutbox final : public Outbox {
   const std::uint32_t partition_;
 };
 
-SimTracker::SimTracker(World& world) : world_(world) {
+SimTracker::SimTracker(World& world) : world_(world), store_(world, world.store(), process_) {
   for (std::uint32_t i = 0; i < world.config().partitions; ++i) {
     PartitionHostOptions options;
     options.core = world.config().core;
@@ -39,7 +39,7 @@ SimTracker::SimTracker(World& world) : world_(world) {
     outboxes_.push_back(std::make_unique<PartOutbox>(*this, i));
     strands_.push_back(&world.NewStrand(process_));
     hosts_.push_back(std::make_unique<PartitionHost>(
-        options, world.store(), *strands_.back(), world.NewStrand(process_, true),
+        options, store_, *strands_.back(), world.NewStrand(process_, true),
         world.NewStrand(process_, true), world.tracker_clock(), *outboxes_.back()));
   }
 }

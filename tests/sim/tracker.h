@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "jobtracker/partition_host.h"
+#include "sim_store.h"
 #include "world.h"
 
 namespace lts::sim {
@@ -59,6 +60,7 @@ class SimTracker {
 
   World& world_;
   const std::shared_ptr<Process> process_ = std::make_shared<Process>();
+  SimStore store_;
   std::vector<SimStrand*> strands_;  // of the hosts
   std::vector<std::unique_ptr<PartOutbox>> outboxes_;
   std::vector<std::unique_ptr<PartitionHost>> hosts_;

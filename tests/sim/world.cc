@@ -32,7 +32,6 @@ World::World(Config config, bool trace)
   store::MemoryStoreOptions options;
   options.identity.partitions = config_.partitions;
   memory_ = store::MakeMemoryStore(options, true_clock_);
-  store_ = std::make_unique<SimStore>(*this, *memory_);
   for (int group = 0; group < config_.groups; ++group) {
     for (int i = 0; i < config_.workers_per_group; ++i) {
       workers_.push_back(std::make_unique<SimTaskTracker>(*this, GroupName(group),
@@ -48,7 +47,7 @@ World::~World() {
   loop_.WakeAll();
 }
 
-store::JobStore& World::store() { return *store_; }
+store::JobStore& World::store() { return *memory_; }
 
 std::uint32_t World::PartitionOfGroup(const std::string& group) const {
   return model::PartitionOf(group, "", 1, config_.partitions);

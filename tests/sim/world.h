@@ -24,7 +24,6 @@ namespace lts::sim {
 class SimTracker;
 class SimTaskTracker;
 class SimClient;
-class SimStore;
 
 // What a run exercised, by name; summed over seeds.
 using Coverage = std::map<std::string, std::uint64_t>;
@@ -141,7 +140,6 @@ class World {
   Coverage coverage_;
   std::vector<std::unique_ptr<SimStrand>> strands_;  // to the end: tasks of the dead refer to them
   std::unique_ptr<store::JobStore> memory_;
-  std::unique_ptr<SimStore> store_;
   std::unique_ptr<SimTracker> tracker_;
   std::vector<std::unique_ptr<SimTracker>> dead_trackers_;
   std::vector<std::unique_ptr<SimTaskTracker>> workers_;
