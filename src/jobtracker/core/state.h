@@ -67,6 +67,7 @@ struct Partition::Group {
   bool ready_complete = true;
   store::ReadyPosition ready_end{};
   bool dated_complete = true;
+  bool dated_capped = false;  // `dated_end` is only when to read again from the top
   std::pair<TimeMs, std::uint64_t> dated_end{};
   bool refilling = false;
   bool top_wanted = false;  // the next refill starts at the top

@@ -328,7 +328,8 @@ void Partition::MaybeRefill(Group& group) {
       !group.ready_complete && (group.ready.size() + group.held.size() < options_.window_max / 2 ||
                                 (group.held.size() < options_.window_max && !group.ready.empty() &&
                                  PositionOf((*group.ready.begin())->row) >= group.ready_end));
-  const bool dated_low = !group.dated_complete && group.dated.size() < options_.window_max / 4;
+  const bool dated_low =
+      !group.dated_complete && !group.dated_capped && group.dated.size() < options_.window_max / 4;
   if (!group.top_wanted && !ready_low && !dated_low) return;
   auto read = std::make_unique<PendingRead>();
   read->refill_group = group.name;
@@ -368,13 +369,17 @@ void Partition::OnRefill(RefillAnswer answer) {
     group.ready_end = PositionOf(answer.ready.back());
     ++group.ready_end.seq;
   }
+  const bool was_capped = std::exchange(group.dated_capped, read.clock_behind);
+  const auto capped_end = group.dated_end;
   group.dated_complete = answer.dated.size() < read.refill.dated_limit;
-  if (!group.dated_complete)
+  if (!group.dated_complete) {
     group.dated_end = {answer.dated.back().due_ms, answer.dated.back().seq + 1};
-  if (read.clock_behind) {
+  }
+  if (group.dated_capped) {
     // The clock went back. Rows that were due when they were accepted are not among the dated ones
-    // of the store, and not due now: read again each second until the clock has come as far.
-    const std::pair<TimeMs, std::uint64_t> soon(now_.wall_ms + 1'000, 0);
+    // of the store, and not due now: read from the top each second until the clock has come as far.
+    std::pair<TimeMs, std::uint64_t> soon(now_.wall_ms + 1'000, 0);
+    if (was_capped && read.refill.after) soon = std::min(soon, capped_end);
     group.dated_end = group.dated_complete ? soon : std::min(group.dated_end, soon);
     group.dated_complete = false;
   }
