@@ -64,6 +64,15 @@ Status SimStore::Enter(std::uint32_t partition) {
   return Status::Ok();
 }
 
+Result<store::PartitionLease> SimStore::Acquire(std::uint32_t partition, const std::string& owner,
+                                                const std::string& address,
+                                                std::uint64_t assignment) {
+  if (auto s = Enter(partition); !s.ok()) return s;
+  auto lease = inner_.Acquire(partition, owner, address, assignment);
+  if (lease.ok()) world_.checker().OnTrackerLoaded(partition);
+  return lease;
+}
+
 Status SimStore::Release(std::uint32_t partition, std::uint64_t epoch, bool clean) {
   if (auto s = Enter(partition); !s.ok()) return s;
   return inner_.Release(partition, epoch, clean);

@@ -24,10 +24,7 @@ class SimStore final : public store::JobStore {
   Result<TimeMs> Now() override { return inner_.Now(); }
   Result<store::PartitionLease> Acquire(std::uint32_t partition, const std::string& owner,
                                         const std::string& address,
-                                        std::uint64_t assignment) override {
-    if (auto s = Enter(partition); !s.ok()) return s;
-    return inner_.Acquire(partition, owner, address, assignment);
-  }
+                                        std::uint64_t assignment) override;
   Result<store::RenewReply> Renew(
       const std::vector<std::pair<std::uint32_t, std::uint64_t>>& epochs,
       const std::string& owner) override {

@@ -47,10 +47,7 @@ SimTracker::SimTracker(World& world) : world_(world), store_(world, world.store(
 SimTracker::~SimTracker() = default;
 
 void SimTracker::Start() {
-  for (std::uint32_t i = 0; i < hosts_.size(); ++i) {
-    world_.checker().OnTrackerLoaded(i);
-    hosts_[i]->Start([this, i](const Status&) { world_.checker().OnTrackerLoaded(i); });
-  }
+  for (const auto& host : hosts_) host->Start([](const Status&) {});
 }
 
 void SimTracker::Stop(std::function<void()> done) {
