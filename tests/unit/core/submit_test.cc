@@ -227,6 +227,30 @@ TEST_F(Window, JobThatSharesItsTaskDoesNotOvertakeThoseInTheStore) {
   }
 }
 
+TEST_F(Window, ClockThatWentBackLosesNothingAndReadsNoMoreThanItMust) {
+  for (int i = 0; i < 40; ++i) s.Accept(Shell::Spec("t" + std::to_string(i)));
+  s.clock.wall_ms -= 30'000;
+  FakeWorker& worker = s.Hello("w", 100);
+  for (int i = 0; i < 40; ++i) {
+    s.Advance(1'000);
+    s.Heartbeat(worker);
+  }
+  EXPECT_EQ(worker.given.size(), 40U);
+  EXPECT_LT(s.core->Stats().refills, 200U);
+}
+
+TEST_F(Window, RestartWithAClockThatIsBehindLosesNothing) {
+  for (int i = 0; i < 10; ++i) s.Accept(Shell::Spec("t" + std::to_string(i)));
+  s.clock.wall_ms -= 20'000;
+  s.Load();
+  FakeWorker& worker = s.Hello("w", 100);
+  for (int i = 0; i < 120; ++i) {
+    s.Advance(1'000);
+    s.Heartbeat(worker);
+  }
+  EXPECT_EQ(worker.given.size(), 10U);
+}
+
 TEST_F(Window, LaterDueTimesBeyondItComeInTime) {
   FakeWorker& worker = s.Hello("w", 100);
   for (int i = 0; i < 40; ++i) {

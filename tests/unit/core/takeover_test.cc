@@ -80,6 +80,40 @@ TEST_F(Takeover, NewOneOfATaskThatMayRunWaitsForTheOpening) {
   EXPECT_TRUE(worker->given.empty());
 }
 
+TEST_F(Takeover, FireOfATaskThatMayRunWaitsForTheOpening) {
+  s.clock.wall_ms += 500;
+  FakeWorker* worker = &s.Hello("w", 2);
+  model::JobSpec schedule = Shell::Spec("a");
+  schedule.cron = "* * * * * ?";
+  s.Accept(schedule);
+  s.Accept(Shell::Spec("a"));  // a one-shot beside it, which runs
+  const AttemptRef ref = worker->given.at(0).ref;
+  s.Load();
+  FakeWorker& other = s.Hello("v", 5);
+  s.Advance(600);  // a fire
+  EXPECT_TRUE(other.given.empty());
+  worker = &s.Hello("w", 2, {ref});
+  EXPECT_TRUE(other.given.empty());
+  s.Succeed(*worker, ref);
+  EXPECT_EQ(other.given.size() + worker->given.size(), 1U);
+}
+
+TEST_F(Takeover, RetryOfAnOldJobIsNotHeldBackByOthersThatAreMissing) {
+  s.Hello("v", 1);
+  s.Hello("w", 1);
+  model::JobSpec spec = Shell::Spec("a");
+  spec.max_retry_times = 1;
+  s.Accept(spec);
+  FakeWorker* worker = s.workers["v"].given.empty() ? &s.workers["w"] : &s.workers["v"];
+  const std::string name = worker->identity;
+  const AttemptRef ref = worker->given.at(0).ref;
+  s.Load();
+  worker = &s.Hello(name, 1, {}, {Shell::ResultOf(ref, Outcome::kExecuteException)});
+  s.Advance(1'000);
+  ASSERT_EQ(worker->given.size(), 1U);
+  EXPECT_EQ(worker->given[0].ref.attempt, 2);
+}
+
 TEST_F(Takeover, CleanReleaseOpensAtOnce) {
   FakeWorker& worker = s.Hello("w", 1);
   const model::JobId running = s.Accept(Shell::Spec("a"));
