@@ -373,9 +373,9 @@ TEST(Result, ThoseThatGatherWhileTheStreamIsBusyGoInOneMessage) {
   for (unsigned i = 1; i <= 4; ++i)
     *message.add_assignments() = World::Assignment("t" + std::to_string(i), "noop", i);
   world.Send(message);
-  ASSERT_TRUE(world.strand.RunUntil([&] { return world.jobs.runs() == 4; }));
-  world.slots->Close();
-  world.slots.reset();  // every end has been posted
+  ASSERT_TRUE(
+      world.strand.RunUntil([&] { return world.jobs.runs() == 4 && world.slots->busy() == 0; }));
+  world.link->SlotsHaveEnded();  // the slots' own word of the last end may still be on its way
   world.strand.Run();
   world.strand.Advance(1);
   std::vector<int> sizes;
