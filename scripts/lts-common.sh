@@ -169,6 +169,8 @@ lts_start() {
   if [ -n "${lts_supervised:-}" ]; then
     $lts_detached sh "$LTS_BIN/$lts_daemon.sh" --supervise "$lts_name" "$lts_config" \
       </dev/null >>"$lts_out" 2>&1 9>&- &
+    # Here, not by itself: a stop that comes now must find it.
+    lts_write_pid "$lts_files.supervisor" $!
   else
     $lts_detached "$LTS_BIN/$lts_daemon" --config "$lts_config" --name "$lts_name" \
       </dev/null >>"$lts_out" 2>&1 9>&- &
@@ -228,10 +230,25 @@ lts_await_end() {
   done
 }
 
+# Sets lts_pid and lts_supervisor to what runs; false when nothing does. A start under way is waited for until it has
+# started something.
+lts_find_running() {
+  [ ! -d "$LTS_HOME/pid" ] || exec 9>"$lts_files.lock" || lts_die "cannot write $lts_files.lock"
+  while :; do
+    lts_unlocked=0
+    if [ -d "$LTS_HOME/pid" ] && command -v flock >/dev/null; then
+      flock -n 9 || lts_unlocked=1
+    fi
+    lts_pid=$(lts_daemon_pid) || lts_pid=
+    lts_supervisor=$(lts_supervisor_pid) || lts_supervisor=
+    [ -z "$lts_pid$lts_supervisor" ] || return 0
+    [ "$lts_unlocked" -eq 1 ] || return 1
+    sleep 0.1
+  done
+}
+
 lts_stop() {
-  lts_pid=$(lts_daemon_pid) || lts_pid=
-  lts_supervisor=$(lts_supervisor_pid) || lts_supervisor=
-  if [ -z "$lts_pid$lts_supervisor" ]; then
+  if ! lts_find_running; then
     lts_say "$lts_label is stopped"
     lts_remove_files
     return 0
@@ -286,7 +303,6 @@ lts_came_up() {
 # The supervisor: a process of its own that starts the daemon again when it crashes. It gives up when the
 # daemon never came up, or refuses its command line or configuration: trying again would not mend that.
 lts_supervise() {
-  lts_write_pid "$lts_files.supervisor" $$
   lts_stopping=
   lts_child=
   trap 'lts_stopping=1; [ -n "$lts_child" ] && kill -TERM "$lts_child" 2>/dev/null' TERM INT

@@ -1,6 +1,8 @@
 #include "common/daemon.h"
 
+#include <fcntl.h>
 #include <fmt/core.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +15,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
 
 namespace lts {
 namespace {
@@ -193,29 +196,6 @@ std::variant<DaemonStart, int> BeginDaemon(const OptionTable& table, int argc,
   return start;
 }
 
-Status StartStopList::Start() {
-  while (started_ < parts_.size()) {
-    const Part& part = parts_[started_];
-    const Status status = part.start ? part.start() : Status::Ok();
-    if (!status.ok()) {
-      Stop();
-      return status.WithContext(part.name);
-    }
-    ++started_;
-  }
-  return Status::Ok();
-}
-
-void StartStopList::Stop() {
-  for (std::size_t i = started_; i > 0; --i) {
-    if (parts_[i - 1].drain) parts_[i - 1].drain();
-  }
-  while (started_ > 0) {
-    const Part& part = parts_[--started_];
-    if (part.stop) part.stop();
-  }
-}
-
 ReadyFiles::ReadyFiles(Info info)
     : info_(std::move(info)),
       json_path_(fmt::format("{}/{}-{}.json", info_.folder, info_.daemon, info_.name)),
@@ -228,26 +208,52 @@ Result<std::unique_ptr<ReadyFiles>> ReadyFiles::Open(Info info) {
     return Status::Unavailable(fmt::format("cannot make {}: {}", info.folder, error.message()));
   }
   std::unique_ptr<ReadyFiles> files(new ReadyFiles(std::move(info)));
+  LTS_RETURN_IF_ERROR(files->Lock());
   std::remove(files->json_path_.c_str());
   std::remove(files->waiting_path_.c_str());
   return files;
 }
 
-ReadyFiles::~ReadyFiles() {
-  std::remove(json_path_.c_str());
-  std::remove(waiting_path_.c_str());
+// The kernel lets go of it however the process ends.
+Status ReadyFiles::Lock() {
+  const std::string path = fmt::format("{}/{}-{}.running", info_.folder, info_.daemon, info_.name);
+  lock_fd_ = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (lock_fd_ < 0) {
+    return Status::Unavailable(fmt::format("cannot open {}: {}", path, std::strerror(errno)));
+  }
+  if (flock(lock_fd_, LOCK_EX | LOCK_NB) == 0) return Status::Ok();
+  const int error = errno;
+  close(std::exchange(lock_fd_, -1));
+  if (error != EWOULDBLOCK) {
+    return Status::Unavailable(fmt::format("cannot lock {}: {}", path, std::strerror(error)));
+  }
+  return Status::Unavailable(
+      fmt::format("another process runs as {} {} of this LTS_HOME: it holds {}", info_.daemon,
+                  info_.name, path));
 }
 
-Status ReadyFiles::Ready(const std::string& listen, const std::string& ops) {
+ReadyFiles::~ReadyFiles() {
+  if (lock_fd_ < 0) return;  // they are another process's
+  std::remove(json_path_.c_str());
+  std::remove(waiting_path_.c_str());
+  close(lock_fd_);
+}
+
+Status ReadyFiles::Ready(const std::string& listen, const std::string& ops,
+                         const std::string& waiting_for) {
   listen_ = listen;
   ops_ = ops;
-  LTS_RETURN_IF_ERROR(WriteJson(true));
-  std::remove(waiting_path_.c_str());
-  if (!was_ready_) {
+  const bool first = !std::exchange(was_ready_, true);
+  if (waiting_for.empty()) {
+    LTS_RETURN_IF_ERROR(WriteJson(true));
+    std::remove(waiting_path_.c_str());
+  } else {
+    LTS_RETURN_IF_ERROR(Waiting(waiting_for));
+  }
+  if (first) {
     const std::string address = listen.empty() ? std::string() : " listen=" + listen;
     PrintLine(stdout, fmt::format("READY {} name={}{}", info_.daemon, info_.name, address));
   }
-  was_ready_ = true;
   return Status::Ok();
 }
 

@@ -5,7 +5,7 @@
 //     lts::BlockSignals();
 //     const auto begun = lts::BeginDaemon(table, argc, argv);
 //     if (const int* code = std::get_if<int>(&begun)) return *code;
-//     …build the parts, StartStopList::Start, ReadyFiles::Ready, WaitForStopSignal, Stop…
+//     …ReadyFiles::Open, build and start the parts, ReadyFiles::Ready, WaitForStopSignal, stop…
 //   }
 #pragma once
 
@@ -76,41 +76,12 @@ struct DaemonStart {
 std::variant<DaemonStart, int> BeginDaemon(const OptionTable& table, int argc,
                                            const char* const* argv);
 
-// The parts of a daemon in the order of their start; one list, read both ways. Owned and used by
-// main's thread. Parts themselves are owned elsewhere and outlive the list.
-class StartStopList {
- public:
-  struct Part {
-    std::string name;
-    std::function<Status()> start;  // may be empty
-    std::function<void()> drain;    // stop taking new work; returns soon; may be empty
-    std::function<void()> stop;     // finish what is under way, then end; may be empty
-  };
-
-  StartStopList() = default;
-  StartStopList(const StartStopList&) = delete;
-  StartStopList& operator=(const StartStopList&) = delete;
-  ~StartStopList() { Stop(); }
-
-  void Add(Part part) { parts_.push_back(std::move(part)); }
-
-  // Starts the parts in order. When one fails, those before it are stopped, and its error comes
-  // back with its name.
-  Status Start();
-
-  // First every started part drains, last one first, so that nothing new comes in; then they stop
-  // in the same order. Does nothing when nothing is started.
-  void Stop();
-
- private:
-  std::vector<Part> parts_;
-  std::size_t started_ = 0;
-};
-
 // How the outside learns that a daemon is ready: `<folder>/<daemon>-NAME.json`, written by rename
 // when it is ready for the first time and removed when this object goes, and one line on standard
 // output. While a daemon that runs cannot work yet, `<folder>/<daemon>-NAME.waiting` holds the
-// reason; one that was ready before says "ready":false in its JSON as well. Not thread-safe.
+// reason, and its JSON, if there is one, says "ready":false. One process at a time may be this
+// daemon of this name: it holds a lock on `<folder>/<daemon>-NAME.running`, which stays. Not
+// thread-safe.
 class ReadyFiles {
  public:
   struct Info {
@@ -120,7 +91,8 @@ class ReadyFiles {
     TimeMs started_ms = 0;
   };
 
-  // Removes what a killed process of the same name left.
+  // Removes what a killed process of the same name left. kUnavailable when one lives, or the folder
+  // cannot be written.
   static Result<std::unique_ptr<ReadyFiles>> Open(Info info);
   ~ReadyFiles();
   ReadyFiles(const ReadyFiles&) = delete;
@@ -128,13 +100,15 @@ class ReadyFiles {
 
   // `listen` and `ops` are addresses with the ports actually taken; "" when there is none. The
   // first call prints "READY <daemon> name=NAME listen=ADDRESS"; without an address its part is
-  // left out.
-  Status Ready(const std::string& listen, const std::string& ops);
+  // left out. With a reason in `waiting_for` it runs, but Waiting() at the same time.
+  Status Ready(const std::string& listen, const std::string& ops,
+               const std::string& waiting_for = {});
   // Says in one line what is waited for.
   Status Waiting(const std::string& reason);
 
  private:
   explicit ReadyFiles(Info info);
+  Status Lock();
   Status WriteJson(bool ready) const;
 
   const Info info_;
@@ -143,6 +117,7 @@ class ReadyFiles {
   std::string listen_;
   std::string ops_;
   bool was_ready_ = false;
+  int lock_fd_ = -1;
 };
 
 }  // namespace lts

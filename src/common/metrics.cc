@@ -244,14 +244,37 @@ void MetricCallback::Remove() {
   registry_ = nullptr;
 }
 
+namespace {
+
+constexpr std::string_view kCurrent = "lts_limit_current";
+constexpr std::string_view kCurrentHelp = "How much of a named limit is in use.";
+constexpr std::string_view kMax = "lts_limit_max";
+constexpr std::string_view kMaxHelp = "The value of a named limit.";
+constexpr std::string_view kRefused = "lts_limit_refused_total";
+constexpr std::string_view kRefusedHelp = "How often something was refused at a named limit.";
+
+}  // namespace
+
 LimitMetrics::LimitMetrics(MetricsRegistry& registry, const std::string& limit, std::int64_t max)
-    : current_(registry.AddGauge("lts_limit_current", "How much of a named limit is in use.",
-                                 {{"limit", limit}})),
-      max_(registry.AddGauge("lts_limit_max", "The value of a named limit.", {{"limit", limit}})),
-      refused_(registry.AddCounter("lts_limit_refused_total",
-                                   "How often something was refused at a named limit.",
-                                   {{"limit", limit}})) {
+    : current_(registry.AddGauge(kCurrent, kCurrentHelp, {{"limit", limit}})),
+      max_(registry.AddGauge(kMax, kMaxHelp, {{"limit", limit}})),
+      refused_(registry.AddCounter(kRefused, kRefusedHelp, {{"limit", limit}})) {
   max_.Set(max);
+}
+
+std::vector<MetricCallback> AddLimitCallbacks(MetricsRegistry& registry, const std::string& limit,
+                                              std::int64_t max,
+                                              std::function<double()> read_current,
+                                              std::function<double()> read_refused) {
+  const Labels labels = {{"limit", limit}};
+  std::vector<MetricCallback> added;
+  added.push_back(registry.AddCallback(MetricType::kGauge, kCurrent, kCurrentHelp,
+                                       std::move(read_current), labels));
+  added.push_back(registry.AddCallback(
+      MetricType::kGauge, kMax, kMaxHelp, [max] { return static_cast<double>(max); }, labels));
+  added.push_back(registry.AddCallback(MetricType::kCounter, kRefused, kRefusedHelp,
+                                       std::move(read_refused), labels));
+  return added;
 }
 
 std::vector<double> LatencyBounds() {

@@ -144,6 +144,12 @@ class LimitMetrics {
   Counter& refused_;
 };
 
+// The same three from numbers that are kept elsewhere; see AddCallback for what `read…` may do.
+std::vector<MetricCallback> AddLimitCallbacks(MetricsRegistry& registry, const std::string& limit,
+                                              std::int64_t max,
+                                              std::function<double()> read_current,
+                                              std::function<double()> read_refused);
+
 // Upper bounds in seconds from 0.1 ms to 60 s, for latencies.
 std::vector<double> LatencyBounds();
 

@@ -44,6 +44,4 @@ int WaitForStopSignal(const std::function<void()>& on_hangup) {
   }
 }
 
-void RequestStop() { kill(getpid(), SIGTERM); }
-
 }  // namespace lts

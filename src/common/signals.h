@@ -14,8 +14,4 @@ void BlockSignals();
 // process whose orderly stop takes too long. One thread calls it, once.
 int WaitForStopSignal(const std::function<void()>& on_hangup);
 
-// Makes WaitForStopSignal return SIGTERM: how a part of the daemon that cannot go on asks for the
-// end. Any thread.
-void RequestStop();
-
 }  // namespace lts

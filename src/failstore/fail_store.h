@@ -37,10 +37,12 @@ struct FailStoreLimits {
 };
 
 struct FailStoreUsage {
-  std::int64_t count = 0;    // records held, parked ones included
-  std::int64_t bytes = 0;    // of keys, contents and record headers, parked ones included
-  std::int64_t parked = 0;   // of `count`
-  std::int64_t refused = 0;  // records refused over a limit or by a full disk since Open
+  std::int64_t count = 0;   // records held, parked ones included
+  std::int64_t bytes = 0;   // of keys, contents and record headers, parked ones included
+  std::int64_t parked = 0;  // of `count`
+  // Records refused since Open: over count_max, and over bytes_max or by a full disk.
+  std::int64_t refused_count = 0;
+  std::int64_t refused_bytes = 0;
 };
 
 // One open store. Thread-safe. Every call that writes returns after a sync, and such calls run one

@@ -412,7 +412,8 @@ class RocksdbFailStore final : public FailStore {
   FailStoreUsage Usage() const override {
     const std::lock_guard lock(index_mutex_);
     FailStoreUsage usage = index_.usage;
-    usage.refused = refused_;
+    usage.refused_count = refused_count_;
+    usage.refused_bytes = refused_bytes_;
     return usage;
   }
 
@@ -692,16 +693,18 @@ class RocksdbFailStore final : public FailStore {
     const auto count = static_cast<std::int64_t>(records.size());
 
     const std::lock_guard lock(mutex_);
-    if (Status ready = Ready(); !ready.ok()) return Refused(count, std::move(ready));
+    if (Status ready = Ready(); !ready.ok()) {
+      return Refused(count, &refused_bytes_, std::move(ready));
+    }
     const FailStoreUsage usage = Usage();
     if (usage.count + count > limits_.count_max) {
-      return Refused(count,
+      return Refused(count, &refused_count_,
                      Status::ResourceExhausted("the FailStore in " + folder_ +
                                                " is full: " + std::to_string(usage.count) + " of " +
                                                std::to_string(limits_.count_max) + " records"));
     }
     if (usage.bytes + bytes > limits_.bytes_max) {
-      return Refused(count,
+      return Refused(count, &refused_bytes_,
                      Status::ResourceExhausted("the FailStore in " + folder_ +
                                                " is full: " + std::to_string(usage.bytes) + " of " +
                                                std::to_string(limits_.bytes_max) + " bytes"));
@@ -724,17 +727,17 @@ class RocksdbFailStore final : public FailStore {
       stored.push_back(std::move(entry));
     }
     if (Status written = Write(&batch, std::move(added)); !written.ok()) {
-      return Refused(count, std::move(written));
+      return Refused(count, &refused_bytes_, std::move(written));
     }
     const std::lock_guard index_lock(index_mutex_);
     for (const Stored& entry : stored) index_.Add(entry);
     return Status::Ok();
   }
 
-  Status Refused(std::int64_t count, Status why) {
+  Status Refused(std::int64_t count, std::int64_t* refused, Status why) {
     if (why.code() == StatusCode::kResourceExhausted) {
       const std::lock_guard lock(index_mutex_);
-      refused_ += count;
+      *refused += count;
     }
     return why;
   }
@@ -782,7 +785,8 @@ class RocksdbFailStore final : public FailStore {
 
   mutable std::mutex index_mutex_;
   Index index_;
-  std::int64_t refused_ = 0;
+  std::int64_t refused_count_ = 0;
+  std::int64_t refused_bytes_ = 0;
 };
 
 }  // namespace

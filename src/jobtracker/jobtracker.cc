@@ -117,7 +117,11 @@ struct PartitionMetrics {
     stale.Add(since(stats.stale_results, last.stale_results));
     fires.Add(since(stats.fires, last.fires));
     skipped.Add(since(stats.skipped_fires, last.skipped_fires));
-    lookups.Refused(since(stats.refused_over_limit, last.refused_over_limit));
+    lookups.Refused(since(stats.over_lookups, last.over_lookups));
+    groups.Refused(since(stats.over_groups, last.over_groups));
+    resident.Refused(since(stats.over_resident, last.over_resident));
+    schedules.Refused(since(stats.over_schedules, last.over_schedules));
+    trackers.Refused(since(stats.over_workers, last.over_workers));
     lookups.SetCurrent(static_cast<std::int64_t>(stats.waiting_operations));
     resident.SetCurrent(static_cast<std::int64_t>(stats.resident));
     schedules.SetCurrent(static_cast<std::int64_t>(stats.schedules));

@@ -35,12 +35,14 @@ void ToView(const store::HistoryRow& row, v1::JobView* out) {
     job->set_task_tracker_node_group(row.group);
   }
   job->set_job_id(row.key.id.ToString());
-  // A schedule is ACTIVE, SUSPENDED or ENDED to users; the message says how it ended.
-  out->set_state(row.is_schedule ? v1::ENDED : rpc::ToProto(row.state));
+  out->set_state(rpc::ToProto(row.state));
   out->set_schedule(row.is_schedule);
   out->set_message(row.message);
   out->set_ended_ms(row.ended_ms);
   out->set_cycle_ms(row.key.cycle);
+  out->set_accepted_ms(row.accepted_ms);
+  out->set_retries(row.retries);
+  out->set_runs(row.runs);
 }
 
 void ToView(const store::HistoryRow& row, v1::AttemptView* out) {

@@ -89,8 +89,8 @@ std::optional<JobState> NextScheduleState(JobState state, ScheduleEvent event) {
     case ScheduleEvent::kResume: return JobState::kActive;
     case ScheduleEvent::kFinish:  // a suspended schedule makes no fires that could be the last
       return active ? std::optional(JobState::kEnded) : std::nullopt;
-    case ScheduleEvent::kCancel: return JobState::kCancelled;
-    case ScheduleEvent::kReplace: return JobState::kReplaced;
+    case ScheduleEvent::kCancel:
+    case ScheduleEvent::kReplace: return JobState::kEnded;
   }
   return std::nullopt;
 }

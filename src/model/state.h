@@ -1,5 +1,5 @@
 // The states of jobs and schedules: which event leads from which state to which. The one place that
-// says so; everything that changes a state asks here or agrees with the test of the table.
+// says so: the core asks here for every end, and for every way back to waiting.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,7 @@ enum class JobEvent : std::uint8_t {
   kResume,
 };
 
-// The first state of a schedule is kActive.
+// The first state of a schedule is kActive, its last kEnded: the message of its end says why.
 enum class ScheduleEvent : std::uint8_t {
   kSuspend,
   kResume,

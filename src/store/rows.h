@@ -84,6 +84,9 @@ struct HistoryRow {
   TimeMs due_ms = 0;
   TimeMs started_ms = 0;
   TimeMs ended_ms = 0;
+  TimeMs accepted_ms = 0;    // on final rows
+  std::int32_t retries = 0;  // on final rows: attempts that counted as retries
+  std::int64_t runs = 0;     // on the end of a schedule: its fires that became occurrences
   std::int64_t skipped = 0;  // fires from key.cycle to skipped_last_ms that did not run
   TimeMs skipped_last_ms = 0;
   model::JobSpecPtr spec;  // on final rows: what was asked for

@@ -3,8 +3,10 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <future>
+#include <iterator>
 #include <utility>
 
 #include "common/daemon.h"
@@ -127,25 +129,20 @@ Status Core::Open(const rpc::ChannelFactory& channels) {
 }
 
 void Core::AddStoreMetrics() {
-  const auto add = [this](MetricType type, std::string_view name, std::string_view help,
-                          auto read) {
-    metric_callbacks_.push_back(metrics_.AddCallback(
-        type, name, help, [this, read] { return static_cast<double>(read(store_->Usage())); }));
+  const auto usage = [this](std::int64_t FailStoreUsage::*field) {
+    return [this, field] { return static_cast<double>(store_->Usage().*field); };
   };
-  add(MetricType::kGauge, "lts_failstore_records",
-      "Records in the FailStore, parked ones included.",
-      [](const FailStoreUsage& usage) { return usage.count; });
-  add(MetricType::kGauge, "lts_failstore_bytes", "Bytes of the records in the FailStore.",
-      [](const FailStoreUsage& usage) { return usage.bytes; });
-  add(MetricType::kGauge, "lts_failstore_parked", "Records refused for good, kept for a person.",
-      [](const FailStoreUsage& usage) { return usage.parked; });
-  add(MetricType::kCounter, "lts_failstore_refused_total",
-      "Records refused over a limit or a full disk.",
-      [](const FailStoreUsage& usage) { return usage.refused; });
-  add(MetricType::kGauge, "lts_failstore_bytes_max", "Limit of lts_failstore_bytes.",
-      [max = options_.fail_store_bytes_max](const FailStoreUsage&) { return max; });
-  add(MetricType::kGauge, "lts_failstore_records_max", "Limit of lts_failstore_records.",
-      [max = options_.fail_store_count_max](const FailStoreUsage&) { return max; });
+  const auto add = [this](std::vector<MetricCallback> added) {
+    std::move(added.begin(), added.end(), std::back_inserter(metric_callbacks_));
+  };
+  add(AddLimitCallbacks(metrics_, "job.fail.store.bytes.max", options_.fail_store_bytes_max,
+                        usage(&FailStoreUsage::bytes), usage(&FailStoreUsage::refused_bytes)));
+  add(AddLimitCallbacks(metrics_, "job.fail.store.count.max", options_.fail_store_count_max,
+                        usage(&FailStoreUsage::count), usage(&FailStoreUsage::refused_count)));
+  metric_callbacks_.push_back(
+      metrics_.AddCallback(MetricType::kGauge, "lts_failstore_parked",
+                           "Records of the FailStore refused for good, kept for a person.",
+                           usage(&FailStoreUsage::parked)));
   metric_callbacks_.push_back(metrics_.AddCallback(
       MetricType::kGauge, "lts_tasktracker_busy_slots", "Slots with a job in them.",
       [this] { return static_cast<double>(slots_->busy()); }));

@@ -138,12 +138,11 @@ int Run(const lts::DaemonStart& start) {
   ops = tracker->ops_listen();
   files_strand.Post([&] {
     ready = true;
-    LogFiles(files->Ready("", ops));
+    LogFiles(files->Ready("", ops, reason));
     if (!reason.empty()) {
       LTS_WARN(
           "started, but not connected to a JobTracker yet: it goes on trying registryAddress={}",
           start.options.String("registryAddress"));
-      LogFiles(files->Waiting(reason));
     }
   });
   LTS_INFO("started identity={} version={}", tracker->identity(), lts::Version());

@@ -286,7 +286,8 @@ TEST_P(FailStoreContract, OverALimitPutIsRefusedAndNothingIsStored) {
   // Could never fit, whatever is sent meanwhile.
   EXPECT_EQ(store->Put(FailKind::kSubmit, "b", std::string(3000, 'x')).code(),
             StatusCode::kInvalidArgument);
-  EXPECT_EQ(store->Usage().refused, 4);
+  EXPECT_EQ(store->Usage().refused_count, 3);
+  EXPECT_EQ(store->Usage().refused_bytes, 1);
   ASSERT_TRUE(store->Ack({All(*store, FailKind::kSubmit)[0].id}).ok());
   EXPECT_TRUE(store->Put(FailKind::kSubmit, "b", std::string(1900, 'x')).ok());
 }
@@ -572,7 +573,7 @@ int FillDisk(const std::string& engine, const std::string& mount) {
     if (put("still full").code() != StatusCode::kResourceExhausted) {
       return Say("a second Put on a full disk was not refused", 1);
     }
-    if (store.Usage().refused < 2) return Say("refusals not counted", 1);
+    if (store.Usage().refused_bytes < 2) return Say("refusals not counted", 1);
     fs::remove(mount + "/hog");
     const Status again = put("again");
     if (!again.ok()) return Say("not recovered: " + again.ToString(), 1);

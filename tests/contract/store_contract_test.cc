@@ -289,6 +289,9 @@ TEST_P(StoreContract, OtherRowsKeepEveryField) {
   end.is_schedule = true;
   end.skipped = 13;
   end.skipped_last_ms = 14;
+  end.accepted_ms = 15;
+  end.retries = 16;
+  end.runs = 17;
   end.spec = Spec(2, "g", "t");
   FeedbackRow feedback;
   feedback.key = Key(2, 77);

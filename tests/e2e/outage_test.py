@@ -69,7 +69,7 @@ class Outage(harness.EndToEnd):
     def kept_results(self, home):
         """How many records the TaskTracker's FailStore holds, as its metrics tell."""
         _, text = home.get("tasktracker", "tasktracker", "/metrics")
-        return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("lts_failstore_records "))
+        return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith('lts_limit_current{limit="job.fail.store.count.max"}'))
 
     def test_the_command_keeps_a_job_when_asked_to_and_the_agent_sends_it(self):
         home = self.home()

@@ -1,9 +1,84 @@
 """What the README promises of the first five minutes."""
 
+import glob
 import hashlib
 import os
+import shutil
+import signal
+import subprocess
 
 import harness
+
+SCRIPT = os.path.join(os.path.dirname(__file__), "..", "..", "scripts", "quickstart.sh")
+
+
+class Script(harness.EndToEnd):
+    """scripts/quickstart.sh over the installed tree."""
+
+    def start(self, *args, dist=harness.TREE, **kwargs):
+        self.quick_home = os.path.join(self.folder, "quick home")
+        environment = dict(os.environ, LTS_QUICKSTART_DIST=dist, LTS_QUICKSTART_HOME=self.quick_home)
+        process = subprocess.Popen([SCRIPT, *args], env=environment, text=True, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **kwargs)
+        self.addCleanup(self.stop_daemons, dist)
+        return process
+
+    def stop_daemons(self, dist):
+        for daemon in ("tasktracker", "jobtracker"):
+            subprocess.run([os.path.join(dist, "bin", daemon + ".sh"), "quick", "stop"], check=False,
+                           env=dict(os.environ, LTS_HOME=self.quick_home), capture_output=True)
+
+    def running(self):
+        return glob.glob(os.path.join(self.quick_home, "pid", "*.pid"))
+
+    def test_every_job_is_shown_with_its_outcome_and_nothing_stays(self):
+        for _ in range(2):  # it can be run again
+            process = self.start()
+            out = process.communicate(timeout=120)[0]
+            self.assertEqual(process.returncode, 0, out)
+            lines = [line for line in out.splitlines() if "  attempt " in line]
+            for line in lines:
+                self.assertTrue(line.endswith(" EXECUTE_SUCCESS"), line)
+            for file in os.listdir("/usr/share/common-licenses"):
+                if os.path.isfile(os.path.join("/usr/share/common-licenses", file)):
+                    with open(os.path.join("/usr/share/common-licenses", file), encoding="utf-8") as text:
+                        count = len(text.read().split())
+                    wanted = f"count-{file}  attempt 1  "
+                    self.assertEqual([line.split()[-2] for line in lines if line.startswith(wanted)], [f"words={count}"])
+            self.assertEqual(len([line for line in lines if line.startswith("in-three-seconds ")]), 1)
+            self.assertGreaterEqual(len([line for line in lines if line.startswith("every-two-seconds ")]), 3)
+            self.assertEqual(self.running(), [])
+
+    def test_keep_leaves_the_daemons_up(self):
+        process = self.start("--keep")
+        out = process.communicate(timeout=120)[0]
+        self.assertEqual(process.returncode, 0, out)
+        for daemon in ("tasktracker", "jobtracker"):
+            subprocess.run([os.path.join(harness.TREE, "bin", daemon + ".sh"), "quick", "status"], check=True,
+                           env=dict(os.environ, LTS_HOME=self.quick_home), capture_output=True)
+
+    def test_an_interrupt_stops_everything(self):
+        process = self.start(start_new_session=True)
+        for line in process.stdout:
+            if "waiting for" in line:
+                break
+        self.assertTrue(self.running())
+        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
+        out = process.communicate(timeout=60)[0]
+        self.assertEqual(process.returncode, 130, out)
+        self.assertEqual(self.running(), [])
+
+    def test_a_job_that_does_not_succeed_makes_it_fail(self):
+        dist = os.path.join(self.folder, "dist")
+        shutil.copytree(harness.TREE, dist, symlinks=True)
+        for plugin in glob.glob(os.path.join(dist, "lib", "plugins", "*.so")):
+            os.remove(plugin)
+        shutil.copy(os.path.join(harness.PROGRAMS, "lts_e2e_runners.so"), os.path.join(dist, "lib", "plugins"))
+        process = self.start(dist=dist)  # where no runner is called word_count
+        out = process.communicate(timeout=240)[0]
+        self.assertEqual(process.returncode, 1, out)
+        self.assertIn("did not succeed", out)
+        self.assertEqual(self.running(), [])
 
 
 class Quickstart(harness.EndToEnd):

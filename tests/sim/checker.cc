@@ -228,15 +228,20 @@ void Checker::InsertHistory(std::uint32_t partition, const store::HistoryRow& ro
     const auto found = schedules_.find(row.key.id);
     if (found == schedules_.end()) return;
     const Schedule& schedule = found->second;
-    if (row.state == JobState::kEnded) {
+    if (row.state != JobState::kEnded) {
+      Fail("I6", row.key.id, fmt::format("the schedule ended {}", model::Name(row.state)));
+    } else if (row.message == "no further fire") {
       const bool used_up = schedule.row.spec->IsRepeat() && schedule.row.spec->repeat_count > 0 &&
                            schedule.row.runs >= schedule.row.spec->repeat_count;
       if (!used_up && schedule.fires->Next(schedule.row.last_fire_ms)) {
         Fail("I6", row.key.id, "the schedule ended although it has further fires");
       }
-    } else if (row.state == JobState::kCancelled && !cancel_ids_.contains(row.key.id) &&
-               !cancel_tasks_.contains({row.group, row.task_id})) {
-      Fail("I6", row.key.id, "the schedule was cancelled by nobody");
+    } else if (row.message == "cancelled") {
+      if (!cancel_ids_.contains(row.key.id) && !cancel_tasks_.contains({row.group, row.task_id})) {
+        Fail("I6", row.key.id, "the schedule was cancelled by nobody");
+      }
+    } else if (!row.message.starts_with("replaced by job ")) {
+      Fail("I6", row.key.id, fmt::format("the schedule ended for no reason: \"{}\"", row.message));
     }
     return;
   }
@@ -395,6 +400,11 @@ void Checker::OnCancelReply(const core::CancelReply& reply, const std::string& g
       Fail("I8", reply.id, "told that it is being cancelled, but that is not durable");
     }
   }
+}
+
+void Checker::OnAssignedNowhere(const core::Assignment& assignment) {
+  const auto found = jobs_.find(assignment.ref.key);
+  if (found != jobs_.end()) found->second.assigned = found->second.ever_assigned = true;
 }
 
 void Checker::OnAssign(std::uint32_t partition, const core::Assignment& assignment) {

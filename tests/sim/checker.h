@@ -34,6 +34,8 @@ class Checker {
   void OnCancelReply(const core::CancelReply& reply, const std::string& group,
                      const std::string& task);
   void OnAssign(std::uint32_t partition, const core::Assignment& assignment);
+  // The stream is gone: the attempt waits for the next hello, or the end of the lease.
+  void OnAssignedNowhere(const core::Assignment& assignment);
   void OnTrackerLoaded(std::uint32_t partition);
   // From now on decisions of this partition may be older than usual: order is not judged for a
   // while.

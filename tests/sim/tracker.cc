@@ -141,7 +141,12 @@ void SimTracker::StreamClosed(const StreamPtr& stream) {
 
 void SimTracker::ToWorker(std::uint32_t partition, core::WorkerSend message) {
   const auto found = streams_.find(message.stream);
-  if (found == streams_.end()) return;
+  if (found == streams_.end()) {
+    for (const core::Assignment& assignment : message.assignments) {
+      world_.checker().OnAssignedNowhere(assignment);
+    }
+    return;
+  }
   const StreamPtr stream = found->second;
   const bool close = message.close;
   for (const core::Assignment& assignment : message.assignments) {

@@ -24,7 +24,7 @@ void Partition::Dispatch(Group& group) {
       break;
     }
     if (job.row.expires_ms != 0 && job.row.expires_ms <= now_.wall_ms && !job.row.Started()) {
-      EndWithoutAttempt(job, JobState::kExpired, "not started before it expired");
+      EndWithoutAttempt(job, model::JobEvent::kExpire, "not started before it expired");
       continue;
     }
     // The next TaskTracker in turn with a free slot.

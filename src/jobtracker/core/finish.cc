@@ -2,12 +2,15 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "jobtracker/core/state.h"
 #include "model/retry.h"
+#include "model/state.h"
 
 namespace lts::core {
 
+using model::JobEvent;
 using model::JobState;
 using model::Outcome;
 using store::HistoryRow;
@@ -49,11 +52,22 @@ void Partition::Detach(Job& job) {
   WantDispatch(*job.group);
 }
 
-void Partition::End(Job& job, JobState state, HistoryRow history) {
+// An attempt that ended has run, whether this owner knew of it or not.
+JobState Partition::StateAfter(const Job& job, JobEvent event, Outcome outcome) {
+  const bool ran = outcome != Outcome::kNone || job.place == Job::Place::kExecuting;
+  const auto next = model::NextState(ran ? JobState::kRunning : job.row.state, event);
+  // A defect of this core. Nothing of the event is stored yet: the next owner starts from the rows.
+  if (!next) std::abort();
+  return *next;
+}
+
+void Partition::End(Job& job, JobEvent event, HistoryRow history) {
   history.final = true;
-  history.state = state;
+  history.state = StateAfter(job, event, history.outcome);
   history.spec = job.row.spec;
-  AddFeedback(job, state, history.message, history.attempt);
+  history.accepted_ms = job.row.accepted_ms;
+  history.retries = job.row.retries;
+  AddFeedback(job, history.state, history.message, history.attempt);
   const model::JobKey key = job.row.key;
   const bool occurrence = job.row.kind == store::JobKind::kOccurrence;
   Detach(job);
@@ -66,23 +80,11 @@ void Partition::End(Job& job, JobState state, HistoryRow history) {
   }
 }
 
-void Partition::EndWithoutAttempt(Job& job, JobState state, const std::string& message) {
-  switch (state) {
-    case JobState::kCancelled: ++stats_.cancelled; break;
-    case JobState::kExpired: ++stats_.expired; break;
-    case JobState::kYielded: ++stats_.yielded; break;
-    case JobState::kReplaced:
-    case JobState::kWaiting:
-    case JobState::kRunning:
-    case JobState::kSuspended:
-    case JobState::kSucceeded:
-    case JobState::kFailed:
-    case JobState::kDead:
-    case JobState::kSkipped:
-    case JobState::kActive:
-    case JobState::kEnded: break;
-  }
-  End(job, state, HistoryOf(job, Outcome::kNone, message));
+void Partition::EndWithoutAttempt(Job& job, JobEvent event, const std::string& message) {
+  if (event == JobEvent::kCancel) ++stats_.cancelled;
+  if (event == JobEvent::kExpire) ++stats_.expired;
+  if (event == JobEvent::kYield) ++stats_.yielded;
+  End(job, event, HistoryOf(job, Outcome::kNone, message));
 }
 
 void Partition::Retry(Job& job, DurationMs delay_ms, bool snooze, const AttemptResult& result,
@@ -96,7 +98,7 @@ void Partition::Retry(Job& job, DurationMs delay_ms, bool snooze, const AttemptR
   job.settled = true;
   effects_->batch.mutations.emplace_back(store::InsertHistory{std::move(history)});
   JobRow after = job.row;
-  after.state = JobState::kWaiting;
+  after.state = StateAfter(job, JobEvent::kRetry, result.outcome);
   after.mark_worker.clear();
   ++after.attempt;
   ++(snooze ? after.snoozes : after.retries);
@@ -149,7 +151,7 @@ void Partition::ApplyResult(const AttemptResult& result, Worker& worker) {
   switch (result.outcome) {
     case Outcome::kExecuteSuccess:
       ++stats_.succeeded;
-      End(*job, JobState::kSucceeded, history());
+      End(*job, JobEvent::kSucceed, history());
       return;
     case Outcome::kExecuteFailed: break;
     case Outcome::kExecuteLater:
@@ -174,12 +176,12 @@ void Partition::ApplyResult(const AttemptResult& result, Worker& worker) {
   }
   if (job->row.cancel_requested) {
     ++stats_.cancelled;
-    End(*job, JobState::kCancelled, history());
+    End(*job, JobEvent::kCancel, history());
     return;
   }
   if (!retryable) {
     ++stats_.failed;
-    End(*job, JobState::kFailed, history());
+    End(*job, JobEvent::kFail, history());
     return;
   }
   const bool snooze = result.outcome == Outcome::kExecuteLater && result.later_delay_ms > 0;
@@ -192,7 +194,7 @@ void Partition::ApplyResult(const AttemptResult& result, Worker& worker) {
     HistoryRow row = history();
     row.message += fmt::format(" [asked for a later time more than {} times (job.later.times.max)]",
                                options_.later_times_max);
-    End(*job, JobState::kDead, std::move(row));
+    End(*job, JobEvent::kExhaust, std::move(row));
     return;
   }
   if (job->row.retries < spec.max_retry_times) {
@@ -205,11 +207,11 @@ void Partition::ApplyResult(const AttemptResult& result, Worker& worker) {
   if (spec.max_retry_times == 0) {
     ++stats_.failed;
     row.message += " [not retried: maxRetryTimes is 0]";
-    End(*job, JobState::kFailed, std::move(row));
+    End(*job, JobEvent::kFail, std::move(row));
   } else {
     ++stats_.dead;
     row.message += fmt::format(" [all {} retries used]", spec.max_retry_times);
-    End(*job, JobState::kDead, std::move(row));
+    End(*job, JobEvent::kExhaust, std::move(row));
   }
 }
 
@@ -219,26 +221,26 @@ void Partition::Lose(Job& job, Outcome outcome, const std::string& why) {
   HistoryRow history = HistoryOf(job, outcome, why);
   if (job.row.cancel_requested) {
     ++stats_.cancelled;
-    End(job, JobState::kCancelled, std::move(history));
+    End(job, JobEvent::kCancel, std::move(history));
     return;
   }
   if (job.row.spec->at_most_once) {
     ++stats_.failed;
     history.message += " [outcome_unknown: at_most_once, so it is not run again]";
-    End(job, JobState::kFailed, std::move(history));
+    End(job, JobEvent::kFail, std::move(history));
     return;
   }
   if (job.row.lost + losses >= options_.lost_times_max) {
     ++stats_.dead;
     history.message += fmt::format(" [lost {} times (job.max.lost.times)]", job.row.lost + losses);
-    End(job, JobState::kDead, std::move(history));
+    End(job, JobEvent::kExhaust, std::move(history));
     return;
   }
   Detach(job);
   job.settled = true;
   effects_->batch.mutations.emplace_back(store::InsertHistory{std::move(history)});
   JobRow after = job.row;
-  after.state = JobState::kWaiting;
+  after.state = StateAfter(job, JobEvent::kLost, outcome);
   after.mark_worker.clear();
   ++after.attempt;
   after.lost += losses;
@@ -254,7 +256,7 @@ void Partition::Requeue(Job& job) {
   ++stats_.undelivered;
   if (job.row.cancel_requested) {
     ++stats_.cancelled;
-    End(job, JobState::kCancelled,
+    End(job, JobEvent::kCancel,
         HistoryOf(job, Outcome::kNone, "cancelled before it reached a TaskTracker"));
     return;
   }
@@ -265,7 +267,7 @@ void Partition::Requeue(Job& job) {
   const model::JobKey key = job.row.key;
   if (job.row.state == JobState::kRunning) {
     JobRow after = job.row;
-    after.state = JobState::kWaiting;
+    after.state = StateAfter(job, JobEvent::kHandBack, Outcome::kNone);
     after.mark_worker.clear();
     Update(job, std::move(after));
   } else {

@@ -10,7 +10,7 @@ using model::JobState;
 
 bool Partition::CancelJob(Job& job, JobState* state) {
   if (job.place != Job::Place::kExecuting) {
-    EndWithoutAttempt(job, JobState::kCancelled, "cancelled");
+    EndWithoutAttempt(job, model::JobEvent::kCancel, "cancelled");
     *state = JobState::kCancelled;
     return true;
   }
@@ -37,7 +37,8 @@ void Partition::CancelSchedule(Schedule& schedule, const std::string& message) {
   }
   // Without occurrences the last one may have ended the schedule.
   const auto found = schedules_.find(id);
-  if (found != schedules_.end()) DropSchedule(*found->second, JobState::kCancelled, message);
+  if (found != schedules_.end())
+    DropSchedule(*found->second, model::ScheduleEvent::kCancel, message);
 }
 
 void Partition::RunCancel(Operation& operation) {
@@ -54,7 +55,7 @@ void Partition::RunCancel(Operation& operation) {
     const auto schedule = schedules_.find(cancel.id);
     if (schedule != schedules_.end()) {
       CancelSchedule(*schedule->second, "cancelled");
-      note(cancel.id, JobState::kCancelled);
+      note(cancel.id, JobState::kEnded);
     } else if (Job* job = FindJob({cancel.id, 0})) {
       JobState state;
       CancelJob(*job, &state);
@@ -64,7 +65,7 @@ void Partition::RunCancel(Operation& operation) {
     const auto task = group->second->tasks.find(cancel.task_id);
     if (task != group->second->tasks.end()) {
       if (task->second.schedule != nullptr) {
-        note(task->second.schedule->row.id, JobState::kCancelled);
+        note(task->second.schedule->row.id, JobState::kEnded);
         CancelSchedule(*task->second.schedule, "cancelled");
       }
       // Looked up again: the task goes with its last row.

@@ -115,10 +115,10 @@ void Partition::OnTick() {
     Job* job = FindJob(key);
     // Started in time is in time; one that may be running is judged when its group opens.
     if (job == nullptr || job->row.Started() || job->place == Job::Place::kExecuting ||
-        job->place == Job::Place::kHeld) {
+        MayRunUnseen(*job)) {
       continue;
     }
-    EndWithoutAttempt(*job, JobState::kExpired, "not started before it expired");
+    EndWithoutAttempt(*job, model::JobEvent::kExpire, "not started before it expired");
   }
   while (!worker_timers_.empty() && worker_timers_.begin()->first <= now_.mono_ms) {
     const auto worker = workers_.find(worker_timers_.begin()->second);

@@ -33,6 +33,7 @@
 
 #include "jobtracker/core/events.h"
 #include "model/schedule.h"
+#include "model/state.h"
 #include "store/job_store.h"
 #include "store/rows.h"
 
@@ -94,7 +95,9 @@ struct PartitionStats {
   std::uint64_t lost = 0, undelivered = 0, stale_results = 0, adopted = 0, early_results = 0;
   std::uint64_t fires = 0, skipped_fires = 0, yielded = 0, expired = 0;
   std::uint64_t marks = 0, lookups = 0, refills = 0, deferred = 0;
-  std::uint64_t refused_over_limit = 0;
+  // Refused over a limit, by the option that sets it.
+  std::uint64_t over_lookups = 0, over_groups = 0, over_resident = 0, over_schedules = 0,
+                over_workers = 0;
   std::size_t jobs_in_memory = 0, executing = 0, ready = 0, dated = 0, held = 0, workers = 0,
               schedules = 0;
   std::size_t waiting_operations = 0, resident = 0;
@@ -225,6 +228,9 @@ class Partition {
   void RemoveJob(Job& job);        // from memory only
   void Unplace(Job& job);
   void Place(Job& job);  // by its row and the state of its task
+  // Given out by an earlier owner, perhaps, to a TaskTracker that has not said hello yet. Not being
+  // due is no proof of the contrary: the clock of that owner may have been ahead.
+  bool MayRunUnseen(const Job& job) const;
   bool Outside(const Group& group, const store::JobRow& row) const;
   void Insert(store::JobRow row);              // mutation, and memory if it belongs there
   void Update(Job& job, store::JobRow after);  // mutation and memory; re-places
@@ -270,8 +276,9 @@ class Partition {
   // The attempt ended without a result of its own: kLost with its TaskTracker, or kKilled by it.
   void Lose(Job& job, model::Outcome outcome, const std::string& why);
   // Ends the cycle: history, feedback, the row goes.
-  void End(Job& job, model::JobState state, store::HistoryRow history);
-  void EndWithoutAttempt(Job& job, model::JobState state, const std::string& message);
+  void End(Job& job, model::JobEvent event, store::HistoryRow history);
+  void EndWithoutAttempt(Job& job, model::JobEvent event, const std::string& message);
+  static model::JobState StateAfter(const Job& job, model::JobEvent event, model::Outcome outcome);
   store::HistoryRow HistoryOf(const Job& job, model::Outcome outcome,
                               const std::string& message) const;
   void Requeue(Job& job);  // the attempt never reached its TaskTracker
@@ -287,7 +294,7 @@ class Partition {
   void FlushSkips(Schedule& schedule);
   void OnOccurrenceEnded(const model::JobId& schedule_id);
   void MaybeEndSchedule(Schedule& schedule);
-  void DropSchedule(Schedule& schedule, model::JobState state, const std::string& message);
+  void DropSchedule(Schedule& schedule, model::ScheduleEvent event, const std::string& message);
 
   // worker.cc
   void OnHello(HelloEvent event);

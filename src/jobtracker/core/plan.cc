@@ -1,5 +1,6 @@
 // Fires of schedules become occurrences: each due fire exactly once (I5), each accounted for (I6).
 #include <algorithm>
+#include <cstdlib>
 
 #include "jobtracker/core/state.h"
 
@@ -93,9 +94,10 @@ void Partition::Fire(Schedule& schedule) {
   } else if (spec.rely_on_prev_cycle) {
     Job* active = nullptr;
     for (const model::JobKey& key : schedule.occurrences) active = FindJob(key);
-    if (active != nullptr && active->place == Job::Place::kDated && active->row.attempt > 1) {
+    if (active != nullptr && active->place == Job::Place::kDated && active->row.attempt > 1 &&
+        !MayRunUnseen(*active)) {
       // A pending retry yields to the next fire.
-      EndWithoutAttempt(*active, JobState::kYielded,
+      EndWithoutAttempt(*active, model::JobEvent::kYield,
                         "RETRY_YIELDED: the next fire came before the retry");
       active = nullptr;
     }
@@ -220,21 +222,26 @@ void Partition::MaybeEndSchedule(Schedule& schedule) {
   if (schedule.next_ms || !schedule.occurrences.empty() || schedule.row.state != JobState::kActive)
     return;
   if (schedule.fires == nullptr) return;  // its zone is unknown here: kept, not ended
-  DropSchedule(schedule, JobState::kEnded, "no further fire");
+  DropSchedule(schedule, model::ScheduleEvent::kFinish, "no further fire");
 }
 
-void Partition::DropSchedule(Schedule& schedule, JobState state, const std::string& message) {
+void Partition::DropSchedule(Schedule& schedule, model::ScheduleEvent event,
+                             const std::string& message) {
   FlushSkips(schedule);
+  const auto state = model::NextScheduleState(schedule.row.state, event);
+  if (!state) std::abort();  // a defect of this core; nothing of it is stored yet
   const store::ScheduleRow& row = schedule.row;
   store::HistoryRow history;
   history.key = {row.id, 0};
   history.final = true;
   history.is_schedule = true;
-  history.state = state;
+  history.state = *state;
   history.group = row.spec->group;
   history.task_id = row.spec->task_id;
   history.message = message;
   history.due_ms = row.last_fire_ms;
+  history.accepted_ms = row.accepted_ms;
+  history.runs = row.runs;
   history.ended_ms = now_.wall_ms;
   history.spec = row.spec;
   Touch(TaskHash(row.spec->group, row.spec->task_id));

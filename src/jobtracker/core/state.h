@@ -60,6 +60,7 @@ struct Partition::Group {
   // Rows of an earlier owner wait for its TaskTrackers: names that have not said hello yet.
   std::set<std::string> expected;
   bool opening = false;
+  std::unordered_set<std::string> deferred_tasks;
   std::deque<Operation> deferred;  // operations on rows whose fate is not known before it is open
 
   // The window. All non-resident due rows before `ready_end` are in memory, and all dated ones

@@ -2,6 +2,7 @@
 // of arrival per task.
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "jobtracker/core/state.h"
@@ -111,7 +112,7 @@ void Partition::Begin(Operation operation) {
     return;
   }
   if (!key.empty() || waiting_operations_ >= options_.lookups_max) {
-    ++stats_.refused_over_limit;
+    ++stats_.over_lookups;
     std::string message = fmt::format(
         "{} operations wait for the store (limit partition.lookups.max={}); retry later",
         waiting_operations_, options_.lookups_max);
@@ -165,22 +166,20 @@ void Partition::ReleaseKey(const std::string& key) {
 bool Partition::MustWaitForOpening(const Operation& operation) {
   const auto group = groups_.find(operation.group());
   if (group == groups_.end() || !group->second->opening) return false;
+  // Behind an earlier one of its task.
+  if (group->second->deferred_tasks.contains(operation.task_id())) return true;
   const auto task = group->second->tasks.find(operation.task_id());
   if (task == group->second->tasks.end()) return false;
-  for (const Job* job : task->second.jobs) {
-    // Rows that are marked, dated or new can be judged at once.
-    if (job->row.seq < first_seq_ && !job->settled &&
-        (job->place == Job::Place::kHeld || job->place == Job::Place::kParked)) {
-      return true;
-    }
-  }
-  return false;
+  return std::any_of(task->second.jobs.begin(), task->second.jobs.end(),
+                     [&](const Job* job) { return MayRunUnseen(*job); });
 }
 
 void Partition::Run(Operation& operation) {
   if (MustWaitForOpening(operation)) {
     ++stats_.deferred;
-    GroupOf(operation.group()).deferred.push_back(std::move(operation));
+    Group& group = GroupOf(operation.group());
+    group.deferred_tasks.insert(operation.task_id());
+    group.deferred.push_back(std::move(operation));
     return;
   }
   if (operation.is_submit()) {
@@ -201,7 +200,7 @@ void Partition::RunSubmit(Operation& operation) {
   if (groups_.size() >= options_.groups_max && !groups_.contains(item.spec->group)) {
     SweepGroups();
     if (groups_.size() >= options_.groups_max) {
-      ++stats_.refused_over_limit;
+      ++stats_.over_groups;
       Reply(operation, StatusCode::kResourceExhausted, SubmitOutcome::kAccepted, item.id,
             fmt::format("the partition has {} groups (limit groups.max={})", groups_.size(),
                         options_.groups_max));
@@ -254,10 +253,10 @@ void Partition::SubmitOneShot(Operation& operation, Group& group, Task* task) {
       }
     }
     const std::string message = fmt::format("replaced by job {}", item.id.ToString());
-    for (Job* job : all) EndWithoutAttempt(*job, JobState::kReplaced, message);
+    for (Job* job : all) EndWithoutAttempt(*job, model::JobEvent::kReplace, message);
     outcome = SubmitOutcome::kReplaced;
   } else if (spec.replace_on_exist && between != nullptr) {
-    EndWithoutAttempt(*between, JobState::kReplaced,
+    EndWithoutAttempt(*between, model::JobEvent::kReplace,
                       fmt::format("replaced by job {}", item.id.ToString()));
     outcome = SubmitOutcome::kReplaced;
   } else if (spec.replace_on_exist && task != nullptr && task->schedule != nullptr) {
@@ -270,7 +269,7 @@ void Partition::SubmitOneShot(Operation& operation, Group& group, Task* task) {
     return;
   }
   if (resident_ >= options_.resident_max) {
-    ++stats_.refused_over_limit;
+    ++stats_.over_resident;
     Reply(operation, StatusCode::kResourceExhausted, SubmitOutcome::kAccepted, item.id,
           fmt::format("{} jobs share their task with another one (limit "
                       "partition.resident.max={}); retry later",
@@ -331,11 +330,12 @@ void Partition::SubmitSchedule(Operation& operation, Group& group, Task* task) {
     for (const model::JobKey& key : std::set<model::JobKey>(standing.occurrences)) {
       Job* job = FindJob(key);
       if (job->place != Job::Place::kExecuting)
-        EndWithoutAttempt(*job, JobState::kReplaced, message);
+        EndWithoutAttempt(*job, model::JobEvent::kReplace, message);
     }
     // With its last occurrence it may have ended by itself.
     const auto still = schedules_.find(standing_id);
-    if (still != schedules_.end()) DropSchedule(*still->second, JobState::kReplaced, message);
+    if (still != schedules_.end())
+      DropSchedule(*still->second, model::ScheduleEvent::kReplace, message);
     outcome = SubmitOutcome::kReplaced;
   } else if (spec.replace_on_exist && task != nullptr) {
     for (const Job* job : task->jobs) {
@@ -352,7 +352,7 @@ void Partition::SubmitSchedule(Operation& operation, Group& group, Task* task) {
     }
   }
   if (schedules_.size() >= options_.schedules_max) {
-    ++stats_.refused_over_limit;
+    ++stats_.over_schedules;
     Reply(operation, StatusCode::kResourceExhausted, SubmitOutcome::kAccepted, item.id,
           fmt::format("the partition holds {} schedules (limit schedules.max={})",
                       schedules_.size(), options_.schedules_max));

@@ -138,6 +138,7 @@ void Partition::Place(Job& job) {
   if (row.state == JobState::kSuspended) {
     return;
   }
+  if (row.expires_ms != 0) expiry_timers_.emplace(row.expires_ms, row.key);
   if (row.due_ms > now_.wall_ms) {
     job.place = Job::Place::kDated;
     group.dated.insert(&job);
@@ -151,11 +152,10 @@ void Partition::Place(Job& job) {
   // An unmarked row of an earlier owner may be running; one that was marked or lost before is
   // settled by its mark. So may another row of its run key, which then holds this one back too.
   const auto held = [&] {
-    if (row.seq < first_seq_ && !job.settled) return true;
+    if (MayRunUnseen(job)) return true;
     if (!SharesRunKey(row)) return false;
     return std::any_of(job.task->jobs.begin(), job.task->jobs.end(), [&](const Job* other) {
-      return other != &job && other->row.seq < first_seq_ && !other->settled &&
-             SharesRunKey(other->row) && other->worker == nullptr;
+      return SharesRunKey(other->row) && MayRunUnseen(*other);
     });
   };
   if (group.opening && !options_.faults.dispatch_before_hello && held()) {
@@ -166,6 +166,10 @@ void Partition::Place(Job& job) {
   job.place = Job::Place::kReady;
   group.ready.insert(&job);
   WantDispatch(group);
+}
+
+bool Partition::MayRunUnseen(const Job& job) const {
+  return job.group->opening && job.row.seq < first_seq_ && !job.settled && job.worker == nullptr;
 }
 
 bool Partition::Outside(const Group& group, const JobRow& row) const {

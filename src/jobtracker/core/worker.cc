@@ -60,7 +60,7 @@ void Partition::RunHello(HelloEvent& event, bool looked_up) {
   }
   const bool newcomer = worker == nullptr;
   if (newcomer && workers_.size() >= options_.workers_max) {
-    ++stats_.refused_over_limit;
+    ++stats_.over_workers;
     WorkerSend& send = SendTo(event.stream);
     send.hello = HelloReply{
         StatusCode::kResourceExhausted,
@@ -255,6 +255,7 @@ void Partition::OpenGroup(Group& group) {
   // Place.
   std::deque<Operation> deferred;
   deferred.swap(group.deferred);
+  group.deferred_tasks.clear();
   for (Operation& operation : deferred) {
     operation.looked_up = false;
     Begin(std::move(operation));

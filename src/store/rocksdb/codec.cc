@@ -221,6 +221,9 @@ void Encode(const HistoryRow& row, Scratch& scratch, std::string* out) {
   r.set_started_ms(row.started_ms);
   r.set_skipped(row.skipped);
   r.set_skipped_last_ms(row.skipped_last_ms);
+  r.set_accepted_ms(row.accepted_ms);
+  r.set_retries(row.retries);
+  r.set_runs(row.runs);
   if (row.spec != nullptr) {
     FillSpec(*row.spec, row.key.id, r.mutable_spec());
   } else {
@@ -254,6 +257,9 @@ Result<HistoryRow> DecodeHistory(const std::string& group, TimeMs ended_ms,
   row.ended_ms = ended_ms;
   row.skipped = r.skipped();
   row.skipped_last_ms = r.skipped_last_ms();
+  row.accepted_ms = r.accepted_ms();
+  row.retries = r.retries();
+  row.runs = r.runs();
   if (r.has_spec()) row.spec = ReadSpec(r.mutable_spec(), key.id);
   return row;
 }

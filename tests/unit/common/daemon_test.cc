@@ -35,41 +35,6 @@ std::variant<DaemonStart, int> Begin(std::vector<const char*> arguments) {
   return BeginDaemon(Table(), static_cast<int>(arguments.size()), arguments.data());
 }
 
-class StartStop : public ::testing::Test {
- protected:
-  void Add(const std::string& name, Status start = Status::Ok()) {
-    list_.Add({name,
-               [this, name, start] {
-                 events_.push_back("start " + name);
-                 return start;
-               },
-               [this, name] { events_.push_back("drain " + name); },
-               [this, name] { events_.push_back("stop " + name); }});
-  }
-  StartStopList list_;
-  std::vector<std::string> events_;
-};
-
-TEST_F(StartStop, IsReadForwardAndThenTwiceBackward) {
-  Add("store");
-  Add("core");
-  ASSERT_TRUE(list_.Start().ok());
-  list_.Stop();
-  list_.Stop();
-  EXPECT_THAT(events_, ElementsAre("start store", "start core", "drain core", "drain store",
-                                   "stop core", "stop store"));
-}
-
-TEST_F(StartStop, AFailureStopsThosePartsThatHadStartedAndNamesThePart) {
-  Add("store");
-  Add("core", Status::Unavailable("port taken"));
-  Add("late");
-  const Status status = list_.Start();
-  EXPECT_EQ(status.code(), StatusCode::kUnavailable);
-  EXPECT_EQ(status.message(), "core: port taken");
-  EXPECT_THAT(events_, ElementsAre("start store", "start core", "drain store", "stop store"));
-}
-
 TEST(DaemonCommand, FlagsTakeValuesInBothForms) {
   const char* argv[] = {"x", "--config", "a b.cfg", "--name=zoo", "--listenPort", "0", "--a.b=c=d"};
   const auto command = ParseDaemonCommand(7, argv);
@@ -166,7 +131,7 @@ TEST(ReadyFiles, JsonAppearsWhenReadyAndGoesAtTheEnd) {
                   std::string(Version()) +
                   "\",\"startedAt\":\"2026-01-31T12:00:00.123Z\",\"ready\":true}\n");
   }
-  EXPECT_TRUE(std::filesystem::is_empty(folder.Below("pid")));
+  EXPECT_FALSE(std::filesystem::exists(json_path));
 }
 
 TEST(ReadyFiles, WaitingHoldsTheReasonUntilReadyAndTakesReadinessBack) {
@@ -184,6 +149,38 @@ TEST(ReadyFiles, WaitingHoldsTheReasonUntilReadyAndTakesReadinessBack) {
   EXPECT_FALSE(std::filesystem::exists(waiting));
   ASSERT_TRUE((*files)->Waiting("lost").ok());
   EXPECT_THAT(*ReadSmallFile(json, 1000), HasSubstr("\"ready\":false"));
+}
+
+TEST(ReadyFiles, OneThatRunsAndWaitsIsNeverSaidToBeReady) {
+  const testing::TempFolder folder;
+  auto files = ReadyFiles::Open({folder.path(), "tasktracker", "a", 0});
+  ASSERT_TRUE(files.ok());
+  CaptureStdout();
+  ASSERT_TRUE((*files)->Ready("", "127.0.0.1:9", "no JobTracker").ok());
+  EXPECT_EQ(GetCapturedStdout(), "READY tasktracker name=a\n");
+  EXPECT_THAT(*ReadSmallFile(folder.Below("tasktracker-a.json"), 1000),
+              HasSubstr("\"ready\":false"));
+  EXPECT_EQ(*ReadSmallFile(folder.Below("tasktracker-a.waiting"), 100), "no JobTracker\n");
+  ASSERT_TRUE((*files)->Ready("", "127.0.0.1:9").ok());
+  EXPECT_THAT(*ReadSmallFile(folder.Below("tasktracker-a.json"), 1000),
+              HasSubstr("\"ready\":true"));
+  EXPECT_FALSE(std::filesystem::exists(folder.Below("tasktracker-a.waiting")));
+}
+
+TEST(ReadyFiles, ASecondProcessOfTheNameLeavesThoseOfTheFirstAlone) {
+  const testing::TempFolder folder;
+  auto first = ReadyFiles::Open({folder.path(), "jobtracker", "a", 0});
+  ASSERT_TRUE(first.ok());
+  CaptureStdout();
+  ASSERT_TRUE((*first)->Ready("127.0.0.1:1", "").ok());
+  GetCapturedStdout();
+  const auto second = ReadyFiles::Open({folder.path(), "jobtracker", "a", 0});
+  EXPECT_EQ(second.status().code(), StatusCode::kUnavailable);
+  EXPECT_THAT(second.status().message(), HasSubstr("jobtracker a"));
+  EXPECT_TRUE(std::filesystem::exists(folder.Below("jobtracker-a.json")));
+  EXPECT_TRUE(ReadyFiles::Open({folder.path(), "jobtracker", "b", 0}).ok());
+  (*first).reset();
+  EXPECT_TRUE(ReadyFiles::Open({folder.path(), "jobtracker", "a", 0}).ok());
 }
 
 TEST(ReadyFiles, WhatAKilledProcessLeftIsRemoved) {

@@ -36,7 +36,7 @@ TEST(SignalsDeathTest, AHangupIsHandedOnAndDoesNotEndTheWait) {
         kill(getpid(), SIGHUP);
         WaitForStopSignal([&] {
           ++hangups;
-          RequestStop();
+          kill(getpid(), SIGTERM);
         });
         std::_Exit(hangups == 1 ? 7 : 1);
       },
@@ -47,7 +47,7 @@ TEST(SignalsDeathTest, ASecondInterruptEndsTheProcess) {
   EXPECT_EXIT(
       {
         BlockSignals();
-        RequestStop();
+        kill(getpid(), SIGTERM);
         WaitForStopSignal({});
         raise(SIGINT);
         std::_Exit(1);
@@ -59,7 +59,7 @@ TEST(SignalsDeathTest, AnyThreadMayAskForTheEnd) {
   EXPECT_EXIT(
       {
         BlockSignals();
-        auto asked = std::async(std::launch::async, [] { RequestStop(); });
+        auto asked = std::async(std::launch::async, [] { kill(getpid(), SIGTERM); });
         std::_Exit(WaitForStopSignal({}) == SIGTERM ? 7 : 1);
       },
       ::testing::ExitedWithCode(7), "");

@@ -48,11 +48,11 @@ TEST(JobStates, FollowTheTable) {
 TEST(ScheduleStates, FollowTheTable) {
   using SE = ScheduleEvent;
   const std::map<std::pair<S, SE>, S> table = {
-      {{S::kActive, SE::kSuspend}, S::kSuspended},   {{S::kActive, SE::kResume}, S::kActive},
-      {{S::kActive, SE::kFinish}, S::kEnded},        {{S::kActive, SE::kCancel}, S::kCancelled},
-      {{S::kActive, SE::kReplace}, S::kReplaced},    {{S::kSuspended, SE::kSuspend}, S::kSuspended},
-      {{S::kSuspended, SE::kResume}, S::kActive},    {{S::kSuspended, SE::kCancel}, S::kCancelled},
-      {{S::kSuspended, SE::kReplace}, S::kReplaced},
+      {{S::kActive, SE::kSuspend}, S::kSuspended}, {{S::kActive, SE::kResume}, S::kActive},
+      {{S::kActive, SE::kFinish}, S::kEnded},      {{S::kActive, SE::kCancel}, S::kEnded},
+      {{S::kActive, SE::kReplace}, S::kEnded},     {{S::kSuspended, SE::kSuspend}, S::kSuspended},
+      {{S::kSuspended, SE::kResume}, S::kActive},  {{S::kSuspended, SE::kCancel}, S::kEnded},
+      {{S::kSuspended, SE::kReplace}, S::kEnded},
   };
   for (int s = 0; s < kStates; ++s) {
     for (int e = 0; e <= static_cast<int>(SE::kReplace); ++e) {

@@ -74,6 +74,9 @@ store::HistoryRow History() {
   row.ended_ms = 3;
   row.skipped = 4;
   row.skipped_last_ms = 5;
+  row.accepted_ms = 6;
+  row.retries = 7;
+  row.runs = 8;
   return row;
 }
 
