@@ -1,5 +1,7 @@
 #include "jobtracker/partition_host.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <utility>
 #include <variant>
@@ -14,6 +16,62 @@ constexpr std::size_t kLoadPage = 1'000;
 
 // A tick is armed at most this far ahead, so that a step of the wall clock is noticed.
 constexpr std::int64_t kTickMaxUs = 1'000'000;
+
+// After a commit that was refused for good, so many events are committed one at a time.
+constexpr int kCarefulEvents = 1'000;
+
+std::size_t BytesOf(const core::SubmitEvent& submit) {
+  std::size_t bytes = 0;
+  for (const core::SubmitItem& item : submit.items) {
+    bytes += item.spec->payload.size();
+    for (const auto& [key, value] : item.spec->params) bytes += key.size() + value.size();
+  }
+  return bytes;
+}
+
+bool OnlyHeartbeat(const core::Event& event) {
+  const auto* worker = std::get_if<core::WorkerEvent>(&event);
+  return worker != nullptr && worker->results.empty() && !worker->capacity && !worker->goodbye;
+}
+
+// The same in parts that can be refused one by one, each behind what was due by then.
+std::vector<core::Event> Parts(core::Event event) {
+  std::vector<core::Event> parts;
+  if (std::holds_alternative<core::TickEvent>(event)) {
+    parts.push_back(std::move(event));
+    return parts;
+  }
+  parts.emplace_back(core::TickEvent{});
+  if (auto* submit = std::get_if<core::SubmitEvent>(&event)) {
+    for (std::size_t i = 0; i < submit->items.size(); ++i) {
+      core::SubmitEvent one;
+      one.request = submit->request;
+      one.first_index = submit->first_index + static_cast<std::uint32_t>(i);
+      one.items.push_back(std::move(submit->items[i]));
+      parts.emplace_back(std::move(one));
+    }
+    return parts;
+  }
+  std::vector<core::AttemptResult> results;
+  core::StreamId stream = 0;
+  if (auto* hello = std::get_if<core::HelloEvent>(&event)) {
+    // Told after it, as if they had just ended.
+    stream = hello->stream;
+    results = std::exchange(hello->results, {});
+    for (const core::AttemptResult& result : results) hello->running.push_back(result.ref);
+  } else if (auto* worker = std::get_if<core::WorkerEvent>(&event); worker && !worker->goodbye) {
+    stream = worker->stream;
+    results = std::exchange(worker->results, {});
+  }
+  parts.push_back(std::move(event));
+  for (core::AttemptResult& result : results) {
+    core::WorkerEvent one;
+    one.stream = stream;
+    one.results.push_back(std::move(result));
+    parts.emplace_back(std::move(one));
+  }
+  return parts;
+}
 
 Result<core::LoadedState> LoadAll(store::JobStore& store, std::uint32_t partition,
                                   const std::string& owner, const std::string& address,
@@ -108,6 +166,7 @@ void PartitionHost::OnLoaded(Result<core::LoadedState> loaded) {
   }
   retry_us_ = 0;
   store_trouble_ = {};
+  reads_fail_ = false;
   const std::size_t resident = loaded->resident.size();
   const std::size_t schedules = loaded->schedules.size();
   const std::size_t workers = loaded->workers.size();
@@ -117,6 +176,12 @@ void PartitionHost::OnLoaded(Result<core::LoadedState> loaded) {
       "partition serves partition={} epoch={} clean={} running_or_shared={} schedules={} "
       "workers={}",
       options_.core.partition, lease_.epoch, lease_.clean, resident, schedules, workers);
+  if (const std::size_t silent = core_->Stats().schedules_without_fires; silent > 0) {
+    LTS_ERROR(
+        "schedules do not fire: this host does not know their time zones (see explain); install "
+        "tzdata or replace them partition={} schedules={}",
+        options_.core.partition, silent);
+  }
   if (on_first_) std::exchange(on_first_, nullptr)(Status::Ok());
   Handle(core::TickEvent{});
 }
@@ -130,10 +195,13 @@ void PartitionHost::Reload(const Status& why) {
   life_ = std::make_shared<int>(0);
   core_.reset();
   gathering_ = {};
+  gathering_bytes_ = 0;
   committing_ = {};
+  waiting_.clear();
   commit_under_way_ = false;
   armed_us_ = UINT64_MAX;
-  counters_.pending_jobs = 0;
+  pending_.clear();
+  counters_.pending_jobs = counters_.pending_bytes = 0;
   watches_.clear();
   outbox_.Reset(options_.core.partition, why);
   if (state_ == State::kStopping) {
@@ -141,7 +209,15 @@ void PartitionHost::Reload(const Status& why) {
     return;
   }
   retry_us_ = 0;
-  Load();
+  store_trouble_ = {};
+  // At once the first time; a cause that comes back with each load is given ever more time.
+  const std::int64_t delay_us = reload_delay_us_;
+  reload_delay_us_ =
+      std::clamp(reload_delay_us_ * 2, options_.retry_initial_us, options_.retry_max_us);
+  state_ = State::kLoading;
+  strand_.PostAfter(delay_us, Guarded([this] {
+                      if (state_ == State::kLoading) Load();
+                    }));
 }
 
 void PartitionHost::Query(std::function<void(const core::Partition*, core::Now)> query) {
@@ -157,34 +233,108 @@ void PartitionHost::Handle(core::Event event) {
            "the partition is not served here at the moment");
     return;
   }
-  if (auto* submit = std::get_if<core::SubmitEvent>(&event)) {
-    if (retry_us_ > 0) {
-      Refuse(std::move(event),
-             store_trouble_.code() == StatusCode::kResourceExhausted
-                 ? StatusCode::kResourceExhausted
-                 : StatusCode::kUnavailable,
-             "the store takes nothing at the moment: " + store_trouble_.message());
-      return;
-    }
-    if (counters_.pending_jobs + submit->items.size() > options_.pending_jobs_max) {
-      ++counters_.refused;
-      Refuse(std::move(event), StatusCode::kResourceExhausted,
-             fmt::format("{} jobs wait to be stored (limit partition.pending.max={}); retry later",
-                         counters_.pending_jobs, options_.pending_jobs_max));
-      return;
-    }
-    counters_.pending_jobs += submit->items.size();
+  if (!Admit(event)) return;
+  if (careful_ > 0 && !OnlyHeartbeat(event)) {
+    for (core::Event& part : Parts(std::move(event))) Enqueue(std::move(part));
+  } else {
+    Enqueue(std::move(event));
   }
+  ArmTimer();
+}
+
+bool PartitionHost::Admit(core::Event& event) {
+  const bool trouble = !store_trouble_.ok();
+  auto* submit = std::get_if<core::SubmitEvent>(&event);
+  if (trouble && (submit != nullptr || std::holds_alternative<core::CancelEvent>(event))) {
+    Refuse(std::move(event),
+           store_trouble_.code() == StatusCode::kResourceExhausted ? StatusCode::kResourceExhausted
+                                                                   : StatusCode::kUnavailable,
+           "the store takes nothing at the moment: " + store_trouble_.message());
+    return false;
+  }
+  if (submit == nullptr) return true;
+  const std::size_t items = submit->items.size();
+  const std::size_t bytes = BytesOf(*submit);
+  if (counters_.pending_jobs + items > options_.pending_jobs_max) {
+    ++counters_.refused;
+    Refuse(std::move(event), StatusCode::kResourceExhausted,
+           fmt::format("{} jobs wait to be stored (limit partition.pending.max={}); retry later",
+                       counters_.pending_jobs, options_.pending_jobs_max));
+    return false;
+  }
+  // One request alone is bounded by the size of a message.
+  if (counters_.pending_bytes > 0 && counters_.pending_bytes + bytes > options_.pending_bytes_max) {
+    ++counters_.refused_bytes;
+    Refuse(std::move(event), StatusCode::kResourceExhausted,
+           fmt::format("jobs of {} bytes wait to be stored (limit partition.pending.bytes.max={}); "
+                       "retry later",
+                       counters_.pending_bytes, options_.pending_bytes_max));
+    return false;
+  }
+  if (items > 0) pending_[submit->request] = {items, bytes};
+  counters_.pending_jobs += items;
+  counters_.pending_bytes += bytes;
+  return true;
+}
+
+bool PartitionHost::MustWait(const core::Event& event) const {
+  // A TaskTracker is answered however long the commit takes; nothing is to be stored of it.
+  if (OnlyHeartbeat(event) && (careful_ == 0 || !store_trouble_.ok())) return false;
+  if (careful_ > 0) return commit_under_way_;
+  return commit_under_way_ && store_trouble_.ok() &&
+         (gathering_.batch.mutations.size() >= options_.commit_mutations_max ||
+          gathering_bytes_ >= options_.commit_bytes_max);
+}
+
+void PartitionHost::Enqueue(core::Event event) {
+  if (state_ != State::kServing) {
+    // The part before it made the partition load anew.
+    Refuse(std::move(event), StatusCode::kUnavailable, "the partition is loaded anew");
+    return;
+  }
+  const bool passes = OnlyHeartbeat(event) && !MustWait(event);
+  if (!passes && (!waiting_.empty() || MustWait(event))) {
+    waiting_.push_back(std::move(event));
+  } else {
+    Take(std::move(event));
+  }
+}
+
+void PartitionHost::TakeWaiting() {
+  while (state_ == State::kServing && !waiting_.empty() && !MustWait(waiting_.front())) {
+    core::Event event = std::move(waiting_.front());
+    waiting_.pop_front();
+    Take(std::move(event));
+  }
+}
+
+void PartitionHost::Take(core::Event event) {
+  if (const auto* submit = std::get_if<core::SubmitEvent>(&event)) {
+    gathering_bytes_ += BytesOf(*submit);
+  }
+  core_->SetOneByOne(careful_ > 0);
+  if (careful_ > 0 && !std::holds_alternative<core::TickEvent>(event)) --careful_;
   core_->Handle(std::move(event), now(), &gathering_);
+  if (!gathering_.fault.empty()) {
+    LTS_ERROR("defect of the scheduling core partition={} what=\"{}\"", options_.core.partition,
+              gathering_.fault);
+    const Status why = Status::Internal("defect of the scheduling core: " + gathering_.fault);
+    if (careful_ > 0) {
+      committing_ = std::exchange(gathering_, {});
+      RefuseOffender(why);
+    }
+    careful_ = kCarefulEvents;
+    Reload(why);
+    return;
+  }
   for (const core::HeartbeatAnswer& answer : std::exchange(gathering_.heartbeats, {})) {
     core::WorkerSend message;
     message.stream = answer.stream;
     message.heartbeat = answer.number;
-    message.frozen = retry_us_ > 0;
+    message.frozen = !store_trouble_.ok();
     outbox_.ToWorker(std::move(message));
   }
   Flush();
-  ArmTimer();
 }
 
 void PartitionHost::Refuse(core::Event event, StatusCode code, const std::string& message) {
@@ -206,7 +356,43 @@ void PartitionHost::Refuse(core::Event event, StatusCode code, const std::string
   } else if (const auto* feedback = std::get_if<core::FeedbackHelloEvent>(&event)) {
     outbox_.ToFeedback({feedback->stream, {}, true});
   }
-  // Everything else belongs to a stream that Reset() has closed.
+  // Everything else belongs to a stream: it says it again in its next hello.
+}
+
+// `committing_` holds what one event led to, and the store refuses it for good.
+void PartitionHost::RefuseOffender(const Status& why) {
+  ++counters_.offenders;
+  const std::string message = "the store refuses it: " + why.message();
+  for (core::SubmitReply& reply : committing_.submit_replies) {
+    if (reply.code != StatusCode::kOk) continue;
+    reply.code = StatusCode::kInvalidArgument;
+    reply.message = message;
+    LTS_ERROR("job refused by the store partition={} job={} error=\"{}\"", options_.core.partition,
+              reply.id.ToString(), why.ToString());
+  }
+  for (core::CancelReply& reply : committing_.cancel_replies) {
+    reply.code = StatusCode::kInvalidArgument;
+    reply.message = message;
+  }
+  outbox_.Submitted(std::exchange(committing_.submit_replies, {}));
+  outbox_.Cancelled(std::exchange(committing_.cancel_replies, {}));
+  for (core::WorkerSend& send : committing_.worker_sends) {
+    if (send.acks.empty()) continue;
+    for (const core::AttemptRef& ref : send.acks) {
+      LTS_ERROR(
+          "result refused by the store and dropped partition={} job={} attempt={} error=\"{}\"",
+          options_.core.partition, ref.key.id.ToString(), ref.attempt, why.ToString());
+    }
+    core::WorkerSend acks;
+    acks.stream = send.stream;
+    acks.acks = std::move(send.acks);
+    outbox_.ToWorker(std::move(acks));
+  }
+}
+
+void PartitionHost::SetTrouble(const Status& why) {
+  store_trouble_ = why;
+  core_->SetFrozen(!why.ok());
 }
 
 void PartitionHost::Flush() {
@@ -218,6 +404,7 @@ void PartitionHost::Flush() {
     if (commit_under_way_) return;
   }
   committing_ = std::exchange(gathering_, {});
+  gathering_bytes_ = 0;
   if (options_.ack_before_commit) {
     outbox_.Submitted(std::exchange(committing_.submit_replies, {}));
   }
@@ -255,7 +442,12 @@ void PartitionHost::OnCommitted(const Status& status) {
                  options_.core.partition, lease_.commit_no + 1, status.ToString());
       }
       ++counters_.commit_retries;
-      store_trouble_ = status;
+      if (state_ == State::kStopping) {
+        // The next owner finds out whether it happened.
+        FinishStop();
+        return;
+      }
+      SetTrouble(status);
       retry_us_ = std::clamp(retry_us_ * 2, options_.retry_initial_us, options_.retry_max_us);
       strand_.PostAfter(retry_us_, Guarded([this] { Commit(); }));
       return;
@@ -270,27 +462,44 @@ void PartitionHost::OnCommitted(const Status& status) {
     case StatusCode::kInternal:
       LTS_ERROR("commit refused partition={} number={} error=\"{}\"", options_.core.partition,
                 lease_.commit_no + 1, status.ToString());
+      if (status.code() != StatusCode::kFenced) {
+        if (careful_ > 0) RefuseOffender(status);
+        careful_ = kCarefulEvents;
+      }
       Reload(status);
       return;
   }
-  if (retry_us_ > 0) {
+  const bool thawed = retry_us_ > 0;
+  if (thawed) {
     LTS_INFO("the store takes commits again partition={}", options_.core.partition);
     retry_us_ = 0;
-    store_trouble_ = {};
+    SetTrouble(Status::Ok());
   }
+  reload_delay_us_ = 0;
   ++lease_.commit_no;
   ++counters_.commits;
   counters_.mutations += committing_.batch.mutations.size();
   commit_under_way_ = false;
   core::Effects effects = std::exchange(committing_, {});
   Release(std::move(effects));
+  TakeWaiting();
   Flush();
+  ArmTimer();
   if (state_ == State::kStopping && !commit_under_way_) FinishStop();
+  // What came due while nothing could be stored.
+  if (thawed && state_ == State::kServing) Handle(core::TickEvent{});
 }
 
 void PartitionHost::Release(core::Effects effects) {
   if (!effects.submit_replies.empty()) {
-    counters_.pending_jobs -= std::min(counters_.pending_jobs, effects.submit_replies.size());
+    for (const core::SubmitReply& reply : effects.submit_replies) {
+      const auto pending = pending_.find(reply.request);
+      if (pending == pending_.end()) continue;
+      --counters_.pending_jobs;
+      if (--pending->second.items > 0) continue;
+      counters_.pending_bytes -= pending->second.bytes;
+      pending_.erase(pending);
+    }
     outbox_.Submitted(std::move(effects.submit_replies));
   }
   if (!effects.cancel_replies.empty()) outbox_.Cancelled(std::move(effects.cancel_replies));
@@ -312,7 +521,21 @@ void PartitionHost::StartReads(core::Effects& effects) {
   const auto life = std::weak_ptr<int>(life_);
   const auto post = [life, &strand = strand_, this](core::Event event) {
     strand.Post([this, life, event = std::make_shared<core::Event>(std::move(event))] {
-      if (life.lock() && state_ == State::kServing) Handle(std::move(*event));
+      if (!life.lock() || state_ != State::kServing) return;
+      if (const auto* failed = std::get_if<core::ReadFailed>(event.get())) {
+        ++counters_.failed_reads;
+        if (failed->why.code() == StatusCode::kDataLoss) {
+          LTS_ERROR("the store is damaged partition={} error=\"{}\"", options_.core.partition,
+                    failed->why.ToString());
+        } else if (!reads_fail_) {
+          LTS_WARN("reads fail, trying again partition={} error=\"{}\"", options_.core.partition,
+                   failed->why.ToString());
+        }
+        reads_fail_ = true;
+      } else {
+        reads_fail_ = false;
+      }
+      Handle(std::move(*event));
     });
   };
   for (core::LookupRequest& request : effects.lookups) {
@@ -322,7 +545,7 @@ void PartitionHost::StartReads(core::Effects& effects) {
           if (reply.ok()) {
             post(core::LookupAnswer{request.id, *std::move(reply)});
           } else {
-            post(core::ReadFailed{request.id});
+            post(core::ReadFailed{request.id, reply.status()});
           }
         });
   }
@@ -331,9 +554,9 @@ void PartitionHost::StartReads(core::Effects& effects) {
                  request = std::move(request)] {
       auto ready = store.LoadWaiting(partition, request.group, request.after, request.now_ms,
                                      request.ready_limit);
-      if (!ready.ok()) return post(core::ReadFailed{request.id});
+      if (!ready.ok()) return post(core::ReadFailed{request.id, ready.status()});
       auto dated = store.LoadDated(partition, request.group, request.now_ms, request.dated_limit);
-      if (!dated.ok()) return post(core::ReadFailed{request.id});
+      if (!dated.ok()) return post(core::ReadFailed{request.id, dated.status()});
       post(core::RefillAnswer{request.id, *std::move(ready), *std::move(dated)});
     });
   }
@@ -342,14 +565,16 @@ void PartitionHost::StartReads(core::Effects& effects) {
         [post, &store = store_, partition = options_.core.partition, request = std::move(request)] {
           auto rows =
               store.LoadFeedback(partition, request.submit_group, request.after_seq, request.limit);
-          if (!rows.ok()) return post(core::ReadFailed{request.id});
+          if (!rows.ok()) return post(core::ReadFailed{request.id, rows.status()});
           post(core::FeedbackRefillAnswer{request.id, *std::move(rows)});
         });
   }
 }
 
 void PartitionHost::ArmTimer() {
-  if (state_ != State::kServing) return;
+  // Nothing comes due while nothing can be stored.
+  // And behind waiting events a tick would only wait too.
+  if (state_ != State::kServing || !store_trouble_.ok() || !waiting_.empty()) return;
   const core::Partition::Timers timers = core_->NextTimer();
   const core::Now at = now();
   std::int64_t delay_ms = core::Partition::kNever;
@@ -397,6 +622,7 @@ void PartitionHost::Stop(std::function<void()> done) {
 void PartitionHost::FinishStop() {
   state_ = State::kStopped;
   const bool flushed = flushed_marks_ && core_ != nullptr && !commit_under_way_;
+  outbox_.Reset(options_.core.partition, Status::Unavailable("the JobTracker is stopping"));
   life_ = std::make_shared<int>(0);
   core_.reset();
   if (!flushed) {

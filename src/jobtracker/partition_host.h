@@ -4,6 +4,11 @@
 // While one commit is under way, the mutations of later events gather for the next one. Everything
 // else that an event led to is released, in order, when the mutations issued up to it are durable.
 //
+// A commit that the store refuses for good names no culprit, and the core has moved on: it is
+// loaded anew, and for a while one event at a time is handled and committed. The event that is
+// refused alone is the one: its requests are refused by name, its results acknowledged and dropped,
+// and the partition goes on without it.
+//
 // Threads: all methods but Query() are called, and all state is touched, on `strand`. Store calls
 // run on `io` (commits) and `reads`. The Outbox is called on `strand`. In the simulator all three
 // are strands of one virtual-time loop.
@@ -44,8 +49,13 @@ struct PartitionHostOptions {
   core::PartitionOptions core;
   std::string owner;  // identity of this JobTracker
   std::string address;
-  std::size_t pending_jobs_max =
-      100'000;  // submit items accepted and not answered; partition.pending.max
+  // Of submits accepted and not answered: items (partition.pending.max) and bytes of their payloads
+  // and parameters (partition.pending.bytes.max).
+  std::size_t pending_jobs_max = 100'000;
+  std::size_t pending_bytes_max = 64 << 20;
+  // What one commit gathers; more waits for the next. One event may go beyond it.
+  std::size_t commit_mutations_max = 20'000;
+  std::size_t commit_bytes_max = 16 << 20;
   std::int64_t retry_initial_us = 50'000;  // after a commit that did not go through
   std::int64_t retry_max_us = 2'000'000;
   bool ack_before_commit = false;  // planted fault: replies are released before they are durable
@@ -58,8 +68,12 @@ class PartitionHost {
     std::uint64_t mutations = 0;
     std::uint64_t commit_retries = 0;
     std::uint64_t reloads = 0;
-    std::uint64_t refused = 0;
+    std::uint64_t refused = 0;        // submits over pending_jobs_max
+    std::uint64_t refused_bytes = 0;  // and over pending_bytes_max
+    std::uint64_t offenders = 0;      // events that the store refused for good
+    std::uint64_t failed_reads = 0;
     std::size_t pending_jobs = 0;
+    std::size_t pending_bytes = 0;
   };
 
   PartitionHost(PartitionHostOptions options, store::JobStore& store, Strand& strand, Strand& io,
@@ -85,6 +99,8 @@ class PartitionHost {
   std::uint64_t epoch() const { return lease_.epoch; }
   core::Now now() const;
   Counters counters() const { return counters_; }
+  // Why nothing can be stored at the moment, or Ok.
+  const Status& Trouble() const { return store_trouble_; }
   // Tells Outbox::Ended of the next end of a cycle of this job; may be called more than once for
   // one job.
   void Watch(const model::JobId& id);
@@ -93,10 +109,24 @@ class PartitionHost {
  private:
   enum class State { kLoading, kServing, kStopping, kStopped };
 
+  struct PendingRequest {
+    std::size_t items = 0;
+    std::size_t bytes = 0;
+  };
+
   void Load();
   void OnLoaded(Result<core::LoadedState> loaded);
   void Reload(const Status& why);
   void Refuse(core::Event event, StatusCode code, const std::string& message);
+  // False, and answered, when a limit or the store's state does not allow it.
+  bool Admit(core::Event& event);
+  // Whether an event must wait for the commit under way.
+  bool MustWait(const core::Event& event) const;
+  void Enqueue(core::Event event);
+  void Take(core::Event event);
+  void TakeWaiting();
+  void RefuseOffender(const Status& why);
+  void SetTrouble(const Status& why);
   void Flush();
   void Commit();
   void OnCommitted(const Status& status);
@@ -120,7 +150,13 @@ class PartitionHost {
   store::PartitionLease lease_;
   std::unique_ptr<core::Partition> core_;
   core::Effects gathering_;
+  std::size_t gathering_bytes_ = 0;  // of payloads and parameters
   core::Effects committing_;
+  std::deque<core::Event> waiting_;  // events that MustWait
+  int careful_ = 0;                  // > 0: so many events are still committed one at a time
+  std::unordered_map<core::RequestId, PendingRequest> pending_;
+  std::int64_t reload_delay_us_ = 0;
+  bool reads_fail_ = false;
   bool commit_under_way_ = false;
   std::int64_t retry_us_ = 0;  // > 0: the store refuses; delay before the next try
   Status store_trouble_;

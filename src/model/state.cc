@@ -31,10 +31,10 @@ std::optional<JobState> FromRunning(JobEvent event) {
     case JobEvent::kHandBack: return JobState::kWaiting;
     case JobEvent::kExhaust: return JobState::kDead;
     case JobEvent::kCancel: return JobState::kCancelled;
+    case JobEvent::kExpire: return JobState::kExpired;  // it asked for a time beyond expires_at
     case JobEvent::kSuspend:
     case JobEvent::kResume: return JobState::kRunning;
     case JobEvent::kDispatch:  // never two attempts at a time
-    case JobEvent::kExpire:    // it has started
     case JobEvent::kReplace:   // an executing attempt is never touched
     case JobEvent::kYield: return std::nullopt;
   }

@@ -21,7 +21,7 @@ enum class JobEvent : std::uint8_t {
   kHandBack,  // never started by a TaskTracker that drains: waits again, nothing is counted
   kExhaust,   // retries used up, or lost too often
   kCancel,    // cancelled; for an executing job once its attempt has stopped without SUCCESS
-  kExpire,    // not started in time
+  kExpire,    // not started in time, or asked (LATER) for a time that is too late
   kReplace,   // another job of the task took its place
   kYield,     // a pending retry gave way to the next fire of its schedule
   kSuspend,   // a running attempt goes on; what follows it waits

@@ -94,6 +94,7 @@ model::JobSpec SimClient::DrawSpec() {
         r.Pick({model::RetryPolicy::Kind::kFixed, model::RetryPolicy::Kind::kLinear}),
         r.Between(1, 3'000), 5'000};
   }
+  if (r.Chance(config.poison)) spec.params[kPoison] = "";
   spec.replace_on_exist = r.Chance(0.3);
   spec.fail_if_exists = r.Chance(0.1);
   spec.at_most_once = r.Chance(0.1);
@@ -372,6 +373,15 @@ void SimClient::AtEnd() {
   for (const auto& [text, submission] : submissions_) {
     if (submission.stored && !submission.answered) {
       world_.Fail("I11", submission.id, "was told STORED and never got through");
+    }
+    const bool poison = submission.spec->params.contains(kPoison);
+    if (poison && world_.checker().WasInserted(submission.id)) {
+      world_.Fail("I1", submission.id, "is in a store that refuses it");
+    }
+    if (poison && submission.answered && submission.code == StatusCode::kInvalidArgument) {
+      world_.Count("submit refused by name");
+    } else if (submission.answered && submission.code == StatusCode::kInvalidArgument) {
+      world_.Fail("I1", submission.id, "was refused in place of another");
     }
     if (submission.answered && submission.code == StatusCode::kOk &&
         submission.outcome != core::SubmitOutcome::kDuplicate &&

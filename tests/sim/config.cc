@@ -23,6 +23,8 @@ Config Config::Draw(std::uint64_t seed, bool with_faults) {
 
   core::PartitionOptions& o = c.core;
   o.window_max = r.Pick<std::size_t>({4, 8, 16, 1'000});
+  o.memory_bytes_max = r.Pick<std::size_t>({30'000, 100'000, 100'000'000});
+  c.commit_mutations_max = r.Pick<std::size_t>({2, 20, 20'000});
   o.feedback_window_max = r.Pick<std::size_t>({2, 4, 10, 1'000});
   o.tasktracker_lease_ms = r.Pick({2'000, 5'000, 20'000});
   o.kill_grace_ms = r.Pick({500, 2'000});
@@ -51,6 +53,7 @@ Config Config::Draw(std::uint64_t seed, bool with_faults) {
   c.commit_unknown_before = sometimes(0.4, 0.03);
   c.commit_unknown_after = sometimes(0.4, 0.03);
   c.read_unavailable = sometimes(0.3, 0.05);
+  c.poison = sometimes(0.3, 0.03);
   c.crash_in_commit = sometimes(0.5, 0.01);
   c.tracker_kill_ms = every(0.5, 15'000);
   c.tracker_stop_ms = every(0.3, 20'000);
@@ -70,14 +73,15 @@ std::string Config::ToString() const {
       "seed={} partitions={} groups={} workers={} slots={} clients={} submits={} tasks={} "
       "window={} "
       "lease={} grace={} mark={} schedules={} run_max={} loss={} double={} late={} slow={} "
-      "unavailable={} unknown={}/{} read={} crash_in_commit={} kill={} stop={} pause={} wkill={} "
+      "unavailable={} unknown={}/{} read={} poison={} crash_in_commit={} kill={} stop={} pause={} "
+      "wkill={} "
       "wpause={} wdrain={} ckill={} break={} outage={} step={}",
       seed, partitions, groups, workers_per_group, slots, clients, submits, tasks, core.window_max,
       core.tasktracker_lease_ms, core.kill_grace_ms, core.mark_delay_ms, schedule_share, run_max_ms,
       net_loss, net_double, net_late, store_slow, commit_unavailable, commit_unknown_before,
-      commit_unknown_after, read_unavailable, crash_in_commit, tracker_kill_ms, tracker_stop_ms,
-      tracker_pause_ms, worker_kill_ms, worker_pause_ms, worker_drain_ms, client_kill_ms,
-      stream_break_ms, store_outage_ms, wall_step_ms);
+      commit_unknown_after, read_unavailable, poison, crash_in_commit, tracker_kill_ms,
+      tracker_stop_ms, tracker_pause_ms, worker_kill_ms, worker_pause_ms, worker_drain_ms,
+      client_kill_ms, stream_break_ms, store_outage_ms, wall_step_ms);
 }
 
 }  // namespace lts::sim

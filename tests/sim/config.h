@@ -48,6 +48,7 @@ struct Config {
 
   core::PartitionOptions core;
   bool ack_before_commit = false;
+  std::size_t commit_mutations_max = 20'000;
 
   std::int64_t net_delay_max_us = 1'000;
   double net_loss = 0, net_double = 0, net_late = 0;
@@ -55,6 +56,7 @@ struct Config {
   double store_slow = 0;  // a call that takes up to a second
   double commit_unavailable = 0, commit_unknown_before = 0, commit_unknown_after = 0;
   double read_unavailable = 0;
+  double poison = 0;  // share of submits whose row the store refuses for good
   double crash_in_commit = 0;
 
   // Mean time between such events; 0 never.

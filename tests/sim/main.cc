@@ -115,7 +115,9 @@ std::vector<std::string> Required() {
                                     "yielded",
                                     "expired",
                                     "skipped fire",
-                                    "replaced"};
+                                    "replaced",
+                                    "row refused for good",
+                                    "submit refused by name"};
   for (const char* when : {"before", "inside", "after"}) {
     for (const char* kind : {"submit", "fire", "mark", "next attempt", "cancel", "end", "history",
                              "schedule", "feedback", "worker"}) {

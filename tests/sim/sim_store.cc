@@ -1,5 +1,6 @@
 #include "sim_store.h"
 
+#include <algorithm>
 #include <set>
 #include <variant>
 
@@ -33,6 +34,15 @@ std::set<std::string> KindsOf(const store::MutationBatch& batch) {
   for (const store::Mutation& mutation : batch.mutations)
     kinds.insert(std::visit(Visitor(), mutation));
   return kinds;
+}
+
+bool Poisoned(const store::MutationBatch& batch) {
+  return std::any_of(batch.mutations.begin(), batch.mutations.end(), [](const auto& mutation) {
+    const auto* job = std::get_if<store::InsertJob>(&mutation);
+    const auto* schedule = std::get_if<store::PutSchedule>(&mutation);
+    const model::JobSpecPtr spec = job ? job->row.spec : schedule ? schedule->row.spec : nullptr;
+    return spec != nullptr && spec->params.contains(kPoison);
+  });
 }
 
 }  // namespace
@@ -112,7 +122,7 @@ Status SimStore::Commit(std::uint32_t partition, std::uint64_t epoch, std::uint6
   if (!caller_->alive) {
     // The request is on its way; it may still arrive, even after somebody else owns the partition.
     count("inside");
-    if (random.Chance(0.5)) {
+    if (random.Chance(0.5) && !Poisoned(batch)) {
       world_.loop().Sleep(random.Between(0, 5'000'000));
       const Status late = Apply(partition, epoch, commit_no, batch);
       world_.Count(late.ok() ? "commit of the dead applied" : "commit of the dead fenced");
@@ -124,6 +134,10 @@ Status SimStore::Commit(std::uint32_t partition, std::uint64_t epoch, std::uint6
     world_.Count("unknown outcome, nothing happened");
     world_.checker().OnTrouble(partition);
     return Status::UnknownOutcome("the connection broke");
+  }
+  if (Poisoned(batch)) {
+    world_.Count("row refused for good");
+    return Status::InvalidArgument("a row is refused");
   }
   const Status status = Apply(partition, epoch, commit_no, batch);
   if (!status.ok()) {

@@ -14,6 +14,9 @@ namespace lts::sim {
 
 class World;
 
+// A parameter that makes the store refuse the row for good.
+inline constexpr char kPoison[] = "poison";
+
 class SimStore final : public store::JobStore {
  public:
   // For one process: its requests die with it, or arrive after its death.

@@ -35,6 +35,7 @@ SimTracker::SimTracker(World& world) : world_(world), store_(world, world.store(
     options.core.partition = i;
     options.core.seed = world.random().Next();
     options.owner = "tracker";
+    options.commit_mutations_max = world.config().commit_mutations_max;
     options.ack_before_commit = world.config().ack_before_commit;
     outboxes_.push_back(std::make_unique<PartOutbox>(*this, i));
     strands_.push_back(&world.NewStrand(process_));
@@ -189,7 +190,7 @@ void SimTracker::OnReset(std::uint32_t partition) {
       reply.code = StatusCode::kUnavailable;
       failed.cancel_done(reply);
     } else {
-      failed.submit_done({});
+      failed.submit_done(std::move(failed.replies));
     }
   }
   for (auto it = streams_.begin(); it != streams_.end();) {

@@ -38,7 +38,7 @@ void Partition::Dispatch(Group& group) {
       }
     }
     if (free_worker == nullptr) break;
-    Start(group, job, *free_worker);
+    Start(job, *free_worker);
   }
   MaybeRefill(group);
 }
@@ -60,8 +60,7 @@ void Partition::AttachExecuting(Job& job, Worker& worker, const model::Token& to
   }
 }
 
-void Partition::Start(Group& group, Job& job, Worker& worker) {
-  (void)group;
+void Partition::Start(Job& job, Worker& worker) {
   AttachExecuting(job, worker, {epoch_, ++token_sequence_});
   ++stats_.dispatched;
   const AttemptRef ref{job.row.key, job.row.attempt, job.token};

@@ -57,6 +57,7 @@ struct SubmitItem {
 struct SubmitEvent {
   RequestId request = 0;
   std::vector<SubmitItem> items;
+  std::uint32_t first_index = 0;  // of items[0] in the request; replies count from it
 };
 
 // Cancels what stands under a task, or only the job or schedule `id` when it is not empty. Group
@@ -121,9 +122,11 @@ struct FeedbackRefillAnswer {
   ReadId id = 0;
   std::vector<store::FeedbackRow> rows;
 };
-// A read failed in a way that passes (the store is away): the core asks again after a while.
+// A read failed. What passes (the store is away) is asked again after a while; what a look-up finds
+// damaged (kDataLoss) is told to who asked.
 struct ReadFailed {
   ReadId id = 0;
+  Status why;
 };
 // A time that NextTimer() named has come.
 struct TickEvent {};
@@ -227,6 +230,9 @@ struct Effects {
   std::vector<LookupRequest> lookups;
   std::vector<RefillRequest> refills;
   std::vector<FeedbackRefillRequest> feedback_refills;
+  // Not empty: the core found itself at odds with its own rules (a defect). Nothing of this may
+  // take effect; the shell loads the partition anew.
+  std::string fault;
 
   bool OnlyMutations() const {
     return submit_replies.empty() && cancel_replies.empty() && worker_sends.empty() &&

@@ -2,7 +2,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "jobtracker/core/state.h"
 #include "model/retry.h"
@@ -55,10 +54,13 @@ void Partition::Detach(Job& job) {
 // An attempt that ended has run, whether this owner knew of it or not.
 JobState Partition::StateAfter(const Job& job, JobEvent event, Outcome outcome) {
   const bool ran = outcome != Outcome::kNone || job.place == Job::Place::kExecuting;
-  const auto next = model::NextState(ran ? JobState::kRunning : job.row.state, event);
-  // A defect of this core. Nothing of the event is stored yet: the next owner starts from the rows.
-  if (!next) std::abort();
-  return *next;
+  const JobState before = ran ? JobState::kRunning : job.row.state;
+  const auto next = model::NextState(before, event);
+  if (!next) {
+    Fault(fmt::format("job {} cannot {} while it is {}", job.row.key.id.ToString(),
+                      model::Name(event), model::Name(before)));
+  }
+  return next.value_or(before);
 }
 
 void Partition::End(Job& job, JobEvent event, HistoryRow history) {
@@ -70,6 +72,7 @@ void Partition::End(Job& job, JobEvent event, HistoryRow history) {
   AddFeedback(job, history.state, history.message, history.attempt);
   const model::JobKey key = job.row.key;
   const bool occurrence = job.row.kind == store::JobKind::kOccurrence;
+  if (!occurrence) RememberEnded(key.id);
   Detach(job);
   Delete(job);
   effects_->batch.mutations.emplace_back(store::InsertHistory{std::move(history)});
@@ -87,13 +90,22 @@ void Partition::EndWithoutAttempt(Job& job, JobEvent event, const std::string& m
   End(job, event, HistoryOf(job, Outcome::kNone, message));
 }
 
+// What a TaskTracker says of times comes from its own clock: an attempt did not end before its job
+// was accepted, nor later than now.
+void Partition::SetTimes(HistoryRow& history, const Job& job, const AttemptResult& result) const {
+  const TimeMs earliest = std::min(job.row.accepted_ms, now_.wall_ms);
+  const DurationMs ago = std::clamp<DurationMs>(result.ended_ago_ms, 0, now_.wall_ms - earliest);
+  history.ended_ms = now_.wall_ms - ago;
+  history.started_ms =
+      history.ended_ms - std::clamp<DurationMs>(result.run_ms, 0, history.ended_ms - earliest);
+}
+
 void Partition::Retry(Job& job, DurationMs delay_ms, bool snooze, const AttemptResult& result,
                       const std::string& node) {
   HistoryRow history = HistoryOf(job, result.outcome, result.message);
   history.node = node;
   history.token = result.ref.token;
-  history.ended_ms = now_.wall_ms - result.ended_ago_ms;
-  history.started_ms = history.ended_ms - result.run_ms;
+  SetTimes(history, job, result);
   Detach(job);
   job.settled = true;
   effects_->batch.mutations.emplace_back(store::InsertHistory{std::move(history)});
@@ -142,8 +154,7 @@ void Partition::ApplyResult(const AttemptResult& result, Worker& worker) {
     HistoryRow row = HistoryOf(*job, result.outcome, result.message);
     row.node = worker.identity;
     row.token = result.ref.token;
-    row.ended_ms = now_.wall_ms - result.ended_ago_ms;
-    row.started_ms = row.ended_ms - result.run_ms;
+    SetTimes(row, *job, result);
     return row;
   };
 
@@ -186,6 +197,13 @@ void Partition::ApplyResult(const AttemptResult& result, Worker& worker) {
   }
   const bool snooze = result.outcome == Outcome::kExecuteLater && result.later_delay_ms > 0;
   if (snooze) {
+    if (job->row.expires_ms != 0 && result.later_delay_ms >= job->row.expires_ms - now_.wall_ms) {
+      ++stats_.expired;
+      HistoryRow row = history();
+      row.message += " [asked for a time at which it has expired]";
+      End(*job, JobEvent::kExpire, std::move(row));
+      return;
+    }
     if (job->row.snoozes < options_.later_times_max) {
       Retry(*job, result.later_delay_ms, true, result, worker.identity);
       return;
@@ -236,11 +254,12 @@ void Partition::Lose(Job& job, Outcome outcome, const std::string& why) {
     End(job, JobEvent::kExhaust, std::move(history));
     return;
   }
+  const JobState next = StateAfter(job, JobEvent::kLost, outcome);
   Detach(job);
   job.settled = true;
   effects_->batch.mutations.emplace_back(store::InsertHistory{std::move(history)});
   JobRow after = job.row;
-  after.state = StateAfter(job, JobEvent::kLost, outcome);
+  after.state = next;
   after.mark_worker.clear();
   ++after.attempt;
   after.lost += losses;

@@ -8,13 +8,11 @@ namespace lts::core {
 
 using model::JobState;
 
-bool Partition::CancelJob(Job& job, JobState* state) {
+JobState Partition::CancelJob(Job& job) {
   if (job.place != Job::Place::kExecuting) {
     EndWithoutAttempt(job, model::JobEvent::kCancel, "cancelled");
-    *state = JobState::kCancelled;
-    return true;
+    return JobState::kCancelled;
   }
-  *state = JobState::kRunning;
   if (!job.row.cancel_requested) {
     store::JobRow after = job.row;
     after.cancel_requested = true;
@@ -26,14 +24,13 @@ bool Partition::CancelJob(Job& job, JobState* state) {
   if (job.worker->stream != 0) {
     SendTo(job.worker->stream).stops.push_back({job.row.key, job.row.attempt, job.token});
   }
-  return true;
+  return JobState::kRunning;
 }
 
 void Partition::CancelSchedule(Schedule& schedule, const std::string& message) {
   const model::JobId id = schedule.row.id;
   for (const model::JobKey& key : std::set<model::JobKey>(schedule.occurrences)) {
-    JobState state;
-    if (Job* job = FindJob(key)) CancelJob(*job, &state);
+    if (Job* job = FindJob(key)) CancelJob(*job);
   }
   // Without occurrences the last one may have ended the schedule.
   const auto found = schedules_.find(id);
@@ -57,9 +54,7 @@ void Partition::RunCancel(Operation& operation) {
       CancelSchedule(*schedule->second, "cancelled");
       note(cancel.id, JobState::kEnded);
     } else if (Job* job = FindJob({cancel.id, 0})) {
-      JobState state;
-      CancelJob(*job, &state);
-      note(cancel.id, state);
+      note(cancel.id, CancelJob(*job));
     }
   } else if (const auto group = groups_.find(cancel.group); group != groups_.end()) {
     const auto task = group->second->tasks.find(cancel.task_id);
@@ -73,9 +68,7 @@ void Partition::RunCancel(Operation& operation) {
       if (rest != group->second->tasks.end()) {
         for (Job* job : std::vector<Job*>(rest->second.jobs)) {
           const model::JobId id = job->row.key.id;
-          JobState state;
-          CancelJob(*job, &state);
-          note(id, state);
+          note(id, CancelJob(*job));
         }
       }
     }

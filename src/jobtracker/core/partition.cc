@@ -92,11 +92,11 @@ void Partition::Handle(Event event, Now now, Effects* effects) {
     void operator()(LookupAnswer& e) { core.OnLookup(std::move(e)); }
     void operator()(RefillAnswer& e) { core.OnRefill(std::move(e)); }
     void operator()(FeedbackRefillAnswer& e) { core.OnFeedbackRefill(std::move(e)); }
-    void operator()(ReadFailed& e) { core.OnReadFailed(e.id); }
+    void operator()(ReadFailed& e) { core.OnReadFailed(std::move(e)); }
     void operator()(TickEvent&) {}
   };
   std::visit(Visitor{*this}, event);
-  OnTick();
+  if (!frozen_) OnTick();
   Finish(effects);
 }
 
@@ -133,6 +133,11 @@ void Partition::OnTick() {
   while (!read_retries_.empty() && read_retries_.begin()->first <= now_.mono_ms) {
     PendingRead read = std::move(read_retries_.begin()->second);
     read_retries_.erase(read_retries_.begin());
+    if (!read.refill_group.empty()) {
+      const auto group = groups_.find(read.refill_group);
+      if (group != groups_.end()) WantDispatch(*group->second);  // it asks from the top
+      continue;
+    }
     wanted_reads_.push_back(std::make_unique<PendingRead>(std::move(read)));
   }
 }
@@ -153,7 +158,7 @@ void Partition::Recheck() {
 
 void Partition::Finish(Effects* effects) {
   // Dispatching may end jobs (expired) and so open run keys of the same group.
-  while (!to_dispatch_.empty()) {
+  while (!frozen_ && !to_dispatch_.empty()) {
     Group* group = to_dispatch_.back();
     to_dispatch_.pop_back();
     Dispatch(*group);
@@ -185,8 +190,8 @@ void Partition::SweepGroups() {
   std::erase_if(groups_, [&](const auto& entry) {
     const Group& group = *entry.second;
     return group.tasks.empty() && group.workers.empty() && group.Complete() && !group.refilling &&
-           !group.opening && group.deferred.empty() && group.timer_ms == kNever &&
-           !group.dispatch_wanted;
+           !group.top_wanted && !group.opening && group.deferred.empty() &&
+           group.timer_ms == kNever && !group.dispatch_wanted;
   });
   std::erase_if(feedback_, [](const auto& entry) {
     const FeedbackGroup& group = *entry.second;
@@ -223,6 +228,10 @@ Partition::Timers Partition::NextTimer() const {
   return timers;
 }
 
+void Partition::Fault(std::string what) {
+  if (effects_->fault.empty()) effects_->fault = std::move(what);
+}
+
 bool Partition::FlushMarks(Effects* effects) {
   effects_ = effects;
   FlushDueMarks(true);
@@ -247,7 +256,9 @@ PartitionStats Partition::Stats() const {
   stats.registered_workers = workers_.size();
   stats.workers = streams_.size();
   stats.schedules = schedules_.size();
-  stats.waiting_operations = waiting_operations_;
+  stats.schedules_without_fires = without_fires_;
+  stats.waiting_operations = waiting_operations_ + deferred_operations_;
+  stats.memory_bytes = memory_bytes_;
   stats.resident = resident_;
   return stats;
 }

@@ -61,10 +61,11 @@ struct PartitionOptions {
   std::int32_t later_times_max = 100;  // job.later.times.max
   DurationMs dedup_horizon_ms = 7LL * 24 * 3'600'000;
   DurationMs future_id_max_ms = 3'600'000;
-  DurationMs fresh_id_ms = 5'000;     // older ids of submits are looked up in the history
-  DurationMs late_copy_ms = 60'000;   // how long a copy of a submit may be under way in the network
-  std::size_t window_max = 10'000;    // waiting jobs held per group, ready and dated each
-  std::size_t lookups_max = 100'000;  // operations that wait for a look-up or a group's opening
+  DurationMs fresh_id_ms = 5'000;    // older ids of submits are looked up in the history
+  DurationMs late_copy_ms = 60'000;  // how long a copy of a submit may be under way in the network
+  std::size_t window_max = 10'000;   // waiting jobs held per group, ready and dated each
+  std::size_t memory_bytes_max = 128 << 20;  // of jobs in memory; above it windows are smaller
+  std::size_t lookups_max = 100'000;     // operations that wait for a look-up or a group's opening
   std::size_t resident_max = 1'000'000;  // rows that share a run key, always in memory
   std::size_t schedules_max = 1'000'000;
   std::size_t groups_max = 10'000;          // groups with jobs, schedules or TaskTrackers
@@ -72,6 +73,7 @@ struct PartitionOptions {
   std::size_t feedback_window_max = 1'000;  // rows held per submitting group
   DurationMs feedback_retry_ms = 1'000;     // after "again", doubled up to a minute
   DurationMs read_retry_ms = 200;           // after a failed read
+  DurationMs damaged_retry_ms = 10'000;     // after one that met damaged data
   PlantedFaults faults;
 };
 
@@ -97,10 +99,11 @@ struct PartitionStats {
   std::uint64_t marks = 0, lookups = 0, refills = 0, deferred = 0;
   // Refused over a limit, by the option that sets it.
   std::uint64_t over_lookups = 0, over_groups = 0, over_resident = 0, over_schedules = 0,
-                over_workers = 0;
+                over_workers = 0, over_memory = 0;
   std::size_t jobs_in_memory = 0, executing = 0, ready = 0, dated = 0, held = 0, workers = 0,
               schedules = 0;
-  std::size_t waiting_operations = 0, resident = 0;
+  std::size_t schedules_without_fires = 0;  // their time zone is not known here
+  std::size_t waiting_operations = 0, resident = 0, memory_bytes = 0;
   std::size_t groups = 0, registered_workers = 0;
   std::size_t window = 0, feedback = 0;  // of the group, and the submitting group, that holds most
 };
@@ -137,8 +140,7 @@ struct WorkerView {
 
 class Partition {
  public:
-  // Effects of loading (refills, worker leases) come with the first Handle() or from
-  // TakeInitialEffects().
+  // Effects of loading (refills, worker leases) come with the first Handle().
   Partition(PartitionOptions options, LoadedState loaded, Now now);
   ~Partition();
   Partition(const Partition&) = delete;
@@ -154,6 +156,14 @@ class Partition {
     std::int64_t mono_ms = kNever;
   };
   Timers NextTimer() const;
+
+  // While the store takes nothing: no fire, no dispatch, no expiry, no loss. What would have been
+  // due comes with the first event afterwards.
+  void SetFrozen(bool frozen) { frozen_ = frozen; }
+
+  // Each submit and cancel looks its task up by itself, so that no two are decided in one event:
+  // while the shell looks for one that the store refuses.
+  void SetOneByOne(bool one_by_one) { one_by_one_ = one_by_one; }
 
   // Marks every unmarked running job, so that the partition can be released clean. False while a
   // TaskTracker of an earlier owner has not said what it runs: then more may run than is marked.
@@ -210,14 +220,18 @@ class Partition {
   // arrived.
   bool MayBeLate(const model::JobId& id) const;
   void RememberResent(const model::JobId& id);
+  void RememberEnded(const model::JobId& id);
+  bool RoomForResident(const Operation& operation);
+  void RefuseOperation(const Operation& operation, StatusCode code, std::string message);
+  static PendingRead LookupFor(const Operation& operation);
   bool MustWaitForOpening(const Operation& operation);
   void ReleaseKey(const std::string& key);
   static std::string KeyOf(const std::string& group, const std::string& task);
 
   // operations.cc
   void RunCancel(Operation& operation);
-  // False when nothing was there to cancel; else the state it is in now.
-  bool CancelJob(Job& job, model::JobState* state);
+  // The state it is in now.
+  model::JobState CancelJob(Job& job);
   void CancelSchedule(Schedule& schedule, const std::string& message);
 
   // window.cc
@@ -226,6 +240,7 @@ class Partition {
   Job* FindJob(const model::JobKey& key) const;
   Job* AddJob(store::JobRow row);  // to memory only; places it
   void RemoveJob(Job& job);        // from memory only
+  void CountResident(const Job& job, int change);
   void Unplace(Job& job);
   void Place(Job& job);  // by its row and the state of its task
   // Given out by an earlier owner, perhaps, to a TaskTracker that has not said hello yet. Not being
@@ -236,7 +251,9 @@ class Partition {
   void Update(Job& job, store::JobRow after);  // mutation and memory; re-places
   void Delete(Job& job);                       // mutation and memory
   void MakeResident(Job& job);
+  std::size_t WindowMax() const;
   void Shed(Group& group);
+  void ShedWindow(Group& group);
   // While rows that were faulted in are being judged, nothing is shed: the judgement of one must
   // not put out another.
   void HoldRows() { ++rows_held_; }
@@ -253,14 +270,13 @@ class Partition {
   void EndRead();
   void OnLookup(LookupAnswer answer);
   void OnRefill(RefillAnswer answer);
-  void OnReadFailed(ReadId id);
+  void OnReadFailed(ReadFailed failed);
   void Promote(Group& group);  // dated jobs whose time has come
-  void LeaveTask(Job& job);    // frees its run key if it holds it
   static bool SharesRunKey(const store::JobRow& row);
 
   // dispatch.cc
   void Dispatch(Group& group);
-  void Start(Group& group, Job& job, Worker& worker);
+  void Start(Job& job, Worker& worker);
   void Mark(Job& job);
   void FlushDueMarks(bool all);
   // Makes it executing at `worker` under `token`, with the run key taken.
@@ -278,9 +294,11 @@ class Partition {
   // Ends the cycle: history, feedback, the row goes.
   void End(Job& job, model::JobEvent event, store::HistoryRow history);
   void EndWithoutAttempt(Job& job, model::JobEvent event, const std::string& message);
-  static model::JobState StateAfter(const Job& job, model::JobEvent event, model::Outcome outcome);
+  model::JobState StateAfter(const Job& job, model::JobEvent event, model::Outcome outcome);
+  void Fault(std::string what);
   store::HistoryRow HistoryOf(const Job& job, model::Outcome outcome,
                               const std::string& message) const;
+  void SetTimes(store::HistoryRow& history, const Job& job, const AttemptResult& result) const;
   void Requeue(Job& job);  // the attempt never reached its TaskTracker
   static std::vector<Job*> InOrder(const std::unordered_set<Job*>& jobs);
 
@@ -335,6 +353,8 @@ class Partition {
   std::int64_t recheck_mono_ms_ = kNever;
   DurationMs recheck_every_ms_ = 30'000;
   Effects* effects_ = nullptr;  // of the Handle() under way
+  bool frozen_ = false;
+  bool one_by_one_ = false;
   std::mt19937_64 random_;
   PartitionStats stats_;
 
@@ -360,23 +380,33 @@ class Partition {
   std::map<ReadId, PendingRead> reads_;
   std::unordered_map<std::uint64_t, std::uint64_t>
       touched_;  // hash of id or task -> ordinal of the last change
+  std::deque<std::pair<std::uint64_t, std::uint64_t>> touched_order_;  // ordinal, hash
   std::uint64_t ordinal_ = 0;
   std::unique_ptr<PendingRead> gathering_;  // the look-up that this Handle() will issue
   std::vector<std::unique_ptr<PendingRead>> wanted_reads_;
   // Operations in order of arrival per task while one of them waits for a look-up.
   std::unordered_map<std::string, std::deque<Operation>> waiting_keys_;
   std::size_t waiting_operations_ = 0;
+  std::size_t deferred_operations_ = 0;  // until their group opens
   // Ids that were accepted from a submit sent again: the first copy may still arrive. In order of
   // acceptance.
   std::deque<std::pair<std::int64_t, model::JobId>> resent_order_;
   std::unordered_set<model::JobId> resent_;
   std::int64_t lookup_all_until_mono_ms_ = INT64_MIN;
+  // Jobs that ended while their ids were new, in two generations.
+  std::unordered_set<model::JobId> ended_fresh_;
+  std::unordered_set<model::JobId> ended_fresh_before_;
+  std::int64_t ended_fresh_since_mono_ms_ = INT64_MIN / 2;
   int rows_held_ = 0;
   std::vector<std::string> shed_later_;  // groups
   std::vector<Group*> to_dispatch_;
   std::size_t sweep_at_ = 256;  // number of groups at which the empty ones are forgotten
   std::size_t executing_ = 0;
   std::size_t resident_ = 0;
+  std::size_t without_fires_ = 0;
+  std::size_t memory_bytes_ = 0;    // of all jobs in memory, about
+  std::size_t resident_bytes_ = 0;  // of those that are always there
+  int memory_pressure_ = 0;         // windows are this many times halved
 };
 
 }  // namespace lts::core

@@ -1,6 +1,5 @@
 // Fires of schedules become occurrences: each due fire exactly once (I5), each accounted for (I6).
 #include <algorithm>
-#include <cstdlib>
 
 #include "jobtracker/core/state.h"
 
@@ -22,12 +21,16 @@ constexpr char kTooMany[] = "overlap: too many occurrences wait";
 }  // namespace
 
 Partition::Schedule* Partition::AddSchedule(store::ScheduleRow row) {
-  // A zone that this host does not know any more (checked at submit): the schedule stays, silent,
-  // and says so in the log of the shell; it is never dropped.
+  // A zone that this host does not know any more (it was checked at submit): the schedule stays,
+  // silent; it is counted, and the shell says so. It is never dropped.
   auto fires = model::MakeFireTimes(*row.spec, row.accepted_ms, options_.default_time_zone);
   auto owned = std::make_unique<Schedule>();
   Schedule* schedule = owned.get();
-  if (fires.ok()) schedule->fires = *std::move(fires);
+  if (fires.ok()) {
+    schedule->fires = *std::move(fires);
+  } else {
+    ++without_fires_;
+  }
   schedule->group = &GroupOf(row.spec->group);
   schedule->task_id = row.spec->task_id;
   TaskOf(*schedule->group, schedule->task_id).schedule = schedule;
@@ -75,7 +78,7 @@ void Partition::Fire(Schedule& schedule) {
 
   std::vector<TimeMs> due;
   std::optional<TimeMs> next = schedule.fires->Next(schedule.row.last_fire_ms);
-  while (next && *next <= now_.wall_ms && due.size() < kFiresPerTick) {
+  while (next && *next <= now_.wall_ms && due.size() < kFiresPerTick + catch_up) {
     due.push_back(*next);
     next = schedule.fires->Next(*next);
   }
@@ -229,13 +232,13 @@ void Partition::DropSchedule(Schedule& schedule, model::ScheduleEvent event,
                              const std::string& message) {
   FlushSkips(schedule);
   const auto state = model::NextScheduleState(schedule.row.state, event);
-  if (!state) std::abort();  // a defect of this core; nothing of it is stored yet
+  if (!state) Fault("schedule " + schedule.row.id.ToString() + " cannot end in its state");
   const store::ScheduleRow& row = schedule.row;
   store::HistoryRow history;
   history.key = {row.id, 0};
   history.final = true;
   history.is_schedule = true;
-  history.state = *state;
+  history.state = state.value_or(JobState::kEnded);
   history.group = row.spec->group;
   history.task_id = row.spec->task_id;
   history.message = message;
@@ -250,6 +253,7 @@ void Partition::DropSchedule(Schedule& schedule, model::ScheduleEvent event,
       store::DeleteSchedule{row.id, row.spec->group, row.spec->task_id});
   effects_->batch.mutations.emplace_back(store::InsertHistory{std::move(history)});
   if (schedule.armed_ms != kNever) fire_timers_.erase({schedule.armed_ms, row.id});
+  if (schedule.fires == nullptr) --without_fires_;
   Group& group = *schedule.group;
   const std::string task_id = schedule.task_id;
   TaskOf(group, task_id).schedule = nullptr;

@@ -38,6 +38,7 @@ struct Partition::Job {
   model::Token token;        // executing
   TimeMs started_ms = 0;     // executing
   bool settled = false;      // its last attempt ended before this owner: it runs nowhere
+  std::size_t bytes = 0;     // what it takes in memory, about
 };
 
 // What stands under one task id of a group.
@@ -71,7 +72,8 @@ struct Partition::Group {
   bool dated_capped = false;  // `dated_end` is only when to read again from the top
   std::pair<TimeMs, std::uint64_t> dated_end{};
   bool refilling = false;
-  bool top_wanted = false;  // the next refill starts at the top
+  bool top_wanted = false;                        // the next refill starts at the top
+  std::int64_t refill_after_mono_ms = INT64_MIN;  // not before: the last one failed
   TimeMs timer_ms = Partition::kNever;
   bool dispatch_wanted = false;
 

@@ -26,7 +26,7 @@ void Partition::OnSubmit(SubmitEvent event) {
     Operation operation;
     operation.submit = std::move(event.items[i]);
     operation.request = event.request;
-    operation.index = static_cast<std::uint32_t>(i);
+    operation.index = event.first_index + static_cast<std::uint32_t>(i);
     const TimeMs made = operation.submit.id.TimeOf();
     if (made < now_.wall_ms - options_.dedup_horizon_ms ||
         made > now_.wall_ms + options_.future_id_max_ms) {
@@ -57,6 +57,7 @@ void Partition::Reply(const Operation& operation, StatusCode code, SubmitOutcome
 
 bool Partition::NeedsLookup(const Operation& operation) const {
   if (operation.looked_up) return false;
+  if (one_by_one_) return true;
   const JobId& id = operation.id();
   const bool id_known = id.empty() || jobs_.contains({id, 0}) || schedules_.contains(id);
   const bool asks_history =
@@ -73,7 +74,22 @@ bool Partition::NeedsLookup(const Operation& operation) const {
 bool Partition::MayBeLate(const JobId& id) const {
   return now_.mono_ms < lookup_all_until_mono_ms_ ||
          id.TimeOf() < now_.wall_ms - options_.fresh_id_ms ||
-         id.TimeOf() > now_.wall_ms + options_.fresh_id_ms || resent_.contains(id);
+         id.TimeOf() > now_.wall_ms + options_.fresh_id_ms || resent_.contains(id) ||
+         ended_fresh_.contains(id) || ended_fresh_before_.contains(id);
+}
+
+// A client that repeats a submit without saying so, within seconds, must not get its job twice: the
+// ids of jobs that have ended while their ids still count as new are kept for as long.
+void Partition::RememberEnded(const JobId& id) {
+  if (id.TimeOf() < now_.wall_ms - options_.fresh_id_ms) return;
+  if (now_.mono_ms - ended_fresh_since_mono_ms_ >= options_.fresh_id_ms) {
+    // What was put in before the one before is too old to count as new.
+    const bool both = now_.mono_ms - ended_fresh_since_mono_ms_ >= 2 * options_.fresh_id_ms;
+    ended_fresh_before_ = both ? std::unordered_set<JobId>() : std::move(ended_fresh_);
+    ended_fresh_ = {};
+    ended_fresh_since_mono_ms_ = now_.mono_ms;
+  }
+  ended_fresh_.insert(id);
 }
 
 void Partition::RememberResent(const JobId& id) {
@@ -89,6 +105,23 @@ void Partition::RememberResent(const JobId& id) {
     lookup_all_until_mono_ms_ = now_.mono_ms + options_.late_copy_ms;
   }
   if (resent_.insert(id).second) resent_order_.emplace_back(now_.mono_ms, id);
+}
+
+void Partition::RefuseOperation(const Operation& operation, StatusCode code, std::string message) {
+  if (operation.is_submit()) {
+    Reply(operation, code, SubmitOutcome::kAccepted, operation.submit.id, std::move(message));
+  } else {
+    effects_->cancel_replies.push_back(
+        {operation.request, code, JobState::kWaiting, {}, std::move(message)});
+  }
+}
+
+Partition::PendingRead Partition::LookupFor(const Operation& operation) {
+  PendingRead read;
+  read.lookup.tasks.push_back({operation.group(), operation.task_id()});
+  if (!operation.id().empty()) read.lookup.ids.push_back(operation.id());
+  read.keys.push_back(KeyOf(operation.group(), operation.task_id()));
+  return read;
 }
 
 // Runs the operation, or puts it in line: behind earlier ones of its task that wait, or behind a
@@ -113,28 +146,16 @@ void Partition::Begin(Operation operation) {
   }
   if (!key.empty() || waiting_operations_ >= options_.lookups_max) {
     ++stats_.over_lookups;
-    std::string message = fmt::format(
-        "{} operations wait for the store (limit partition.lookups.max={}); retry later",
-        waiting_operations_, options_.lookups_max);
-    if (operation.is_submit()) {
-      Reply(operation, StatusCode::kResourceExhausted, SubmitOutcome::kAccepted,
-            operation.submit.id, std::move(message));
-    } else {
-      effects_->cancel_replies.push_back({operation.request,
-                                          StatusCode::kResourceExhausted,
-                                          JobState::kWaiting,
-                                          {},
-                                          std::move(message)});
-    }
+    RefuseOperation(
+        operation, StatusCode::kResourceExhausted,
+        fmt::format(
+            "{} operations wait for the store (limit partition.lookups.max={}); retry later",
+            waiting_operations_, options_.lookups_max));
     return;
   }
-  PendingRead read;
-  read.lookup.tasks.push_back({operation.group(), operation.task_id()});
-  if (!operation.id().empty()) read.lookup.ids.push_back(operation.id());
-  key = KeyOf(operation.group(), operation.task_id());
-  read.keys.push_back(key);
+  PendingRead read = LookupFor(operation);
   ++waiting_operations_;
-  waiting_keys_[std::move(key)].push_back(std::move(operation));
+  waiting_keys_[read.keys.front()].push_back(std::move(operation));
   WantLookup(std::move(read));
 }
 
@@ -150,11 +171,7 @@ void Partition::ReleaseKey(const std::string& key) {
     }
     Operation& next = line->second.front();
     if (NeedsLookup(next)) {
-      PendingRead read;
-      read.lookup.tasks.push_back({next.group(), next.task_id()});
-      if (!next.id().empty()) read.lookup.ids.push_back(next.id());
-      read.keys.push_back(key);
-      WantLookup(std::move(read));
+      WantLookup(LookupFor(next));
       return;
     }
     Run(next);
@@ -176,7 +193,16 @@ bool Partition::MustWaitForOpening(const Operation& operation) {
 
 void Partition::Run(Operation& operation) {
   if (MustWaitForOpening(operation)) {
+    if (deferred_operations_ >= options_.lookups_max) {
+      ++stats_.over_lookups;
+      RefuseOperation(operation, StatusCode::kResourceExhausted,
+                      fmt::format("{} operations wait for TaskTrackers to say what they run (limit "
+                                  "partition.lookups.max={}); retry later",
+                                  deferred_operations_, options_.lookups_max));
+      return;
+    }
     ++stats_.deferred;
+    ++deferred_operations_;
     Group& group = GroupOf(operation.group());
     group.deferred_tasks.insert(operation.task_id());
     group.deferred.push_back(std::move(operation));
@@ -207,6 +233,14 @@ void Partition::RunSubmit(Operation& operation) {
       return;
     }
   }
+  if (item.spec->need_feedback && feedback_.size() >= options_.groups_max &&
+      !feedback_.contains(item.spec->submit_group)) {
+    ++stats_.over_groups;
+    Reply(operation, StatusCode::kResourceExhausted, SubmitOutcome::kAccepted, item.id,
+          fmt::format("{} groups of clients wait for feedback (limit groups.max={})",
+                      feedback_.size(), options_.groups_max));
+    return;
+  }
   Group& group = GroupOf(item.spec->group);
   const auto found = group.tasks.find(item.spec->task_id);
   Task* task = found == group.tasks.end() ? nullptr : &found->second;
@@ -215,6 +249,28 @@ void Partition::RunSubmit(Operation& operation) {
   } else {
     SubmitOneShot(operation, group, task);
   }
+}
+
+// Rows that share a task are always in memory; false when there is no room for one more, and says
+// so.
+bool Partition::RoomForResident(const Operation& operation) {
+  if (resident_ >= options_.resident_max) {
+    ++stats_.over_resident;
+    Reply(operation, StatusCode::kResourceExhausted, SubmitOutcome::kAccepted, operation.submit.id,
+          fmt::format("{} jobs share their task with another one (limit "
+                      "partition.resident.max={}); retry later",
+                      resident_, options_.resident_max));
+    return false;
+  }
+  if (resident_bytes_ >= options_.memory_bytes_max) {
+    ++stats_.over_memory;
+    Reply(operation, StatusCode::kResourceExhausted, SubmitOutcome::kAccepted, operation.submit.id,
+          fmt::format("jobs that share their task with another one take {} bytes of memory (limit "
+                      "partition.memory.max={}); retry later",
+                      resident_bytes_, options_.memory_bytes_max));
+    return false;
+  }
+  return true;
 }
 
 void Partition::SubmitOneShot(Operation& operation, Group& group, Task* task) {
@@ -229,6 +285,10 @@ void Partition::SubmitOneShot(Operation& operation, Group& group, Task* task) {
       (job->row.Started() ? between : waiting) = job;
     }
   }
+  // Limits first: nothing ends for the sake of a job that is then refused. One that replaces
+  // another takes its place among those that share a task.
+  const bool replaces = spec.replace_on_exist && (waiting != nullptr || between != nullptr);
+  if (task != nullptr && waiting == nullptr && !replaces && !RoomForResident(operation)) return;
   if (waiting != nullptr) {
     const JobId standing = waiting->row.key.id;
     if (spec.fail_if_exists) {
@@ -268,14 +328,6 @@ void Partition::SubmitOneShot(Operation& operation, Group& group, Task* task) {
                       spec.task_id, spec.group, task->schedule->row.id.ToString()));
     return;
   }
-  if (resident_ >= options_.resident_max) {
-    ++stats_.over_resident;
-    Reply(operation, StatusCode::kResourceExhausted, SubmitOutcome::kAccepted, item.id,
-          fmt::format("{} jobs share their task with another one (limit "
-                      "partition.resident.max={}); retry later",
-                      resident_, options_.resident_max));
-    return;
-  }
   JobRow row;
   row.key = {item.id, 0};
   row.kind = JobKind::kOneShot;
@@ -309,6 +361,15 @@ void Partition::SubmitSchedule(Operation& operation, Group& group, Task* task) {
     ++stats_.refused;
     Reply(operation, fires.status().code(), SubmitOutcome::kAccepted, item.id,
           fires.status().message());
+    return;
+  }
+  // Before anything ends for its sake.
+  if ((task == nullptr || task->schedule == nullptr) &&
+      schedules_.size() >= options_.schedules_max) {
+    ++stats_.over_schedules;
+    Reply(operation, StatusCode::kResourceExhausted, SubmitOutcome::kAccepted, item.id,
+          fmt::format("the partition holds {} schedules (limit schedules.max={})",
+                      schedules_.size(), options_.schedules_max));
     return;
   }
   if (task != nullptr && task->schedule != nullptr) {
@@ -350,13 +411,6 @@ void Partition::SubmitSchedule(Operation& operation, Group& group, Task* task) {
                         spec.task_id, spec.group, job->row.key.id.ToString()));
       return;
     }
-  }
-  if (schedules_.size() >= options_.schedules_max) {
-    ++stats_.over_schedules;
-    Reply(operation, StatusCode::kResourceExhausted, SubmitOutcome::kAccepted, item.id,
-          fmt::format("the partition holds {} schedules (limit schedules.max={})",
-                      schedules_.size(), options_.schedules_max));
-    return;
   }
   if (const auto again = group.tasks.find(spec.task_id); again != group.tasks.end()) {
     for (Job* other : std::vector<Job*>(again->second.jobs)) MakeResident(*other);

@@ -34,6 +34,18 @@ namespace {
 
 store::ReadyPosition PositionOf(const JobRow& row) { return {row.priority, row.due_ms, row.seq}; }
 
+// However little memory there is.
+constexpr std::size_t kWindowLeast = 8;
+
+// About what a definition takes in memory. Occurrences share that of their schedule; it is counted
+// for each all the same.
+std::size_t SpecBytes(const model::JobSpec& spec) {
+  constexpr std::size_t kNodes = 400;  // of the maps and sets that a job stands in
+  std::size_t bytes = sizeof(spec) + kNodes + spec.payload.size() + spec.task_id.size();
+  for (const auto& [key, value] : spec.params) bytes += 96 + key.size() + value.size();
+  return bytes;
+}
+
 }  // namespace
 
 Partition::Group& Partition::GroupOf(const std::string& name) {
@@ -68,7 +80,9 @@ Partition::Job* Partition::AddJob(JobRow row) {
   job->task = &TaskOf(*job->group, job->row.spec->task_id);
   job->task->jobs.push_back(job);
   if (job->row.expires_ms != 0) expiry_timers_.emplace(job->row.expires_ms, job->row.key);
-  if (job->row.blocked) ++resident_;
+  job->bytes = sizeof(Job) + SpecBytes(*job->row.spec);
+  memory_bytes_ += job->bytes;
+  if (job->row.blocked) CountResident(*job, 1);
   jobs_.emplace(job->row.key, std::move(owned));
   // A started row that is not executing is between attempts and keeps its run key.
   if (job->row.attempt > 1 && job->row.state == JobState::kWaiting && SharesRunKey(job->row) &&
@@ -90,15 +104,25 @@ void Partition::ForgetTaskIfEmpty(Group& group, const std::string& task_id) {
   }
 }
 
+void Partition::CountResident(const Job& job, int change) {
+  resident_ += static_cast<std::size_t>(change);
+  resident_bytes_ += change > 0 ? job.bytes : -job.bytes;
+}
+
 void Partition::RemoveJob(Job& job) {
-  Unplace(job);
   Group& group = *job.group;
+  // One that waited makes room for rows that are only in the store.
+  if (!group.Complete() && (job.place == Job::Place::kReady || job.place == Job::Place::kHeld)) {
+    WantDispatch(group);
+  }
+  Unplace(job);
+  memory_bytes_ -= job.bytes;
   Task& task = *job.task;
   std::erase(task.jobs, &job);
   const bool freed = task.holder == &job;
   if (freed) task.holder = nullptr;
   if (job.row.expires_ms != 0) expiry_timers_.erase({job.row.expires_ms, job.row.key});
-  if (job.row.blocked) --resident_;
+  if (job.row.blocked) CountResident(job, -1);
   const std::string task_id = job.row.spec->task_id;
   jobs_.erase(JobKey(job.row.key));  // a copy: the key lives in what is erased
   if (task.jobs.empty()) {
@@ -193,7 +217,7 @@ void Partition::Update(Job& job, JobRow after) {
   Touch(after);
   effects_->batch.mutations.emplace_back(
       store::UpdateJob{after, job.row.priority, job.row.due_ms, job.row.blocked, job.row.state});
-  if (after.blocked && !job.row.blocked) ++resident_;
+  if (after.blocked && !job.row.blocked) CountResident(job, 1);
   if (job.place != Job::Place::kExecuting) Unplace(job);
   job.row = std::move(after);
   if (job.place != Job::Place::kExecuting) Place(job);
@@ -212,17 +236,31 @@ void Partition::MakeResident(Job& job) {
   Update(job, std::move(after));
 }
 
-// Keeps a window within bounds: what is least urgent goes back to being only in the store.
+// Rows of a group's window: fewer when all groups together take too much memory.
+std::size_t Partition::WindowMax() const {
+  return std::max(std::min(kWindowLeast, options_.window_max),
+                  options_.window_max >> memory_pressure_);
+}
+
+// Keeps the windows within bounds: what is least urgent goes back to being only in the store.
 void Partition::Shed(Group& group) {
-  if (group.refilling) return;
   if (rows_held_ > 0) {
     shed_later_.push_back(group.name);
     return;
   }
+  ShedWindow(group);
+  while (memory_bytes_ > options_.memory_bytes_max && WindowMax() > kWindowLeast) {
+    ++memory_pressure_;
+    for (auto& [name, each] : groups_) ShedWindow(*each);
+  }
+}
+
+void Partition::ShedWindow(Group& group) {
+  if (group.refilling) return;
   for (const auto* rows : {&group.ready, &group.held}) {
-    if (rows->size() <= options_.window_max * 2) continue;
+    if (rows->size() <= WindowMax() * 2) continue;
     std::vector<Job*> out;
-    std::size_t keep = options_.window_max;
+    std::size_t keep = WindowMax();
     for (Job* job : *rows) {
       if (job->row.blocked) continue;
       if (keep > 0) {
@@ -238,9 +276,9 @@ void Partition::Shed(Group& group) {
       for (Job* job : out) RemoveJob(*job);
     }
   }
-  if (group.dated.size() > options_.window_max * 2) {
+  if (group.dated.size() > WindowMax() * 2) {
     std::vector<Job*> out;
-    std::size_t keep = options_.window_max;
+    std::size_t keep = WindowMax();
     for (Job* job : group.dated) {
       if (job->row.blocked) continue;
       if (keep > 0) {
@@ -302,7 +340,10 @@ void Partition::MaybeEvict(const JobKey& key) {
 void Partition::ArmGroup(Group& group) {
   TimeMs next = kNever;
   if (!group.dated.empty()) next = (*group.dated.begin())->row.due_ms;
-  if (!group.dated_complete && !group.refilling) next = std::min(next, group.dated_end.first);
+  // A read that failed is repeated by a timer of its own.
+  if (!group.dated_complete && !group.refilling && now_.mono_ms >= group.refill_after_mono_ms) {
+    next = std::min(next, group.dated_end.first);
+  }
   if (next == group.timer_ms) return;
   if (group.timer_ms != kNever) group_timers_.erase({group.timer_ms, group.name});
   group.timer_ms = next;
@@ -327,24 +368,29 @@ void Partition::Promote(Group& group) {
 }
 
 void Partition::MaybeRefill(Group& group) {
-  if (group.refilling || (group.Complete() && !group.top_wanted)) return;
+  if (group.refilling || (group.Complete() && !group.top_wanted) ||
+      now_.mono_ms < group.refill_after_mono_ms) {
+    return;
+  }
+  if (memory_pressure_ > 0 && memory_bytes_ < options_.memory_bytes_max / 4) --memory_pressure_;
+  const std::size_t window = WindowMax();
   const bool ready_low =
-      !group.ready_complete && (group.ready.size() + group.held.size() < options_.window_max / 2 ||
-                                (group.held.size() < options_.window_max && !group.ready.empty() &&
+      !group.ready_complete && (group.ready.size() + group.held.size() < window / 2 ||
+                                (group.held.size() < window && !group.ready.empty() &&
                                  PositionOf((*group.ready.begin())->row) >= group.ready_end));
   const bool dated_low =
-      !group.dated_complete && !group.dated_capped && group.dated.size() < options_.window_max / 4;
+      !group.dated_complete && !group.dated_capped && group.dated.size() < window / 4;
   if (!group.top_wanted && !ready_low && !dated_low) return;
   auto read = std::make_unique<PendingRead>();
   read->refill_group = group.name;
   RefillRequest& refill = read->refill;
   refill.group = group.name;
   // Executing rows that are not marked yet stand among the waiting ones at the top.
-  refill.ready_limit = options_.window_max + group.executing;
-  refill.dated_limit = options_.window_max;
+  refill.ready_limit = window + group.executing;
+  refill.dated_limit = window;
   if (!group.top_wanted && !group.ready_complete && group.ready_end.seq > 0) {
     refill.after = {group.ready_end.priority, group.ready_end.due_ms, group.ready_end.seq - 1};
-    refill.ready_limit = options_.window_max;
+    refill.ready_limit = window;
   }
   group.refilling = true;
   group.top_wanted = false;
@@ -408,7 +454,9 @@ void Partition::Touch(const JobRow& row) {
 
 void Partition::Touch(std::uint64_t hash) {
   ++ordinal_;
-  if (!reads_.empty()) touched_[hash] = ordinal_;
+  if (reads_.empty()) return;
+  touched_[hash] = ordinal_;
+  touched_order_.emplace_back(ordinal_, hash);
 }
 
 bool Partition::TouchedSince(std::uint64_t hash, std::uint64_t ordinal) const {
@@ -416,14 +464,21 @@ bool Partition::TouchedSince(std::uint64_t hash, std::uint64_t ordinal) const {
   return found != touched_.end() && found->second > ordinal;
 }
 
+// Only what changed since the oldest read that is under way can matter.
 void Partition::EndRead() {
-  if (reads_.empty()) touched_.clear();
+  const std::uint64_t oldest = reads_.empty() ? UINT64_MAX : reads_.begin()->second.ordinal;
+  while (!touched_order_.empty() && touched_order_.front().first <= oldest) {
+    const auto [ordinal, hash] = touched_order_.front();
+    touched_order_.pop_front();
+    const auto found = touched_.find(hash);
+    if (found != touched_.end() && found->second == ordinal) touched_.erase(found);
+  }
 }
 
 // Adds to the look-up that this Handle() issues at its end.
 void Partition::WantLookup(PendingRead&& read) {
   ++stats_.lookups;
-  if (read.keys.size() == 1 && !read.hello && read.results_stream == 0) {
+  if (read.keys.size() == 1 && !read.hello && read.results_stream == 0 && !one_by_one_) {
     if (!gathering_) gathering_ = std::make_unique<PendingRead>();
     gathering_->keys.push_back(std::move(read.keys.front()));
     LookupRequest& into = gathering_->lookup;
@@ -437,8 +492,12 @@ void Partition::WantLookup(PendingRead&& read) {
 void Partition::OnLookup(LookupAnswer answer) {
   const auto found = reads_.find(answer.id);
   if (found == reads_.end()) return;
+  // It counts as under way until the end: what one operation changes, the next must see as changed.
   PendingRead read = std::move(found->second);
-  reads_.erase(found);
+  const auto end_read = [&] {
+    reads_.erase(answer.id);
+    EndRead();
+  };
 
   HoldRows();
   // Rows that changed since the question was asked are not taken from the answer; who needs them
@@ -461,7 +520,7 @@ void Partition::OnLookup(LookupAnswer answer) {
       fresh = fresh && !TouchedSince(static_cast<std::uint64_t>(std::hash<model::JobId>()(id)),
                                      read.ordinal);
     }
-    EndRead();
+    end_read();
     if (read.hello) {
       RunHello(*read.hello, fresh);
     } else {
@@ -469,44 +528,69 @@ void Partition::OnLookup(LookupAnswer answer) {
     }
   } else {
     // The keys of operations whose rows changed meanwhile ask again; the others run now.
-    std::vector<std::string> run;
-    std::vector<std::string> again;
-    for (std::string& key : read.keys) {
-      const Operation& first = waiting_keys_.at(key).front();
+    for (const std::string& key : read.keys) {
+      Operation& first = waiting_keys_.at(key).front();
       const bool touched =
           TouchedSince(TaskHash(first.group(), first.task_id()), read.ordinal) ||
           (!first.id().empty() &&
            TouchedSince(static_cast<std::uint64_t>(std::hash<model::JobId>()(first.id())),
                         read.ordinal));
-      (touched ? again : run).push_back(std::move(key));
-    }
-    EndRead();
-    for (const std::string& key : run) {
-      Operation& first = waiting_keys_.at(key).front();
+      if (touched) {
+        WantLookup(LookupFor(first));
+        continue;
+      }
       first.looked_up = true;
       first.id_ended = ended.contains(first.id());
       Run(first);
       ReleaseKey(key);
     }
-    for (std::string& key : again) {
-      const Operation& first = waiting_keys_.at(key).front();
-      PendingRead next;
-      next.lookup.tasks.push_back({first.group(), first.task_id()});
-      if (!first.id().empty()) next.lookup.ids.push_back(first.id());
-      next.keys.push_back(std::move(key));
-      WantLookup(std::move(next));
-    }
+    end_read();
   }
   for (const JobKey& key : faulted) MaybeEvict(key);
   ReleaseRows();
 }
 
-void Partition::OnReadFailed(ReadId id) {
-  const auto found = reads_.find(id);
+void Partition::OnReadFailed(ReadFailed failed) {
+  const auto found = reads_.find(failed.id);
   if (found == reads_.end()) return;
-  read_retries_.emplace(now_.mono_ms + options_.read_retry_ms, std::move(found->second));
+  PendingRead read = std::move(found->second);
   reads_.erase(found);
   EndRead();
+  const bool damaged = failed.why.code() == StatusCode::kDataLoss;
+  const std::int64_t again_mono_ms =
+      now_.mono_ms + (damaged ? options_.damaged_retry_ms : options_.read_retry_ms);
+  if (!read.refill_group.empty()) {
+    // Not the same question again: what becomes due meanwhile would be in neither part of the
+    // answer.
+    Group& group = GroupOf(read.refill_group);
+    group.refilling = false;
+    group.top_wanted = true;
+    group.refill_after_mono_ms = again_mono_ms;
+    DropOutside(group);
+    Shed(group);
+    ArmGroup(group);
+    read_retries_.emplace(again_mono_ms, std::move(read));
+    return;
+  }
+  if (!damaged || !read.feedback_group.empty()) {
+    read_retries_.emplace(again_mono_ms, std::move(read));
+    return;
+  }
+  // What cannot be read is judged as if it were not there.
+  if (read.hello) return RunHello(*read.hello, true);
+  if (read.results_stream != 0) return RunResults(read.results_stream, read.results, true);
+  if (read.keys.size() > 1) {
+    // Which of them it is shows when each is asked alone.
+    for (const std::string& key : read.keys) {
+      wanted_reads_.push_back(
+          std::make_unique<PendingRead>(LookupFor(waiting_keys_.at(key).front())));
+    }
+    return;
+  }
+  const std::string& key = read.keys.front();
+  RefuseOperation(waiting_keys_.at(key).front(), StatusCode::kDataLoss,
+                  "what the store holds of this task cannot be read: " + failed.why.message());
+  ReleaseKey(key);
 }
 
 }  // namespace lts::core

@@ -255,6 +255,7 @@ void Partition::OpenGroup(Group& group) {
   // Place.
   std::deque<Operation> deferred;
   deferred.swap(group.deferred);
+  deferred_operations_ -= deferred.size();
   group.deferred_tasks.clear();
   for (Operation& operation : deferred) {
     operation.looked_up = false;

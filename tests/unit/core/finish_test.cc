@@ -167,6 +167,34 @@ TEST_F(Finish, AtMostOnceIsRetriedAfterAReportedException) {
   EXPECT_EQ(worker.given.size(), 2U);
 }
 
+TEST_F(Finish, ASnoozeBeyondItsExpiryExpires) {
+  FakeWorker& worker = s.Hello("w", 1);
+  model::JobSpec spec = Shell::Spec("a");
+  spec.expires_in_ms = 10'000;
+  const model::JobId id = s.Accept(spec);
+  s.Report(worker, worker.given.at(0).ref, Outcome::kExecuteLater, 9'000);
+  EXPECT_EQ(s.EndOf(id), JobState::kWaiting);
+  s.Advance(9'000);
+  s.Report(worker, worker.given.at(1).ref, Outcome::kExecuteLater, 9'000);
+  EXPECT_EQ(s.EndOf(id), JobState::kExpired);
+}
+
+TEST_F(Finish, TimesToldByATaskTrackerStayBetweenAcceptanceAndNow) {
+  FakeWorker& worker = s.Hello("w", 1);
+  const model::JobId id = s.Accept(Shell::Spec("a"));
+  const TimeMs accepted = s.clock.wall_ms;
+  s.Advance(1'000);
+  AttemptResult result = Shell::ResultOf(worker.given.at(0).ref, Outcome::kExecuteSuccess);
+  result.ended_ago_ms = 10LL * 365 * 86'400'000;
+  result.run_ms = INT64_MAX;
+  WorkerEvent event;
+  event.stream = worker.stream;
+  event.results.push_back(result);
+  s.Handle(std::move(event));
+  EXPECT_EQ(s.History(id).at(0).ended_ms, accepted);
+  EXPECT_EQ(s.History(id).at(0).started_ms, accepted);
+}
+
 // ---- cancel
 
 TEST_F(Finish, CancelOfAWaitingJobEndsIt) {

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -218,6 +219,9 @@ class Shell {
   // Reads are kept here instead of being answered while this is true.
   bool hold_reads = false;
   std::vector<LookupRequest> held_lookups;
+  // How the next reads fail, if they do.
+  std::function<Status(const LookupRequest&)> fail_lookup;
+  std::function<Status(const RefillRequest&)> fail_refill;
   void AnswerReads() {
     hold_reads = false;
     for (const LookupRequest& request : std::exchange(held_lookups, {})) {
@@ -251,13 +255,20 @@ class Shell {
       for (const store::FeedbackRow& row : send.rows) feedback.emplace_back(send.stream, row);
     }
     for (const LookupRequest& request : effects.lookups) {
+      const Status failed = fail_lookup ? fail_lookup(request) : Status::Ok();
       if (hold_reads) {
         held_lookups.push_back(request);
+      } else if (!failed.ok()) {
+        Handle(ReadFailed{request.id, failed});
       } else {
         Handle(LookupAnswer{request.id, store->Lookup(0, request.ids, request.tasks).value()});
       }
     }
     for (const RefillRequest& request : effects.refills) {
+      if (const Status failed = fail_refill ? fail_refill(request) : Status::Ok(); !failed.ok()) {
+        Handle(ReadFailed{request.id, failed});
+        continue;
+      }
       Handle(RefillAnswer{
           request.id,
           store->LoadWaiting(0, request.group, request.after, request.now_ms, request.ready_limit)

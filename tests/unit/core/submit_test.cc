@@ -268,5 +268,64 @@ TEST_F(Window, LaterDueTimesBeyondItComeInTime) {
   }
 }
 
+TEST_F(Submit, NewIdThatComesAgainUnmarkedAfterItsJobHasEndedIsTheSameJob) {
+  FakeWorker& worker = s.Hello("w", 1);
+  const model::JobId id = s.Accept(Shell::Spec("a"));
+  s.Succeed(worker, AttemptRef(worker.given.at(0).ref));
+  s.Advance(4'000);
+  const SubmitReply again = s.SubmitAs(id, Shell::Spec("a"), false);
+  EXPECT_EQ(again.code, StatusCode::kOk);
+  EXPECT_EQ(again.id, id);
+  EXPECT_EQ(worker.given.size(), 1U);
+  EXPECT_EQ(s.History(id).size(), 1U);
+}
+
+TEST_F(Submit, OneIdUnderTwoTasksOfOneRequestIsOneJob) {
+  s.options.window_max = 2;
+  s.Load();
+  for (int i = 0; i < 20; ++i) s.Accept(Shell::Spec("t" + std::to_string(i)));
+  const model::JobId id = s.NewId();
+  SubmitEvent event;
+  event.request = 99;
+  for (const char* task : {"one", "two"}) {
+    model::JobSpec spec = Shell::Spec(task);
+    spec.job_id = id.ToString();
+    event.items.push_back({std::make_shared<model::JobSpec>(std::move(spec)), id, true});
+  }
+  s.submit_replies.clear();
+  s.Handle(std::move(event));
+  ASSERT_EQ(s.submit_replies.size(), 2U);
+  EXPECT_EQ(s.submit_replies[0].code, StatusCode::kOk);
+  EXPECT_EQ(s.submit_replies[1].code, StatusCode::kOk);
+  EXPECT_EQ(s.Rows(id).size(), 1U);
+}
+
+TEST_F(Submit, NothingEndsForTheSakeOfOneThatALimitRefuses) {
+  s.options.resident_max = 1;
+  s.options.schedules_max = 1;
+  s.Load();
+  model::JobSpec cron = Shell::Spec("cron");
+  cron.cron = "0 0 0 1 1 ? 2099";
+  s.Accept(cron);
+  s.Accept(Shell::Spec("cron"));  // shares its task with the schedule
+  model::JobSpec waiting = Shell::Spec("a");
+  waiting.trigger_delay_ms = 60'000;
+  const model::JobId first = s.Accept(waiting);
+  waiting.replace_on_exist = true;
+  const SubmitReply second = s.Submit(waiting);
+  EXPECT_EQ(second.outcome, SubmitOutcome::kReplaced);
+  EXPECT_EQ(s.EndOf(first), JobState::kReplaced);
+  // Beside a running one it would have to share.
+  FakeWorker& worker = s.Hello("w", 2);
+  s.Accept(Shell::Spec("b"));
+  ASSERT_EQ(worker.given.size(), 2U);
+  EXPECT_EQ(s.Submit(Shell::Spec("b")).code, StatusCode::kResourceExhausted);
+  cron.task_id = "other";
+  EXPECT_EQ(s.Submit(cron).code, StatusCode::kResourceExhausted);
+  cron.task_id = "cron";
+  cron.replace_on_exist = true;
+  EXPECT_EQ(s.Submit(cron).outcome, SubmitOutcome::kReplaced);
+}
+
 }  // namespace
 }  // namespace lts::core

@@ -30,6 +30,7 @@ TEST(JobStates, FollowTheTable) {
       {{S::kRunning, E::kLost}, S::kWaiting},       {{S::kRunning, E::kHandBack}, S::kWaiting},
       {{S::kRunning, E::kExhaust}, S::kDead},       {{S::kRunning, E::kCancel}, S::kCancelled},
       {{S::kRunning, E::kSuspend}, S::kRunning},    {{S::kRunning, E::kResume}, S::kRunning},
+      {{S::kRunning, E::kExpire}, S::kExpired},
       {{S::kSuspended, E::kResume}, S::kWaiting},   {{S::kSuspended, E::kSuspend}, S::kSuspended},
       {{S::kSuspended, E::kCancel}, S::kCancelled}, {{S::kSuspended, E::kExpire}, S::kExpired},
       {{S::kSuspended, E::kReplace}, S::kReplaced},

@@ -1,0 +1,140 @@
+// What of the backlog is in memory, and reads that fail.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "shell.h"
+
+namespace lts::core {
+namespace {
+
+using model::JobState;
+using model::Outcome;
+
+class Backlog : public ::testing::Test {
+ protected:
+  // Runs what is given out, one after the other, until nothing comes any more; the task ids in the
+  // order of their runs.
+  std::vector<std::string> RunAll(FakeWorker& worker) {
+    std::vector<std::string> order;
+    for (std::size_t i = 0; i < worker.given.size(); ++i) {
+      order.push_back(worker.given[i].spec->task_id);
+      s.Succeed(worker, AttemptRef(worker.given[i].ref));
+      if (i + 1 == worker.given.size()) s.Advance(1'000);
+    }
+    return order;
+  }
+  Shell s;
+};
+
+TEST_F(Backlog, JobsThatBecomeDueWhileRefillsFailRunInOrder) {
+  s.options.window_max = 4;
+  s.Load();
+  int refills = 0;
+  s.fail_refill = [&](const RefillRequest&) {
+    return ++refills % 2 == 1 ? Status::Unavailable("away") : Status::Ok();
+  };
+  for (int i = 0; i < 40; ++i) s.Accept(Shell::Spec("due" + std::to_string(i)));
+  for (int i = 0; i < 40; ++i) {
+    model::JobSpec spec = Shell::Spec("dated" + std::to_string(i));
+    spec.priority = 1;
+    spec.trigger_delay_ms = 100 + i;
+    s.Accept(std::move(spec));
+  }
+  FakeWorker& worker = s.Hello("w", 1);
+  EXPECT_EQ(RunAll(worker).size(), 80U);
+  EXPECT_GT(refills, 10);
+  EXPECT_TRUE(s.store->LoadGroups(0).value().empty());
+}
+
+TEST_F(Backlog, ManyGroupsWithLargeJobsStayWithinTheMemory) {
+  s.options.window_max = 1'000;
+  s.options.memory_bytes_max = 1'000'000;
+  s.Load();
+  for (int i = 0; i < 200; ++i) {
+    for (int g = 0; g < 10; ++g) {
+      model::JobSpec spec = Shell::Spec("t" + std::to_string(i));
+      spec.group = "g" + std::to_string(g);
+      spec.payload = std::string(2'000, 'x');
+      s.Accept(std::move(spec));
+    }
+    ASSERT_LE(s.core->Stats().memory_bytes, s.options.memory_bytes_max + 10'000);
+  }
+  FakeWorker& worker = s.Hello("w", 1, {}, {}, "1", "g3");
+  std::vector<std::string> wanted;
+  for (int i = 0; i < 200; ++i) wanted.push_back("t" + std::to_string(i));
+  EXPECT_EQ(RunAll(worker), wanted);
+}
+
+TEST_F(Backlog, JobsBeyondItExpireWithoutTaskTrackers) {
+  s.options.window_max = 4;
+  s.Load();
+  std::vector<model::JobId> ids;
+  for (int i = 0; i < 50; ++i) {
+    model::JobSpec spec = Shell::Spec("t" + std::to_string(i));
+    spec.expires_in_ms = 5'000;
+    ids.push_back(s.Accept(std::move(spec)));
+  }
+  s.Advance(10'000);
+  for (const model::JobId& id : ids) EXPECT_EQ(s.EndOf(id), JobState::kExpired);
+}
+
+TEST_F(Backlog, ADamagedTaskIsRefusedAndTheOthersOfItsRequestAreTaken) {
+  s.options.window_max = 2;
+  s.Load();
+  for (int i = 0; i < 20; ++i) s.Accept(Shell::Spec("t" + std::to_string(i)));
+  s.fail_lookup = [](const LookupRequest& request) {
+    for (const store::TaskKey& task : request.tasks) {
+      if (task.task_id == "bad") return Status::DataLoss("a record cannot be read");
+    }
+    return Status::Ok();
+  };
+  SubmitEvent event;
+  event.request = 99;
+  for (const char* task : {"one", "bad", "two"}) {
+    model::JobSpec spec = Shell::Spec(task);
+    const model::JobId id = s.NewId();
+    spec.job_id = id.ToString();
+    event.items.push_back({std::make_shared<model::JobSpec>(std::move(spec)), id, false});
+  }
+  s.submit_replies.clear();
+  s.Handle(std::move(event));
+  ASSERT_EQ(s.submit_replies.size(), 3U);
+  for (const SubmitReply& reply : s.submit_replies) {
+    EXPECT_EQ(reply.code, reply.index == 1 ? StatusCode::kDataLoss : StatusCode::kOk)
+        << reply.index;
+  }
+}
+
+TEST_F(Backlog, DamagedRowsDoNotMakeTheMemoryGrow) {
+  s.options.window_max = 4;
+  s.Load();
+  s.fail_refill = [](const RefillRequest&) { return Status::DataLoss("a record cannot be read"); };
+  for (int i = 0; i < 200; ++i) {
+    s.Accept(Shell::Spec("t" + std::to_string(i)));
+    s.Advance(100);
+  }
+  EXPECT_LE(s.core->Stats().jobs_in_memory, 16U);
+}
+
+TEST_F(Backlog, NothingHappensWhileTheStoreTakesNothing) {
+  s.Load();
+  s.core->SetFrozen(true);
+  model::JobSpec spec = Shell::Spec("t");
+  spec.cron = "* * * * * ?";
+  s.Accept(std::move(spec));
+  s.Accept(Shell::Spec("due"));
+  FakeWorker& worker = s.Hello("w", 2);
+  s.clock.wall_ms += 3'000;
+  s.clock.mono_ms += 3'000;
+  s.Tick();
+  EXPECT_TRUE(worker.given.empty());
+  s.core->SetFrozen(false);
+  s.Tick();
+  EXPECT_EQ(worker.given.size(), 2U);
+}
+
+}  // namespace
+}  // namespace lts::core
