@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <mutex>
 #include <utility>
 
 #include "common/log.h"
@@ -48,37 +47,6 @@ void PutRef(const core::AttemptRef& ref, v1::AttemptKey* out) {
 
 }  // namespace
 
-// Which partition an item came from, so that its acknowledgement finds the way back.
-class OfferedItems {
- public:
-  struct Key {
-    model::JobKey key;
-    std::int32_t attempt;
-    bool operator==(const Key&) const = default;
-  };
-  void Add(const Key& key, std::uint32_t partition) {
-    const std::lock_guard lock(mutex_);
-    items_[key] = partition;
-  }
-  std::optional<std::uint32_t> Take(const Key& key) {
-    const std::lock_guard lock(mutex_);
-    const auto found = items_.find(key);
-    if (found == items_.end()) return std::nullopt;
-    const std::uint32_t partition = found->second;
-    items_.erase(found);
-    return partition;
-  }
-
- private:
-  struct Hash {
-    std::size_t operator()(const Key& key) const {
-      return std::hash<model::JobKey>()(key.key) + static_cast<std::size_t>(key.attempt);
-    }
-  };
-  std::mutex mutex_;
-  std::unordered_map<Key, std::uint32_t, Hash> items_;
-};
-
 // All state is of the partition's strand.
 class Edge::Desk final : public Outbox {
  public:
@@ -93,10 +61,6 @@ class Edge::Desk final : public Outbox {
     std::vector<std::uint32_t> slots;  // of the event's items in the call's response
     std::size_t open = 0;
   };
-  struct FeedbackStream {
-    FeedbackSink sink;
-    std::shared_ptr<OfferedItems> offered;
-  };
   struct Waiter {
     std::uint64_t number = 0;
     std::function<void(std::optional<store::HistoryRow>)> done;
@@ -105,7 +69,7 @@ class Edge::Desk final : public Outbox {
   std::unordered_map<core::RequestId, PendingSubmit> submits;
   std::unordered_map<core::RequestId, std::function<void(core::CancelReply)>> cancels;
   std::unordered_map<core::StreamId, WorkerSink> workers;
-  std::unordered_map<core::StreamId, FeedbackStream> feedback;
+  std::unordered_map<core::StreamId, std::shared_ptr<FeedbackWindow>> feedback;
   std::unordered_map<JobId, std::vector<Waiter>> waiters;
   std::uint64_t last_waiter = 0;
 
@@ -181,25 +145,11 @@ class Edge::Desk final : public Outbox {
     const auto found = feedback.find(send.stream);
     if (found == feedback.end()) return;
     if (send.close) {
-      found->second.sink->Close();
+      found->second->CloseSink();
       feedback.erase(found);
       return;
     }
-    v1::FeedbackTrackerMessage message;
-    for (store::FeedbackRow& row : send.rows) {
-      v1::FeedbackItem& item = *message.add_items();
-      item.set_job_id(row.key.id.ToString());
-      item.set_cycle_ms(row.key.cycle);
-      item.set_attempt(row.attempt);
-      item.set_task_id(std::move(row.task_id));
-      item.set_group(std::move(row.group));
-      item.set_state(rpc::ToProto(row.state));
-      item.set_success(row.state == model::JobState::kSucceeded);
-      item.set_message(std::move(row.message));
-      item.set_ended_ms(row.ended_ms);
-      found->second.offered->Add({row.key, row.attempt}, partition_);
-    }
-    found->second.sink->Send(std::move(message));
+    found->second->Offer(partition_, std::move(send.rows));
   }
 
   void Ended(const store::HistoryRow& row) override {
@@ -228,7 +178,7 @@ class Edge::Desk final : public Outbox {
       done({request, StatusCode::kUnavailable, model::JobState::kWaiting, {}, message});
     }
     for (auto& [id, sink] : std::exchange(workers, {})) sink->Close();
-    for (auto& [id, stream] : std::exchange(feedback, {})) stream.sink->Close();
+    for (auto& [id, window] : std::exchange(feedback, {})) window->CloseSink();
     for (auto& [id, list] : std::exchange(waiters, {})) {
       for (const Waiter& waiter : list) waiter.done(std::nullopt);
     }
@@ -499,13 +449,13 @@ void Edge::WorkerConnection::Closed() {
 void Edge::FeedbackConnection::Message(const v1::FeedbackClientMessage& message) {
   if (message.has_hello() && stream_ == 0) {
     stream_ = ++edge_.last_stream_;
-    group_ = message.hello().node_group();
-    offered_ = std::make_shared<OfferedItems>();
+    const v1::FeedbackHello& hello = message.hello();
+    window_ = std::make_shared<FeedbackWindow>(sink_, hello.window());
     for (std::uint32_t i = 0; i < edge_.partitions(); ++i) {
       Desk& desk = edge_.DeskOf(i);
-      desk.strand->Post([&desk, sink = sink_, offered = offered_, stream = stream_, group = group_,
-                         window = message.hello().window()] {
-        desk.feedback.emplace(stream, Desk::FeedbackStream{sink, offered});
+      desk.strand->Post([&desk, shared = window_, stream = stream_, group = hello.node_group(),
+                         window = hello.window()] {
+        desk.feedback.emplace(stream, shared);
         desk.host->Handle(core::FeedbackHelloEvent{stream, group, window});
       });
     }
@@ -516,12 +466,13 @@ void Edge::FeedbackConnection::Message(const v1::FeedbackClientMessage& message)
     const auto id = JobId::Parse(ack.job_id());
     if (!id) continue;
     const model::JobKey key{*id, ack.cycle_ms()};
-    const auto partition = offered_->Take({key, ack.attempt()});
+    const auto partition = window_->Acknowledged({key, ack.attempt()});
     if (!partition) continue;
     core::FeedbackAckEvent& event = events[*partition];
     event.stream = stream_;
     event.acks.push_back({key, ack.attempt(), ack.again()});
   }
+  window_->Refill();
   for (auto& [partition, event] : events) {
     Desk& desk = edge_.DeskOf(partition);
     desk.strand->Post(
@@ -539,6 +490,7 @@ void Edge::FeedbackConnection::Closed() {
       });
     }
   }
+  window_.reset();
   sink_.reset();
 }
 

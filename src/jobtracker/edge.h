@@ -18,9 +18,9 @@
 #include "common/clock.h"
 #include "common/metrics.h"
 #include "common/strand.h"
+#include "jobtracker/feedback_window.h"
 #include "jobtracker/partition_host.h"
 #include "lts/v1/client.pb.h"
-#include "lts/v1/feedback.pb.h"
 #include "lts/v1/worker.pb.h"
 #include "model/validate.h"
 #include "rpc/channel.h"
@@ -39,7 +39,7 @@ struct EdgeOptions {
 class Edge {
  public:
   using WorkerSink = std::shared_ptr<rpc::Stream<v1::TrackerMessage>>;
-  using FeedbackSink = std::shared_ptr<rpc::Stream<v1::FeedbackTrackerMessage>>;
+  using FeedbackSink = FeedbackWindow::Sink;
 
   Edge(EdgeOptions options, const Clock& clock, MetricsRegistry& metrics);
   ~Edge();
@@ -79,7 +79,7 @@ class Edge {
     std::uint32_t partition_ = 0;
   };
 
-  // A client's feedback stream: it is offered the rows of every partition.
+  // A client's feedback stream: it is offered the rows of every partition, within its one window.
   class FeedbackConnection {
    public:
     FeedbackConnection(Edge& edge, FeedbackSink sink) : edge_(edge), sink_(std::move(sink)) {}
@@ -89,10 +89,8 @@ class Edge {
    private:
     Edge& edge_;
     FeedbackSink sink_;
-    std::string group_;
     core::StreamId stream_ = 0;
-    // Which partition offered what is acknowledged: by the group of the item's TaskTracker.
-    std::shared_ptr<class OfferedItems> offered_;
+    std::shared_ptr<FeedbackWindow> window_;
   };
 
  private:
