@@ -9,6 +9,7 @@
 #include "lts/v1/types.pb.h"
 #include "model/partition.h"
 #include "rpc/codec.h"
+#include "rpc/limits.h"
 
 namespace lts {
 
@@ -122,8 +123,15 @@ class Edge::Desk final : public Outbox {
     if (send.heartbeat != 0) message.set_heartbeat(send.heartbeat);
     message.set_frozen(send.frozen);
     const TimeMs now = clock_.WallMs();
-    message.mutable_assignments()->Reserve(static_cast<int>(send.assignments.size()));
+    // A round may fill many slots with large payloads. Every message carries `frozen`; the hello,
+    // which must come first, and all that is small stand in the first one.
+    std::size_t bytes = message.ByteSizeLong();
     for (const core::Assignment& assignment : send.assignments) {
+      if (bytes >= rpc::kBatchBytes) {
+        found->second->Send(std::exchange(message, v1::TrackerMessage()));
+        message.set_frozen(send.frozen);
+        bytes = 0;
+      }
       v1::Assignment& out = *message.add_assignments();
       rpc::ToProto(*assignment.spec, out.mutable_job());
       out.set_cycle_ms(assignment.ref.key.cycle);
@@ -133,6 +141,7 @@ class Edge::Desk final : public Outbox {
       rpc::ToProto(assignment.ref.token, out.mutable_token());
       out.set_retries(assignment.retries);
       out.set_due_ago_ms(std::max<DurationMs>(now - assignment.due_ms, 0));
+      bytes += out.ByteSizeLong();
     }
     found->second->Send(std::move(message));
     if (send.close) {
