@@ -23,6 +23,9 @@ namespace {
 constexpr std::size_t kHistoryMax = 1'000;
 constexpr DurationMs kWaitMaxMs = 60'000;
 
+// Of the attempts in one answer. A thousand messages of 4 KiB fit, and beside them the largest job.
+constexpr std::size_t kAttemptsBytesMax = std::size_t{6} << 20;
+
 Status NoSuchJob(const std::string& id) { return Status::NotFound("no job " + id); }
 
 std::size_t LimitOf(int asked) {
@@ -41,6 +44,20 @@ void AddRunning(const core::LiveJob& live, v1::AttemptView* view) {
   view->set_due_ms(live.row.due_ms);
   view->set_started_ms(live.started_ms);
   view->set_state(v1::RUNNING);
+}
+
+// The attempts of a history (newest first), as many as one answer takes.
+void AddAttempts(const std::vector<HistoryRow>& history,
+                 google::protobuf::RepeatedPtrField<v1::AttemptView>* out) {
+  std::size_t bytes = 0;
+  for (const HistoryRow& row : history) {
+    if (row.is_schedule) continue;
+    v1::AttemptView view;
+    ToView(row, &view);
+    bytes += view.ByteSizeLong();
+    if (bytes > kAttemptsBytesMax) return;
+    *out->Add() = std::move(view);
+  }
 }
 
 // What the core knows better of a row's view.
@@ -183,9 +200,7 @@ std::optional<v1::JobView> Queries::EndedView(const JobId& id, const Found& foun
   v1::JobView view;
   ToView(*end, &view);
   view.mutable_job()->set_job_id(id.ToString());
-  for (const HistoryRow& row : found.history) {
-    if (!row.is_schedule) ToView(row, view.add_attempts());
-  }
+  AddAttempts(found.history, view.mutable_attempts());
   return view;
 }
 
@@ -226,9 +241,7 @@ void Queries::Get(v1::GetRequest request, Done<v1::GetResponse> done) {
         // Between two reads: history rows without an end.
         ToView(found.history.front(), &view);
       }
-      for (const HistoryRow& row : found.history) {
-        if (!row.is_schedule) ToView(row, view.add_attempts());
-      }
+      AddAttempts(found.history, view.mutable_attempts());
       done(std::move(response));
     });
   });
@@ -321,7 +334,8 @@ void Queries::List(v1::ListRequest request, Done<v1::ListResponse> done) {
       if (candidate == 'e') break;
       source = candidate == 's' ? 'j' : 'e';
       inner.clear();
-      if (static_cast<std::size_t>(response.jobs_size()) >= limit) {
+      if (static_cast<std::size_t>(response.jobs_size()) >= limit ||
+          response.ByteSizeLong() >= store::kPageBytesMax) {
         response.set_next_page(std::string(1, source));
         break;
       }
@@ -357,9 +371,7 @@ void Queries::ListAttempts(v1::ListAttemptsRequest request, Done<v1::ListAttempt
       auto found = Find(*id);
       if (!found.ok()) return fail(found.status());
       if (!found->any()) return fail(NoSuchJob(request.job_id()));
-      for (const HistoryRow& row : found->history) {
-        if (!row.is_schedule) ToView(row, response.add_attempts());
-      }
+      AddAttempts(found->history, response.mutable_attempts());
       done(std::move(response));
       return;
     }

@@ -81,6 +81,10 @@ struct JobFilter {
 // What a page of a listing starts after; opaque to callers, "" = from the newest.
 using PageToken = std::string;
 
+// A page ends early, with a token to go on, before its rows (payload, parameters and message) take
+// more than this; a single row may.
+inline constexpr std::size_t kPageBytesMax = std::size_t{4} << 20;
+
 struct JobPage {
   std::vector<JobRow> rows;
   PageToken next;
@@ -167,7 +171,8 @@ class JobStore {
   virtual Result<std::vector<LogRow>> FindLogs(const model::JobKey& key, std::int32_t attempt,
                                                std::uint64_t after_line, std::size_t limit) = 0;
 
-  // ---- reads of console and CLI: across partitions, indexed, bounded (limit <= 1000)
+  // ---- reads of console and CLI: across partitions, indexed, bounded (limit <= 1000; pages also
+  // by kPageBytesMax)
   virtual Result<std::vector<JobRow>> FindJobRows(
       const model::JobId& id) = 0;  // all cycles, <= 1000
   virtual Result<std::optional<ScheduleRow>> FindSchedule(const model::JobId& id) = 0;

@@ -682,10 +682,11 @@ class MemoryJobStore final : public JobStore {
   static PageToken Page(const std::map<Position, const Row*>& found,
                         const std::optional<Position>& start, std::size_t limit,
                         std::vector<Row>* rows) {
+    PageRoom room(limit);
     auto it = start ? found.lower_bound(*start) : found.end();
     while (it != found.begin()) {
-      if (rows->size() == ClampPage(limit)) return ToToken(it->first);
-      --it;
+      const auto last = it--;
+      if (!room.Take(*it->second)) return ToToken(last->first);
       rows->push_back(*it->second);
     }
     return "";

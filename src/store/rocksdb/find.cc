@@ -165,6 +165,8 @@ Result<JobPage> RocksdbJobStore::FindJobs(const JobFilter& filter, const PageTok
   Scratch scratch;
   std::string key;
   std::size_t examined = 0;
+  PageRoom room(limit);
+  std::optional<JobPosition> before;
   for (std::optional<JobPosition> at; (at = candidates.Top()); candidates.Pop()) {
     std::optional<Place> place;
     if (by_task || by_busy) {
@@ -187,14 +189,21 @@ Result<JobPage> RocksdbJobStore::FindJobs(const JobFilter& filter, const PageTok
       if (!filter.state || head->state == *filter.state) {
         auto row = DecodeJob(*place, at->key, **value, scratch);
         if (!row.ok()) return engine_->Damaged(row.status());
-        if (row->accepted_ms >= filter.since_ms) result.rows.push_back(std::move(*row));
+        if (row->accepted_ms >= filter.since_ms) {
+          if (!room.Take(*row)) {
+            result.next = ToToken(*before);
+            break;
+          }
+          result.rows.push_back(std::move(*row));
+        }
       }
     }
-    if (result.rows.size() == ClampPage(limit) || ++examined == kExaminedMax) {
+    if (room.Full() || ++examined == kExaminedMax) {
       candidates.Pop();
       if (candidates.Top()) result.next = ToToken(*at);
       break;
     }
+    before = at;
   }
   LTS_RETURN_IF_ERROR(candidates.status());
   return result;
@@ -234,6 +243,8 @@ Result<SchedulePage> RocksdbJobStore::FindSchedules(const JobFilter& filter, con
 
   Scratch scratch;
   std::size_t examined = 0;
+  PageRoom room(limit);
+  std::optional<JobPosition> before;
   for (std::optional<JobPosition> at; (at = candidates.Top()); candidates.Pop()) {
     const auto head = ReadHead(candidates.TopValue());
     if (!head.ok()) return engine_->Damaged(head.status());
@@ -241,14 +252,19 @@ Result<SchedulePage> RocksdbJobStore::FindSchedules(const JobFilter& filter, con
       auto row = DecodeSchedule(at->key.id, candidates.TopValue(), scratch);
       if (!row.ok()) return engine_->Damaged(row.status());
       if ((!gid || scratch.schedule.gid() == *gid) && row->accepted_ms >= filter.since_ms) {
+        if (!room.Take(*row)) {
+          result.next = ToToken(*before);
+          break;
+        }
         result.rows.push_back(std::move(*row));
       }
     }
-    if (result.rows.size() == ClampPage(limit) || ++examined == kExaminedMax) {
+    if (room.Full() || ++examined == kExaminedMax) {
       candidates.Pop();
       if (candidates.Top()) result.next = ToToken(*at);
       break;
     }
+    before = at;
   }
   LTS_RETURN_IF_ERROR(candidates.status());
   return result;
@@ -360,6 +376,8 @@ Result<HistoryPage> RocksdbJobStore::FindEnded(const JobFilter& filter, bool fin
   Scratch scratch;
   std::string key;
   std::size_t examined = 0;
+  PageRoom room(limit);
+  std::optional<EndedPosition> before;
   while (!ends.empty()) {
     const EndedPosition at = ends.position();
     const GroupId group = ends.list().gid;
@@ -376,13 +394,18 @@ Result<HistoryPage> RocksdbJobStore::FindEnded(const JobFilter& filter, bool fin
       if (!name.ok()) return name.status();
       auto row = DecodeHistory(*name, at.ended_ms, at.key, at.attempt, **value, scratch);
       if (!row.ok()) return engine_->Damaged(row.status());
+      if (!room.Take(*row)) {
+        result.next = ToToken(*before);
+        break;
+      }
       result.rows.push_back(std::move(*row));
     }
     ends.Pop();
-    if (result.rows.size() == ClampPage(limit) || ++examined == kExaminedMax) {
+    if (room.Full() || ++examined == kExaminedMax) {
       if (!ends.empty()) result.next = ToToken(at);
       break;
     }
+    before = at;
   }
   if (!ends.status().ok()) return engine_->ReadFailure(ends.status());
   return result;

@@ -1,0 +1,43 @@
+#include <gmock/gmock.h>
+
+#include <set>
+
+#include "rpc/limits.h"
+#include "world.h"
+
+namespace lts {
+namespace {
+
+class QueriesTest : public ShellTest {};
+
+TEST_F(QueriesTest, AListingOfLargeJobsComesInPagesThatFit) {
+  Start();
+  std::set<std::string> accepted;
+  for (std::uint32_t partition = 0; partition < kPartitions; ++partition) {
+    const std::string group = GroupIn(partition);
+    for (int i = 0; i < 150; ++i) {
+      v1::SubmitItem item = Job(group, "t" + std::to_string(i));
+      item.mutable_job()->set_payload(std::string(std::size_t{64} << 10, 'x'));
+      if (i % 3 == 0) item.mutable_job()->set_cron_expression("0 0 3 * * ?");
+      accepted.insert(Accept(std::move(item)));
+    }
+    SucceedAll(*Connect(group, 50));
+  }
+  std::set<std::string> listed;
+  v1::ListRequest request;
+  request.set_limit(1'000);
+  do {
+    const v1::ListResponse page = Ask(&Queries::List, request);
+    ASSERT_EQ(page.code(), v1::OK) << page.message();
+    EXPECT_LT(page.ByteSizeLong(), static_cast<std::size_t>(rpc::kMessageBytesMax) / 2);
+    for (const v1::JobView& job : page.jobs()) {
+      EXPECT_EQ(job.job().payload().size(), std::size_t{64} << 10);
+      EXPECT_TRUE(listed.insert(job.job().job_id()).second);
+    }
+    request.set_page(page.next_page());
+  } while (!request.page().empty());
+  EXPECT_EQ(listed, accepted);
+}
+
+}  // namespace
+}  // namespace lts
