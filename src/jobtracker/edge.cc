@@ -360,7 +360,29 @@ Result<core::AttemptRef> RefOf(const v1::AttemptKey& key) {
   return core::AttemptRef{attempt->key, attempt->attempt, attempt->token};
 }
 
-// Results that do not parse can never count; they are answered so that the sender forgets them.
+// What an attempt can have come to at a TaskTracker. The other words are the tracker's own: a
+// result that claims one of them would end a job in a way that no TaskTracker may decide.
+bool IsReported(model::Outcome outcome) {
+  switch (outcome) {
+    case model::Outcome::kExecuteSuccess:
+    case model::Outcome::kExecuteFailed:
+    case model::Outcome::kExecuteLater:
+    case model::Outcome::kExecuteException:
+    case model::Outcome::kTimedOut:
+    case model::Outcome::kKilled: return true;
+    case model::Outcome::kNone:
+    case model::Outcome::kLost:
+    case model::Outcome::kStale: return false;
+  }
+  return false;
+}
+
+DurationMs WithinBounds(DurationMs told) {
+  return std::clamp<DurationMs>(told, 0, model::kJobDurationMsMax);
+}
+
+// Results that can never count are answered, so that the sender forgets them. Numbers and texts of
+// the others are brought within bounds: nothing is known of who wrote them.
 std::vector<core::AttemptResult> ResultsOf(
     google::protobuf::RepeatedPtrField<v1::AttemptResult>* results,
     std::vector<v1::AttemptKey>* hopeless) {
@@ -369,14 +391,16 @@ std::vector<core::AttemptResult> ResultsOf(
   for (v1::AttemptResult& result : *results) {
     auto ref = RefOf(result.key());
     const auto outcome = rpc::FromProto(result.outcome());
-    if (!ref.ok() || !outcome) {
-      LTS_WARN("a result that cannot be read is dropped job={} outcome={}", result.key().job_id(),
-               static_cast<int>(result.outcome()));
+    if (!ref.ok() || !outcome || !IsReported(*outcome)) {
+      LTS_WARN("a result that cannot count is dropped job={} attempt={} outcome={}",
+               result.key().job_id(), result.key().attempt(), static_cast<int>(result.outcome()));
       hopeless->push_back(result.key());
       continue;
     }
-    out.push_back({*ref, *outcome, std::move(*result.mutable_message()), result.later_delay_ms(),
-                   result.run_ms(), result.ended_ago_ms()});
+    rpc::CutText(rpc::kResultMessageBytesMax, result.mutable_message());
+    out.push_back({*ref, *outcome, std::move(*result.mutable_message()),
+                   WithinBounds(result.later_delay_ms()), WithinBounds(result.run_ms()),
+                   WithinBounds(result.ended_ago_ms())});
   }
   return out;
 }
@@ -457,8 +481,14 @@ void Edge::WorkerConnection::Closed() {
 
 void Edge::FeedbackConnection::Message(const v1::FeedbackClientMessage& message) {
   if (message.has_hello() && stream_ == 0) {
-    stream_ = ++edge_.last_stream_;
     const v1::FeedbackHello& hello = message.hello();
+    if (Status valid = model::ValidateName("node_group", hello.node_group()); !valid.ok()) {
+      // The core keeps what it knows of a group: no names that no job can have.
+      LTS_WARN("a feedback stream is refused error=\"{}\"", valid.message());
+      sink_->Close();
+      return;
+    }
+    stream_ = ++edge_.last_stream_;
     window_ = std::make_shared<FeedbackWindow>(sink_, hello.window());
     for (std::uint32_t i = 0; i < edge_.partitions(); ++i) {
       Desk& desk = edge_.DeskOf(i);

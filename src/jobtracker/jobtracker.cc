@@ -334,6 +334,7 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
   queries.cluster_name = wanted.cluster_name;
   queries.version = std::string(Version());
   queries.started_ms = p.clock.WallMs();
+  queries.log_retention_ms = p.log_retention_ms;
   queries.address = fmt::format("{}:{}", options.String("bindIp"), options.Int("listenPort"));
   p.queries = std::make_unique<Queries>(queries, *p.store, *p.edge, *p.queries_strand);
   p.services = MakeServices(*p.edge, *p.queries);

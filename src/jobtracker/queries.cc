@@ -9,6 +9,7 @@
 #include "jobtracker/views.h"
 #include "lts/v1/types.pb.h"
 #include "rpc/codec.h"
+#include "rpc/limits.h"
 
 namespace lts {
 
@@ -22,6 +23,9 @@ namespace {
 
 constexpr std::size_t kHistoryMax = 1'000;
 constexpr DurationMs kWaitMaxMs = 60'000;
+
+// Of the names in a log line: 64 characters of UTF-8.
+constexpr std::size_t kNameBytesMax = 256;
 
 // Of the attempts in one answer. A thousand messages of 4 KiB fit, and beside them the largest job.
 constexpr std::size_t kAttemptsBytesMax = std::size_t{6} << 20;
@@ -726,8 +730,14 @@ void Queries::AppendLogs(v1::AppendLogsRequest request, Done<v1::AppendLogsRespo
       row.key = ref->key;
       row.attempt = ref->attempt;
       row.line = line.line();
-      row.time_ms = *now - line.ago_ms();
+      // A line of the future would never go, one beyond the retention would go at once.
+      row.time_ms = *now - std::clamp<DurationMs>(line.ago_ms(), 0, options_.log_retention_ms);
       row.type = "BIZ";
+      for (std::string* name : {line.mutable_level(), line.mutable_group(), line.mutable_task_id(),
+                                line.mutable_node()}) {
+        rpc::CutText(kNameBytesMax, name);
+      }
+      rpc::CutText(rpc::kLogMessageBytesMax, line.mutable_message());
       row.level = std::move(*line.mutable_level());
       row.group = std::move(*line.mutable_group());
       row.task_id = std::move(*line.mutable_task_id());

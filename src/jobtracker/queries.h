@@ -15,6 +15,7 @@
 #include "jobtracker/edge.h"
 #include "lts/v1/cluster.pb.h"
 #include "lts/v1/query.pb.h"
+#include "model/duration.h"
 #include "store/job_store.h"
 
 namespace lts {
@@ -26,6 +27,7 @@ struct QueriesOptions {
   std::string cluster_name;
   std::string version;
   TimeMs started_ms = 0;
+  DurationMs log_retention_ms = 30 * model::kDayMs;
 };
 
 class Queries {

@@ -12,6 +12,10 @@ constexpr int kMessageBytesMax = 16 << 20;
 // up to job.payload.max, 8 MiB) and still fits beside what stood in the message before it.
 constexpr std::size_t kBatchBytes = std::size_t{1} << 20;
 
+// Of the text of a result, and of a line of the business log; more is cut.
+constexpr std::size_t kResultMessageBytesMax = 4'096;
+constexpr std::size_t kLogMessageBytesMax = 8'192;
+
 // A connection without a sign of life is asked this often, and given up when no answer comes in
 // time.
 constexpr int kKeepaliveIntervalMs = 10'000;

@@ -39,5 +39,33 @@ TEST_F(QueriesTest, AListingOfLargeJobsComesInPagesThatFit) {
   EXPECT_EQ(listed, accepted);
 }
 
+TEST_F(QueriesTest, LogLinesAreBroughtWithinBounds) {
+  Start();
+  const std::string group = GroupIn(0);
+  const std::string id = Accept(Job(group, "t"));
+  const auto worker = Connect(group, 1);
+  v1::AppendLogsRequest append;
+  std::uint64_t number = 0;
+  for (const std::int64_t ago : {std::int64_t{0}, std::int64_t{-5'000}, INT64_MIN, INT64_MAX}) {
+    v1::LogLine& line = *append.add_lines();
+    *line.mutable_key() = KeyOf(worker->Given().at(0));
+    line.set_line(++number);
+    line.set_ago_ms(ago);
+    line.set_message(std::string(20'000, 'x'));
+    line.set_node(std::string(20'000, 'n'));
+  }
+  EXPECT_EQ(Ask(&Queries::AppendLogs, append).code(), v1::OK);
+  v1::LogsRequest request;
+  request.set_job_id(id);
+  const v1::LogsResponse lines = Ask(&Queries::Logs, request);
+  ASSERT_EQ(lines.entries_size(), 4);
+  for (const v1::LogEntry& entry : lines.entries()) {
+    EXPECT_LE(entry.time_ms(), clock.WallMs());
+    EXPECT_GE(entry.time_ms(), clock.WallMs() - 30 * model::kDayMs);
+    EXPECT_EQ(entry.message().size(), 8'192U);
+    EXPECT_EQ(entry.node().size(), 256U);
+  }
+}
+
 }  // namespace
 }  // namespace lts

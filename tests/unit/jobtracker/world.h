@@ -221,6 +221,14 @@ class ShellTest : public ::testing::Test {
     return response.value_or(Response());
   }
 
+  v1::JobView View(const std::string& id) {
+    v1::GetRequest request;
+    request.set_job_id(id);
+    const v1::GetResponse response = Ask(&Queries::Get, request);
+    EXPECT_EQ(response.code(), v1::OK) << response.message();
+    return response.job();
+  }
+
   static constexpr std::uint32_t kPartitions = 2;
   testing::ManualClock clock;
   testing::ManualStrand strand{clock};
