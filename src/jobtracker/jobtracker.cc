@@ -21,6 +21,7 @@
 #include "jobtracker/services.h"
 #include "model/partition.h"
 #include "model/retry.h"
+#include "model/time_zone.h"
 #include "model/validate.h"
 #include "rpc/ops_server.h"
 #include "rpc/server.h"
@@ -237,6 +238,17 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
     return valid;
   auto retry = model::ParseRetryPolicy(options.String("job.retry.default"));
   if (!retry.ok()) return retry.status().WithContext("job.retry.default");
+  // Asked for here: the first cron job without a zone of its own would find out too late.
+  const std::string& zone = options.String("schedule.timezone");
+  if (auto found = model::FindTimeZone(zone); !found.ok()) {
+    if (found.status().code() != StatusCode::kInvalidArgument) {
+      return found.status().WithContext("schedule.timezone=" + zone);
+    }
+    return Status::InvalidArgument(
+        fmt::format("schedule.timezone={}: no such time zone; it must be a name of the IANA data "
+                    "base as below {}, such as UTC or Europe/Berlin",
+                    zone, model::kZoneFolder));
+  }
 
   std::error_code error;
   std::filesystem::create_directories(data_path, error);
