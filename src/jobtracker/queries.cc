@@ -132,6 +132,14 @@ Result<Queries::Found> Queries::Find(const JobId& id) {
   auto history = store_.FindHistory(id, kHistoryMax);
   if (!history.ok()) return history.status();
   found.history = *std::move(history);
+  if (!found.schedule && found.history.size() == kHistoryMax) {
+    // Of a schedule with so long a history the end is not among them.
+    auto end = store_.FindAttempt({id, 0}, 0);
+    if (!end.ok()) return end.status();
+    if (*end && (*end)->is_schedule && !found.history.back().is_schedule) {
+      found.history.push_back(**std::move(end));
+    }
+  }
   return found;
 }
 

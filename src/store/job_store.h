@@ -178,6 +178,10 @@ class JobStore {
   virtual Result<std::optional<ScheduleRow>> FindSchedule(const model::JobId& id) = 0;
   virtual Result<std::vector<HistoryRow>> FindHistory(const model::JobId& id,
                                                       std::size_t limit) = 0;  // newest first
+  // One row of a history. The end of a schedule is attempt 0 of cycle 0: the last of all in the
+  // order of keys, behind more rows than FindHistory gives.
+  virtual Result<std::optional<HistoryRow>> FindAttempt(const model::JobKey& key,
+                                                        std::int32_t attempt) = 0;
   virtual Result<JobPage> FindJobs(const JobFilter& filter, const PageToken& page,
                                    std::size_t limit) = 0;
   virtual Result<SchedulePage> FindSchedules(const JobFilter& filter, const PageToken& page,

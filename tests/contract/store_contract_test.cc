@@ -573,6 +573,20 @@ TEST_P(StoreContract, HistoryOfAJobComesNewestFirst) {
 
 // ---- schedules, feedback, workers
 
+TEST_P(StoreContract, OneAttemptOfAHistoryIsFoundByItsKey) {
+  Owner a(store(), 2);
+  HistoryRow run = Ended(Job(1), 100);
+  run.key.cycle = 50;
+  HistoryRow end = Ended(Job(1), 200, true, JobState::kEnded);
+  end.attempt = 0;
+  end.is_schedule = true;
+  EXPECT_OK(a.Commit({InsertHistory{run}, InsertHistory{end}}));
+  EXPECT_TRUE(Same(**store().FindAttempt(run.key, run.attempt), run));
+  EXPECT_TRUE(Same(**store().FindAttempt(Key(1), 0), end));
+  EXPECT_FALSE(store().FindAttempt(Key(1), 1)->has_value());
+  EXPECT_FALSE(store().FindAttempt(Key(2), 0)->has_value());
+}
+
 TEST_P(StoreContract, SchedulesAreReplacedPagedAndDeleted) {
   Owner a(store(), 0);
   EXPECT_OK(a.Commit({PutSchedule{Schedule(2, "g", "b")}, PutSchedule{Schedule(1, "g", "a")},

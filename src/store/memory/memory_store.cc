@@ -559,6 +559,15 @@ class MemoryJobStore final : public JobStore {
     return rows;
   }
 
+  Result<std::optional<HistoryRow>> FindAttempt(const JobKey& key, std::int32_t attempt) override {
+    const std::lock_guard lock(mutex_);
+    for (const Partition& p : partitions_) {
+      const auto it = p.history.find({key, attempt});
+      if (it != p.history.end()) return std::optional<HistoryRow>(it->second);
+    }
+    return std::optional<HistoryRow>();
+  }
+
   Result<JobPage> FindJobs(const JobFilter& filter, const PageToken& page,
                            std::size_t limit) override {
     const std::lock_guard lock(mutex_);

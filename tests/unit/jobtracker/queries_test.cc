@@ -67,5 +67,26 @@ TEST_F(QueriesTest, LogLinesAreBroughtWithinBounds) {
   }
 }
 
+TEST_F(QueriesTest, AnEndedScheduleIsShownAsEndedHoweverLongItsHistory) {
+  Start();
+  const std::uint32_t partition = 1;
+  v1::SubmitItem item = Job(GroupIn(partition), "ticks");
+  item.mutable_job()->set_repeat_interval_ms(1'000);
+  item.mutable_job()->set_repeat_count(1'200);
+  item.mutable_job()->set_rely_on_prev_cycle(false);
+  const std::string id = Accept(std::move(item));
+  const auto worker = Connect(GroupIn(partition), 1);
+  for (std::size_t run = 0; run < 1'200; ++run) {
+    while (worker->Given().size() <= run) strand.Advance(1'000);
+    SucceedAll(*worker, run);
+  }
+  strand.Advance(5'000);
+  const v1::JobView view = View(id);
+  EXPECT_EQ(view.state(), v1::ENDED);
+  EXPECT_TRUE(view.schedule());
+  EXPECT_EQ(view.runs(), 1'200);
+  EXPECT_EQ(view.attempts_size(), 1'000);
+}
+
 }  // namespace
 }  // namespace lts
