@@ -52,7 +52,10 @@ void PutRef(const core::AttemptRef& ref, v1::AttemptKey* out) {
 class Edge::Desk final : public Outbox {
  public:
   Desk(std::uint32_t partition, const EdgeOptions& options, const Clock& clock)
-      : partition_(partition), options_(options), clock_(clock) {}
+      : waiters(clock, [this](const JobId& id) { host->Unwatch(id); }),
+        partition_(partition),
+        options_(options),
+        clock_(clock) {}
 
   PartitionHost* host = nullptr;
   Strand* strand = nullptr;
@@ -62,17 +65,11 @@ class Edge::Desk final : public Outbox {
     std::vector<std::uint32_t> slots;  // of the event's items in the call's response
     std::size_t open = 0;
   };
-  struct Waiter {
-    std::uint64_t number = 0;
-    std::function<void(std::optional<store::HistoryRow>)> done;
-  };
-
   std::unordered_map<core::RequestId, PendingSubmit> submits;
   std::unordered_map<core::RequestId, std::function<void(core::CancelReply)>> cancels;
   std::unordered_map<core::StreamId, WorkerSink> workers;
   std::unordered_map<core::StreamId, std::shared_ptr<FeedbackWindow>> feedback;
-  std::unordered_map<JobId, std::vector<Waiter>> waiters;
-  std::uint64_t last_waiter = 0;
+  EndWaiters waiters;
 
   void Submitted(std::vector<core::SubmitReply> replies) override {
     // Replies of one request mostly stand together.
@@ -161,16 +158,7 @@ class Edge::Desk final : public Outbox {
     found->second->Offer(partition_, std::move(send.rows));
   }
 
-  void Ended(const store::HistoryRow& row) override {
-    const auto found = waiters.find(row.key.id);
-    if (found == waiters.end()) return;
-    const std::vector<Waiter> told = std::move(found->second);
-    waiters.erase(found);
-    for (const Waiter& waiter : told) {
-      host->Unwatch(row.key.id);
-      waiter.done(row);
-    }
-  }
+  void Ended(const store::HistoryRow& row) override { waiters.Ended(row); }
 
   void Reset(std::uint32_t, const Status& why) override {
     const std::string message = "the partition was lost before this was stored: " + why.message();
@@ -188,9 +176,7 @@ class Edge::Desk final : public Outbox {
     }
     for (auto& [id, sink] : std::exchange(workers, {})) sink->Close();
     for (auto& [id, window] : std::exchange(feedback, {})) window->CloseSink();
-    for (auto& [id, list] : std::exchange(waiters, {})) {
-      for (const Waiter& waiter : list) waiter.done(std::nullopt);
-    }
+    waiters.Fail(Status::Unavailable("the partition was lost: " + why.message()));
   }
 
  private:
@@ -209,7 +195,8 @@ Edge::Edge(EdgeOptions options, const Clock& clock, MetricsRegistry& metrics)
       items_limit_(metrics, "submit.items.max",
                    static_cast<std::int64_t>(options_.items_per_submit_max)),
       payload_limit_(metrics, "job.payload.max",
-                     static_cast<std::int64_t>(options_.limits.payload_bytes_max)) {
+                     static_cast<std::int64_t>(options_.limits.payload_bytes_max)),
+      waits_(metrics, "waits.max", options_.waits_max) {
   for (std::uint32_t i = 0; i < options_.partitions; ++i) {
     desks_.push_back(std::make_unique<Desk>(i, options_, clock_));
   }
@@ -320,33 +307,24 @@ void Edge::Cancel(const std::string& group, const std::string& task_id, const Jo
 }
 
 void Edge::AwaitEnd(const std::string& group, const JobId& id, DurationMs timeout_ms,
-                    std::function<void()> armed,
-                    std::function<void(std::optional<store::HistoryRow>)> done) {
+                    std::function<void()> armed, EndWaiters::Done done) {
+  LimitSlots::Slot slot = waits_.Take();
+  if (!slot) {
+    done(waits_.Refusal("calls wait for the end of a job"));
+    return;
+  }
   Desk& desk = DeskOf(PartitionOf(group));
-  desk.strand->Post(
-      [&desk, id, timeout_ms, armed = std::move(armed), done = std::move(done)]() mutable {
-        if (!desk.host->serving()) {
-          done(std::nullopt);
-          return;
-        }
-        const std::uint64_t number = ++desk.last_waiter;
-        desk.waiters[id].push_back({number, std::move(done)});
-        desk.host->Watch(id);
-        desk.strand->PostAfter(timeout_ms * 1000, [&desk, id, number] {
-          const auto found = desk.waiters.find(id);
-          if (found == desk.waiters.end()) return;
-          for (std::size_t i = 0; i < found->second.size(); ++i) {
-            if (found->second[i].number != number) continue;
-            const Desk::Waiter waiter = std::move(found->second[i]);
-            found->second.erase(found->second.begin() + static_cast<std::ptrdiff_t>(i));
-            if (found->second.empty()) desk.waiters.erase(found);
-            desk.host->Unwatch(id);
-            waiter.done(std::nullopt);
-            return;
-          }
-        });
-        armed();
-      });
+  desk.strand->Post([&desk, id, timeout_ms, armed = std::move(armed),
+                     done = [slot = std::move(slot), done = std::move(done)](
+                                Result<store::HistoryRow> end) { done(std::move(end)); }] {
+    if (!desk.host->serving()) {
+      done(Status::Unavailable("the partition is not served here at the moment"));
+      return;
+    }
+    desk.host->Watch(id);
+    desk.waiters.Add(*desk.strand, id, timeout_ms, done);
+    armed();
+  });
 }
 
 // ---- TaskTrackers

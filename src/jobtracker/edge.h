@@ -18,7 +18,9 @@
 #include "common/clock.h"
 #include "common/metrics.h"
 #include "common/strand.h"
+#include "jobtracker/end_waiters.h"
 #include "jobtracker/feedback_window.h"
+#include "jobtracker/limit_slots.h"
 #include "jobtracker/partition_host.h"
 #include "lts/v1/client.pb.h"
 #include "lts/v1/worker.pb.h"
@@ -34,6 +36,7 @@ struct EdgeOptions {
   std::string cluster_id;
   DurationMs tasktracker_lease_ms = 20'000;
   std::size_t items_per_submit_max = 10'000;  // of one SubmitRequest
+  std::int64_t waits_max = 10'000;
 };
 
 class Edge {
@@ -58,11 +61,11 @@ class Edge {
   void Submit(v1::SubmitRequest request, std::function<void(v1::SubmitResponse)> done);
   void Cancel(const std::string& group, const std::string& task_id, const model::JobId& id,
               std::function<void(core::CancelReply)> done);
-  // Calls `done` with the next final row of the job, or nothing after `timeout_ms` or when the
-  // partition is lost. `armed` is called first, when nothing that ends from then on can be missed.
+  // Calls `done` with the next final row of the job, kDeadlineExceeded after `timeout_ms`,
+  // kUnavailable when the partition is lost, or kResourceExhausted. `armed` is called first, when
+  // nothing that ends from then on can be missed.
   void AwaitEnd(const std::string& group, const model::JobId& id, DurationMs timeout_ms,
-                std::function<void()> armed,
-                std::function<void(std::optional<store::HistoryRow>)> done);
+                std::function<void()> armed, EndWaiters::Done done);
 
   // A TaskTracker's stream: Message() with each message in order, Closed() last.
   class WorkerConnection {
@@ -102,6 +105,7 @@ class Edge {
   // Their current values are those of the newest submit.
   LimitMetrics items_limit_;
   LimitMetrics payload_limit_;
+  LimitSlots waits_;
   std::vector<std::unique_ptr<Desk>> desks_;
   std::atomic<std::uint64_t> last_request_{0};
   std::atomic<std::uint64_t> last_stream_{0};

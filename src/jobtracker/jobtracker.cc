@@ -157,6 +157,7 @@ struct JobTracker::Parts {
   std::vector<std::unique_ptr<ThreadStrand>> io;
   std::unique_ptr<ThreadStrand> reads;
   std::unique_ptr<ThreadStrand> queries_strand;
+  std::unique_ptr<ThreadStrand> logs;
   std::unique_ptr<ThreadStrand> upkeep;
   std::unique_ptr<Edge> edge;
   std::vector<std::unique_ptr<PartitionHost>> hosts;
@@ -285,6 +286,7 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
   edge_options.cluster_id = p.store->Identity().cluster_id;
   edge_options.tasktracker_lease_ms = options.Duration("tasktracker.lease");
   edge_options.items_per_submit_max = static_cast<std::size_t>(options.Int("submit.items.max"));
+  edge_options.waits_max = options.Int("waits.max");
   p.edge = std::make_unique<Edge>(edge_options, p.clock, p.metrics);
 
   // Scheduling itself is quick: two threads serve all partitions. Commits wait for the disk, so
@@ -297,6 +299,7 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
   }
   p.reads = std::make_unique<ThreadStrand>("reads");
   p.queries_strand = std::make_unique<ThreadStrand>("queries");
+  p.logs = std::make_unique<ThreadStrand>("logs");
   p.upkeep = std::make_unique<ThreadStrand>("upkeep");
 
   std::vector<std::future<Status>> loaded;
@@ -347,8 +350,11 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
   queries.version = std::string(Version());
   queries.started_ms = p.clock.WallMs();
   queries.log_retention_ms = p.log_retention_ms;
+  queries.pending_max = options.Int("queries.pending.max");
+  queries.logs_pending_max = options.Int("logs.pending.max");
   queries.address = fmt::format("{}:{}", options.String("bindIp"), options.Int("listenPort"));
-  p.queries = std::make_unique<Queries>(queries, *p.store, *p.edge, *p.queries_strand);
+  p.queries =
+      std::make_unique<Queries>(queries, *p.store, *p.edge, *p.queries_strand, *p.logs, p.metrics);
   p.services = MakeServices(*p.edge, *p.queries);
   auto server = rpc::Server::Start({queries.address}, p.services->all());
   if (!server.ok()) return server.status();
@@ -397,6 +403,7 @@ void JobTracker::Stop() {
   if (p.services) p.services->CloseStreams();
   if (p.server) p.server->Stop(p.stop_grace_ms);
   p.queries_strand->Stop();
+  p.logs->Stop();
   p.reads->Stop();
   for (auto& io : p.io) io->Stop();
   for (auto& core : p.cores) core->Stop();

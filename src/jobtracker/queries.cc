@@ -79,12 +79,28 @@ void Overlay(const core::Partition* core, const JobRow& row, v1::JobView* view) 
 
 }  // namespace
 
-Queries::Queries(QueriesOptions options, store::JobStore& store, Edge& edge, Strand& reads)
+Queries::Queries(QueriesOptions options, store::JobStore& store, Edge& edge, Strand& reads,
+                 Strand& logs, MetricsRegistry& metrics)
     : options_(std::move(options)),
       address_(options_.address),
       store_(store),
       edge_(edge),
-      reads_(reads) {}
+      reads_(reads),
+      logs_(logs),
+      pending_(metrics, "queries.pending.max", options_.pending_max),
+      logs_pending_(metrics, "logs.pending.max", options_.logs_pending_max) {}
+
+template <typename Response>
+void Queries::Read(const Done<Response>& done, std::function<void()> query) {
+  LimitSlots::Slot slot = pending_.Take();
+  if (!slot) {
+    Response response;
+    rpc::PutStatus(pending_.Refusal("queries wait for their turn"), &response);
+    done(std::move(response));
+    return;
+  }
+  reads_.Post([slot = std::move(slot), query = std::move(query)] { query(); });
+}
 
 void Queries::SetAddress(std::string address) {
   const std::lock_guard lock(address_mutex_);
@@ -217,7 +233,7 @@ std::optional<v1::JobView> Queries::EndedView(const JobId& id, const Found& foun
 }
 
 void Queries::Get(v1::GetRequest request, Done<v1::GetResponse> done) {
-  reads_.Post([this, request = std::move(request), done = std::move(done)] {
+  Read(done, [this, request = std::move(request), done] {
     auto resolved = Resolve(request.job_id(), request.group(), request.task_id());
     if (!resolved.ok()) {
       v1::GetResponse response;
@@ -260,7 +276,7 @@ void Queries::Get(v1::GetRequest request, Done<v1::GetResponse> done) {
 }
 
 void Queries::List(v1::ListRequest request, Done<v1::ListResponse> done) {
-  reads_.Post([this, request = std::move(request), done = std::move(done)] {
+  Read(done, [this, request = std::move(request), done] {
     struct Work {
       v1::ListResponse response;
       std::vector<std::pair<int, JobRow>> rows;  // place in the response
@@ -369,7 +385,7 @@ void Queries::List(v1::ListRequest request, Done<v1::ListResponse> done) {
 }
 
 void Queries::ListAttempts(v1::ListAttemptsRequest request, Done<v1::ListAttemptsResponse> done) {
-  reads_.Post([this, request = std::move(request), done = std::move(done)] {
+  Read(done, [this, request = std::move(request), done] {
     v1::ListAttemptsResponse response;
     const auto fail = [&](const Status& status) {
       rpc::PutStatus(status, &response);
@@ -408,7 +424,7 @@ void Queries::ListAttempts(v1::ListAttemptsRequest request, Done<v1::ListAttempt
 }
 
 void Queries::Explain(v1::ExplainRequest request, Done<v1::ExplainResponse> done) {
-  reads_.Post([this, request = std::move(request), done = std::move(done)] {
+  Read(done, [this, request = std::move(request), done] {
     v1::ExplainResponse response;
     auto resolved = Resolve(request.job_id(), request.group(), request.task_id());
     if (!resolved.ok()) {
@@ -462,7 +478,7 @@ void Queries::Explain(v1::ExplainRequest request, Done<v1::ExplainResponse> done
 }
 
 void Queries::Logs(v1::LogsRequest request, Done<v1::LogsResponse> done) {
-  reads_.Post([this, request = std::move(request), done = std::move(done)] {
+  Read(done, [this, request = std::move(request), done] {
     v1::LogsResponse response;
     const auto fail = [&](const Status& status) {
       rpc::PutStatus(status, &response);
@@ -542,9 +558,8 @@ void Queries::Wait(v1::WaitRequest request, Done<v1::WaitResponse> done) {
     }
     return std::nullopt;
   };
-  reads_.Post([this, id = *id, ended,
-               timeout = std::clamp<DurationMs>(request.timeout_ms(), 0, kWaitMaxMs),
-               done = std::move(done)] {
+  Read(done, [this, id = *id, ended,
+              timeout = std::clamp<DurationMs>(request.timeout_ms(), 0, kWaitMaxMs), done] {
     auto found = Find(id);
     v1::WaitResponse response;
     if (!found.ok() || !found->any()) {
@@ -573,6 +588,7 @@ void Queries::Wait(v1::WaitRequest request, Done<v1::WaitResponse> done) {
     edge_.AwaitEnd(
         found->group(), id, timeout,
         // It may have ended between the look above and the watch: look once more.
+        // Not counted once more: bounded by waits.max.
         [this, id, ended, once] {
           reads_.Post([this, id, ended, once] {
             auto again = Find(id);
@@ -580,13 +596,13 @@ void Queries::Wait(v1::WaitRequest request, Done<v1::WaitResponse> done) {
             if (auto answer = ended(*again)) once->Answer(*std::move(answer));
           });
         },
-        [once, id](std::optional<HistoryRow> row) {
+        [once, id](const Result<HistoryRow>& row) {
           v1::WaitResponse answer;
-          if (row) {
+          if (row.ok()) {
             ToView(*row, answer.mutable_job());
             answer.mutable_job()->mutable_job()->set_job_id(id.ToString());
           } else {
-            rpc::PutStatus(Status::DeadlineExceeded("not ended yet"), &answer);
+            rpc::PutStatus(row.status(), &answer);
           }
           once->Answer(std::move(answer));
         });
@@ -614,7 +630,7 @@ void Queries::Cancel(v1::CancelRequest request, Done<v1::CancelResponse> done) {
     edge_.Cancel(request.group(), request.task_id(), {}, answer);
     return;
   }
-  reads_.Post([this, request = std::move(request), answer] {
+  Read(done, [this, request = std::move(request), answer] {
     auto resolved = Resolve(request.job_id(), {}, {});
     if (!resolved.ok()) {
       answer({0,
@@ -635,13 +651,14 @@ void Queries::Cancel(v1::CancelRequest request, Done<v1::CancelResponse> done) {
 }
 
 void Queries::Routes(Done<v1::RoutesResponse> done) {
-  reads_.Post([this, done = std::move(done)] {
+  Read(done, [this, done] {
     v1::RoutesResponse response;
     const store::StoreIdentity identity = store_.Identity();
     response.set_cluster_id(identity.cluster_id);
     response.set_cluster_name(identity.cluster_name);
     response.set_partitions(identity.partitions);
     auto rows = store_.Partitions();
+    rpc::PutStatus(rows.status(), &response);
     if (rows.ok()) {
       for (const store::PartitionRow& row : *rows) {
         v1::Route& route = *response.add_routes();
@@ -683,7 +700,7 @@ void Queries::Nodes(Done<v1::NodesResponse> done) {
 }
 
 void Queries::Groups(Done<v1::GroupsResponse> done) {
-  reads_.Post([this, done = std::move(done)] {
+  Read(done, [this, done] {
     auto groups = std::make_shared<std::map<std::string, v1::GroupView>>();
     auto counters = store_.Counters();
     if (counters.ok()) {
@@ -721,7 +738,15 @@ void Queries::Groups(Done<v1::GroupsResponse> done) {
 }
 
 void Queries::AppendLogs(v1::AppendLogsRequest request, Done<v1::AppendLogsResponse> done) {
-  reads_.Post([this, request = std::move(request), done = std::move(done)]() mutable {
+  LimitSlots::Slot slot = logs_pending_.Take();
+  if (!slot) {
+    v1::AppendLogsResponse response;
+    rpc::PutStatus(logs_pending_.Refusal("batches of log lines wait to be stored"), &response);
+    done(std::move(response));
+    return;
+  }
+  logs_.Post([this, slot = std::move(slot), request = std::move(request),
+              done = std::move(done)]() mutable {
     v1::AppendLogsResponse response;
     std::vector<store::LogRow> rows;
     rows.reserve(static_cast<std::size_t>(request.lines_size()));

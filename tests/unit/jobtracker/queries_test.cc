@@ -8,6 +8,9 @@
 namespace lts {
 namespace {
 
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
 class QueriesTest : public ShellTest {};
 
 TEST_F(QueriesTest, AListingOfLargeJobsComesInPagesThatFit) {
@@ -86,6 +89,81 @@ TEST_F(QueriesTest, AnEndedScheduleIsShownAsEndedHoweverLongItsHistory) {
   EXPECT_TRUE(view.schedule());
   EXPECT_EQ(view.runs(), 1'200);
   EXPECT_EQ(view.attempts_size(), 1'000);
+}
+
+TEST_F(QueriesTest, MoreWaitsThanTheLimitAreRefusedUntilOneIsOver) {
+  EdgeOptions options;
+  options.waits_max = 2;
+  Start(options);
+  v1::WaitRequest request;
+  request.set_job_id(Accept(Job(GroupIn(0), "t")));
+  request.set_timeout_ms(1'000);
+  std::vector<v1::WaitResponse> answers;
+  const auto wait = [&] {
+    queries->Wait(request, [&](v1::WaitResponse answer) { answers.push_back(std::move(answer)); });
+    strand.Run();
+  };
+  wait();
+  wait();
+  EXPECT_TRUE(answers.empty());
+  wait();
+  ASSERT_EQ(answers.size(), 1U);
+  EXPECT_EQ(answers[0].code(), v1::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(answers[0].message(), HasSubstr("waits.max=2"));
+  EXPECT_THAT(metrics.Text(), HasSubstr("lts_limit_current{limit=\"waits.max\"} 2"));
+  EXPECT_THAT(metrics.Text(), HasSubstr("lts_limit_refused_total{limit=\"waits.max\"} 1"));
+  strand.Advance(1'500);
+  ASSERT_EQ(answers.size(), 3U);
+  EXPECT_EQ(answers[2].code(), v1::DEADLINE_EXCEEDED);
+  EXPECT_THAT(metrics.Text(), HasSubstr("lts_limit_current{limit=\"waits.max\"} 0"));
+  wait();
+  EXPECT_EQ(answers.size(), 3U);
+}
+
+TEST_F(QueriesTest, MoreQueriesThanTheLimitAreRefusedAtOnce) {
+  QueriesOptions options;
+  options.pending_max = 1;
+  options.logs_pending_max = 1;
+  Start({}, options);
+  const std::string id = Accept(Job(GroupIn(0), "t"));
+  std::vector<v1::Code> codes;
+  const auto note = [&](const auto& response) { codes.push_back(response.code()); };
+  v1::GetRequest get;
+  get.set_job_id(id);
+  v1::CancelRequest cancel;
+  cancel.set_job_id(id);
+  queries->Get(get, note);
+  queries->Get(get, note);
+  queries->List({}, note);
+  queries->Cancel(cancel, note);
+  queries->Groups(note);
+  queries->AppendLogs({}, note);
+  queries->AppendLogs({}, note);
+  EXPECT_THAT(codes,
+              ElementsAre(v1::RESOURCE_EXHAUSTED, v1::RESOURCE_EXHAUSTED, v1::RESOURCE_EXHAUSTED,
+                          v1::RESOURCE_EXHAUSTED, v1::RESOURCE_EXHAUSTED));
+  EXPECT_THAT(metrics.Text(),
+              HasSubstr("lts_limit_refused_total{limit=\"queries.pending.max\"} 4"));
+  EXPECT_THAT(metrics.Text(), HasSubstr("lts_limit_refused_total{limit=\"logs.pending.max\"} 1"));
+  strand.Run();
+  log_strand.Run();
+  EXPECT_EQ(codes.size(), 7U);
+  queries->Get(get, note);
+  strand.Run();
+  EXPECT_EQ(codes.back(), v1::OK);
+}
+
+TEST_F(QueriesTest, LogLinesDoNotWaitBehindQueries) {
+  Start();
+  int gets = 0;
+  int appends = 0;
+  v1::GetRequest get;
+  get.set_job_id(Accept(Job(GroupIn(0), "t")));
+  queries->Get(get, [&](const v1::GetResponse&) { ++gets; });
+  queries->AppendLogs({}, [&](const v1::AppendLogsResponse&) { ++appends; });
+  log_strand.Run();
+  EXPECT_EQ(appends, 1);
+  EXPECT_EQ(gets, 0);
 }
 
 }  // namespace

@@ -72,7 +72,7 @@ struct TestListener {
 class ShellTest : public ::testing::Test {
  protected:
   // Before the first use of anything else.
-  void Start(EdgeOptions edge_options = {}) {
+  void Start(EdgeOptions edge_options = {}, QueriesOptions query_options = {}) {
     edge_options.partitions = kPartitions;
     store::MemoryStoreOptions store_options;
     store_options.identity.partitions = kPartitions;
@@ -89,12 +89,14 @@ class ShellTest : public ::testing::Test {
       hosts[i]->Start([](Status status) { ASSERT_TRUE(status.ok()) << status.ToString(); });
     }
     strand.Run();
-    QueriesOptions query_options;
     query_options.identity = "tracker";
     query_options.node_group = "lts";
-    queries = std::make_unique<Queries>(query_options, *store, *edge, strand);
+    queries = std::make_unique<Queries>(query_options, *store, *edge, strand, log_strand, metrics);
   }
-  ~ShellTest() override { strand.Clear(); }
+  ~ShellTest() override {
+    strand.Clear();
+    log_strand.Clear();
+  }
 
   // A group of the partition: "g0", "g1" …
   std::string GroupIn(std::uint32_t partition, int nth = 0) const {
@@ -216,6 +218,7 @@ class ShellTest : public ::testing::Test {
     std::optional<Response> response;
     ((*queries).*method)(std::move(request),
                          [&](Response answer) { response = std::move(answer); });
+    log_strand.Run();
     strand.Run();
     EXPECT_TRUE(response.has_value());
     return response.value_or(Response());
@@ -232,6 +235,7 @@ class ShellTest : public ::testing::Test {
   static constexpr std::uint32_t kPartitions = 2;
   testing::ManualClock clock;
   testing::ManualStrand strand{clock};
+  testing::ManualStrand log_strand{clock};
   MetricsRegistry metrics;
   std::unique_ptr<store::JobStore> store;
   std::unique_ptr<Edge> edge;
