@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <future>
+#include <mutex>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -166,7 +167,9 @@ struct JobTracker::Parts {
   std::unique_ptr<Services> services;
   std::unique_ptr<rpc::Server> server;
   std::unique_ptr<OpsServer> ops;
-  std::atomic<std::uint32_t> serving{0};
+  // Written once a second, read by the ops server's threads.
+  std::mutex ready_mutex;
+  Status ready;
   DurationMs history_retention_ms = 0;
   DurationMs log_retention_ms = 0;
   std::int64_t stop_grace_ms = 0;
@@ -200,16 +203,34 @@ void JobTracker::Parts::Retain() {
 }
 
 void JobTracker::Parts::UpdateMetrics() {
-  std::uint32_t count = 0;
+  struct Seen {
+    bool serving;
+    Status trouble;
+  };
+  std::size_t serving = 0;
+  Status trouble;
   for (std::uint32_t i = 0; i < hosts.size(); ++i) {
-    auto done = std::make_shared<std::promise<bool>>();
+    auto done = std::make_shared<std::promise<Seen>>();
     CoreOf(i).Post([this, i, done] {
       partition_metrics[i]->Update(*hosts[i]);
-      done->set_value(hosts[i]->serving());
+      done->set_value({hosts[i]->serving(), hosts[i]->Trouble()});
     });
-    if (done->get_future().get()) ++count;
+    const Seen seen = done->get_future().get();
+    if (seen.serving) ++serving;
+    if (trouble.ok()) trouble = seen.trouble;
   }
-  serving = count;
+  Status now;
+  if (serving < hosts.size()) {
+    now = Status::Unavailable(fmt::format("{} of {} partitions are served", serving, hosts.size()));
+    if (!trouble.ok()) now = Status::Unavailable(now.message() + ": " + trouble.message());
+  } else if (!trouble.ok()) {
+    // It serves, but whatever it is asked to store waits or is refused.
+    now = Status::Unavailable("the store takes nothing at the moment: " + trouble.message());
+  }
+  {
+    const std::lock_guard lock(ready_mutex);
+    ready = now;
+  }
   upkeep->PostAfter(kMetricsPeriodUs, [this] { UpdateMetrics(); });
 }
 
@@ -364,14 +385,11 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
   OpsServerOptions ops;
   ops.listen = options.String("ops.listen");
   auto ops_server = OpsServer::Start(ops, p.metrics, [&p] {
-    const std::uint32_t serving = p.serving;
-    if (serving == p.hosts.size()) return Status::Ok();
-    return Status::Unavailable(
-        fmt::format("{} of {} partitions are served", serving, p.hosts.size()));
+    const std::lock_guard lock(p.ready_mutex);
+    return p.ready;
   });
   if (!ops_server.ok()) return ops_server.status();
   p.ops = *std::move(ops_server);
-  p.serving = partitions;
   p.upkeep->Post([&p] { p.UpdateMetrics(); });
   p.upkeep->PostAfter(kRetainPeriodUs, [&p] { p.Retain(); });
   LTS_INFO("jobtracker started name={} listen={} ops={} data={} cluster={} partitions={}", name,

@@ -85,6 +85,8 @@ class PartitionHost {
   std::uint64_t epoch() const { return lease_.epoch; }
   core::Now now() const;
   Counters counters() const { return counters_; }
+  // Why nothing can be stored at the moment, or Ok.
+  const Status& Trouble() const { return store_trouble_; }
   // Tells Outbox::Ended of the next end of a cycle of this job; may be called more than once for
   // one job.
   void Watch(const model::JobId& id);
