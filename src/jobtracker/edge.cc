@@ -42,6 +42,24 @@ void PutAnswer(const core::SubmitReply& reply, v1::SubmitAnswer* answer) {
   if (!reply.id.empty()) answer->set_job_id(reply.id.ToString());
 }
 
+// What a node says about itself is shown and decides nothing: it is only kept short.
+constexpr std::size_t kNodeTextBytesMax = 256;
+
+template <typename Hello>
+v1::NodeInfo NodeOf(const char* type, const std::string& group, const Hello& hello) {
+  v1::NodeInfo node;
+  node.set_node_type(type);
+  node.set_group(group);
+  node.set_identity(hello.identity());
+  node.set_version(hello.version());
+  node.set_started_ms(hello.started_ms());
+  if constexpr (requires { hello.address(); }) node.set_address(hello.address());
+  for (std::string* text : {node.mutable_version(), node.mutable_address()}) {
+    rpc::CutText(kNodeTextBytesMax, text);
+  }
+  return node;
+}
+
 void PutRef(const core::AttemptRef& ref, v1::AttemptKey* out) {
   rpc::ToProto({ref.key, ref.attempt, ref.token}, out);
 }
@@ -401,14 +419,17 @@ void Edge::WorkerConnection::Message(v1::WorkerMessage message) {
     }
     v1::WorkerHello& hello = *message.mutable_hello();
     Status valid = model::ValidateName("group", hello.group());
-    if (valid.ok() && hello.identity().empty())
-      valid = Status::InvalidArgument("identity is empty");
+    if (valid.ok() && (hello.identity().empty() || hello.identity().size() > kNodeTextBytesMax)) {
+      valid = Status::InvalidArgument(fmt::format("identity has {} bytes; it must have 1 to {}",
+                                                  hello.identity().size(), kNodeTextBytesMax));
+    }
     if (!valid.ok()) {
       Refuse(valid);
       return;
     }
     core::HelloEvent event;
     event.stream = stream_ = ++edge_.last_stream_;
+    edge_.nodes_.Add(stream_, NodeOf("TASK_TRACKER", hello.group(), hello));
     event.group = std::move(*hello.mutable_group());
     event.identity = std::move(*hello.mutable_identity());
     event.incarnation = std::move(*hello.mutable_incarnation());
@@ -445,6 +466,7 @@ void Edge::WorkerConnection::Message(v1::WorkerMessage message) {
 
 void Edge::WorkerConnection::Closed() {
   if (stream_ != 0) {
+    edge_.nodes_.Remove(stream_);
     Desk& desk = edge_.DeskOf(partition_);
     desk.strand->Post([&desk, stream = stream_] {
       desk.workers.erase(stream);
@@ -460,13 +482,20 @@ void Edge::WorkerConnection::Closed() {
 void Edge::FeedbackConnection::Message(const v1::FeedbackClientMessage& message) {
   if (message.has_hello() && stream_ == 0) {
     const v1::FeedbackHello& hello = message.hello();
-    if (Status valid = model::ValidateName("node_group", hello.node_group()); !valid.ok()) {
+    Status valid = model::ValidateName("node_group", hello.node_group());
+    if (valid.ok() && hello.identity().size() > kNodeTextBytesMax) {
+      valid = Status::InvalidArgument("the identity is too long");
+    }
+    if (!valid.ok()) {
       // The core keeps what it knows of a group: no names that no job can have.
       LTS_WARN("a feedback stream is refused error=\"{}\"", valid.message());
       sink_->Close();
       return;
     }
     stream_ = ++edge_.last_stream_;
+    if (!hello.version().empty()) {
+      edge_.nodes_.Add(stream_, NodeOf("JOB_CLIENT", hello.node_group(), hello));
+    }
     window_ = std::make_shared<FeedbackWindow>(sink_, hello.window());
     for (std::uint32_t i = 0; i < edge_.partitions(); ++i) {
       Desk& desk = edge_.DeskOf(i);
@@ -499,6 +528,7 @@ void Edge::FeedbackConnection::Message(const v1::FeedbackClientMessage& message)
 
 void Edge::FeedbackConnection::Closed() {
   if (stream_ != 0) {
+    edge_.nodes_.Remove(stream_);
     for (std::uint32_t i = 0; i < edge_.partitions(); ++i) {
       Desk& desk = edge_.DeskOf(i);
       desk.strand->Post([&desk, stream = stream_] {

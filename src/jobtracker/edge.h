@@ -18,6 +18,7 @@
 #include "common/clock.h"
 #include "common/metrics.h"
 #include "common/strand.h"
+#include "jobtracker/connected_nodes.h"
 #include "jobtracker/end_waiters.h"
 #include "jobtracker/feedback_window.h"
 #include "jobtracker/limit_slots.h"
@@ -67,6 +68,9 @@ class Edge {
   void AwaitEnd(const std::string& group, const model::JobId& id, DurationMs timeout_ms,
                 std::function<void()> armed, EndWaiters::Done done);
 
+  // Who has a stream here.
+  const ConnectedNodes& nodes() const { return nodes_; }
+
   // A TaskTracker's stream: Message() with each message in order, Closed() last.
   class WorkerConnection {
    public:
@@ -106,6 +110,7 @@ class Edge {
   LimitMetrics items_limit_;
   LimitMetrics payload_limit_;
   LimitSlots waits_;
+  ConnectedNodes nodes_;
   std::vector<std::unique_ptr<Desk>> desks_;
   std::atomic<std::uint64_t> last_request_{0};
   std::atomic<std::uint64_t> last_stream_{0};

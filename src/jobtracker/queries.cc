@@ -3,7 +3,9 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <map>
 #include <mutex>
+#include <set>
 #include <utility>
 
 #include "jobtracker/views.h"
@@ -683,20 +685,30 @@ void Queries::Nodes(Done<v1::NodesResponse> done) {
   self.set_version(options_.version);
   self.set_started_ms(options_.started_ms);
   self.set_master(true);  // the only one: this registry is embedded in it
+  using Workers = std::map<std::pair<std::string, std::string>, core::WorkerView>;
+  const auto workers = std::make_shared<Workers>();  // by group and identity
   WithEveryCore(
-      [response](std::uint32_t, const core::Partition* core) {
+      [workers](std::uint32_t, const core::Partition* core) {
         if (core == nullptr) return;
         for (const core::WorkerView& worker : core->Workers()) {
-          if (!worker.connected) continue;
-          v1::NodeInfo& node = *response->add_nodes();
-          node.set_node_type("TASK_TRACKER");
-          node.set_group(worker.group);
-          node.set_identity(worker.identity);
-          node.set_slots(worker.slots);
-          node.set_running(worker.running);
+          if (worker.connected) workers->try_emplace({worker.group, worker.identity}, worker);
         }
       },
-      [response, done = std::move(done)] { done(std::move(*response)); });
+      [this, response, workers, done = std::move(done)] {
+        std::set<std::pair<std::string, std::string>> mastered;  // type and group
+        for (v1::NodeInfo& node : edge_.nodes().List()) {
+          if (node.node_type() == "TASK_TRACKER") {
+            // One whose hello was not accepted is not there.
+            const auto worker = workers->find({node.group(), node.identity()});
+            if (worker == workers->end()) continue;
+            node.set_slots(worker->second.slots);
+            node.set_running(worker->second.running);
+          }
+          node.set_master(mastered.emplace(node.node_type(), node.group()).second);
+          *response->add_nodes() = std::move(node);
+        }
+        done(std::move(*response));
+      });
 }
 
 void Queries::Groups(Done<v1::GroupsResponse> done) {

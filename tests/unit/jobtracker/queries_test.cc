@@ -166,5 +166,60 @@ TEST_F(QueriesTest, LogLinesDoNotWaitBehindQueries) {
   EXPECT_EQ(gets, 0);
 }
 
+TEST_F(QueriesTest, NodesTellWhatTheyIntroducedThemselvesWithAndWhoIsMaster) {
+  Start();
+  const auto nodes = [this] {
+    v1::NodesResponse response;
+    queries->Nodes([&](v1::NodesResponse answer) { response = std::move(answer); });
+    strand.Run();
+    std::vector<std::string> lines;
+    for (const v1::NodeInfo& node : response.nodes()) {
+      lines.push_back(node.node_type() + " " + node.group() + " " + node.identity() + " " +
+                      node.address() + " " + node.version() + " " +
+                      std::to_string(node.started_ms()) + " " + std::to_string(node.slots()) +
+                      (node.master() ? " master" : ""));
+    }
+    return lines;
+  };
+  const std::string group = GroupIn(0);
+  const auto connect = [&](const std::string& identity, std::uint64_t number) {
+    v1::WorkerHello hello;
+    hello.set_group(group);
+    hello.set_identity(identity);
+    hello.set_incarnation("1");
+    hello.set_number(number);
+    hello.set_capacity(3);
+    hello.set_address("host:1");
+    hello.set_version("2.0");
+    hello.set_started_ms(7);
+    return Connect(hello);
+  };
+  const auto listen = [&](const std::string& identity, const std::string& version) {
+    v1::FeedbackHello hello;
+    hello.set_node_group("shop");
+    hello.set_identity(identity);
+    hello.set_version(version);
+    hello.set_started_ms(9);
+    return Listen(hello);
+  };
+  const std::string tracker = "JOB_TRACKER lts tracker   0 0 master";
+  const auto peek = listen("peek", "");
+  const auto client = listen("c1", "2.1");
+  const auto other = listen("c2", "2.1");
+  const auto first = connect("w1", 1);
+  const auto second = connect("w2", 1);
+  EXPECT_THAT(nodes(), ElementsAre(tracker, "JOB_CLIENT shop c1  2.1 9 0 master",
+                                   "JOB_CLIENT shop c2  2.1 9 0",
+                                   "TASK_TRACKER " + group + " w1 host:1 2.0 7 3 master",
+                                   "TASK_TRACKER " + group + " w2 host:1 2.0 7 3"));
+  // The next one takes over; who comes back is the youngest.
+  client->connection->Closed();
+  const auto again = connect("w1", 2);
+  strand.Run();
+  EXPECT_THAT(nodes(), ElementsAre(tracker, "JOB_CLIENT shop c2  2.1 9 0 master",
+                                   "TASK_TRACKER " + group + " w2 host:1 2.0 7 3 master",
+                                   "TASK_TRACKER " + group + " w1 host:1 2.0 7 3"));
+}
+
 }  // namespace
 }  // namespace lts
