@@ -5,6 +5,7 @@
 #include <exception>
 #include <future>
 
+#include "common/daemon.h"
 #include "common/ids.h"
 #include "common/log.h"
 
@@ -43,6 +44,8 @@ void FeedbackReceiver::Connect(std::size_t target) {
   hello.mutable_hello()->set_node_group(options_.node_group);
   hello.mutable_hello()->set_identity(options_.identity);
   hello.mutable_hello()->set_window(options_.window);
+  hello.mutable_hello()->set_version(std::string(Version()));
+  hello.mutable_hello()->set_started_ms(started_ms_);
   const std::lock_guard lock(session->mutex);
   session->stream = trackers_.at(target).Feedback(
       {[this, session](v1::FeedbackTrackerMessage message) {

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "common/clock.h"
 #include "common/strand.h"
 #include "jobclient/trackers.h"
 #include "lts/job_client.h"
@@ -68,6 +69,7 @@ class FeedbackReceiver {
   static void SendAcks(Session& session, v1::FeedbackClientMessage* acks);
 
   const FeedbackOptions options_;
+  const TimeMs started_ms_ = SystemClock().WallMs();
   Trackers& trackers_;
   Strand& control_;
   std::atomic<bool> stopping_{false};

@@ -3,13 +3,13 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <mutex>
 #include <utility>
 
 #include "common/log.h"
 #include "lts/v1/types.pb.h"
 #include "model/partition.h"
 #include "rpc/codec.h"
+#include "rpc/limits.h"
 
 namespace lts {
 
@@ -42,48 +42,38 @@ void PutAnswer(const core::SubmitReply& reply, v1::SubmitAnswer* answer) {
   if (!reply.id.empty()) answer->set_job_id(reply.id.ToString());
 }
 
+// What a node says about itself is shown and decides nothing: it is only kept short.
+constexpr std::size_t kNodeTextBytesMax = 256;
+
+template <typename Hello>
+v1::NodeInfo NodeOf(const char* type, const std::string& group, const Hello& hello) {
+  v1::NodeInfo node;
+  node.set_node_type(type);
+  node.set_group(group);
+  node.set_identity(hello.identity());
+  node.set_version(hello.version());
+  node.set_started_ms(hello.started_ms());
+  if constexpr (requires { hello.address(); }) node.set_address(hello.address());
+  for (std::string* text : {node.mutable_version(), node.mutable_address()}) {
+    rpc::CutText(kNodeTextBytesMax, text);
+  }
+  return node;
+}
+
 void PutRef(const core::AttemptRef& ref, v1::AttemptKey* out) {
   rpc::ToProto({ref.key, ref.attempt, ref.token}, out);
 }
 
 }  // namespace
 
-// Which partition an item came from, so that its acknowledgement finds the way back.
-class OfferedItems {
- public:
-  struct Key {
-    model::JobKey key;
-    std::int32_t attempt;
-    bool operator==(const Key&) const = default;
-  };
-  void Add(const Key& key, std::uint32_t partition) {
-    const std::lock_guard lock(mutex_);
-    items_[key] = partition;
-  }
-  std::optional<std::uint32_t> Take(const Key& key) {
-    const std::lock_guard lock(mutex_);
-    const auto found = items_.find(key);
-    if (found == items_.end()) return std::nullopt;
-    const std::uint32_t partition = found->second;
-    items_.erase(found);
-    return partition;
-  }
-
- private:
-  struct Hash {
-    std::size_t operator()(const Key& key) const {
-      return std::hash<model::JobKey>()(key.key) + static_cast<std::size_t>(key.attempt);
-    }
-  };
-  std::mutex mutex_;
-  std::unordered_map<Key, std::uint32_t, Hash> items_;
-};
-
 // All state is of the partition's strand.
 class Edge::Desk final : public Outbox {
  public:
   Desk(std::uint32_t partition, const EdgeOptions& options, const Clock& clock)
-      : partition_(partition), options_(options), clock_(clock) {}
+      : waiters(clock, [this](const JobId& id) { host->Unwatch(id); }),
+        partition_(partition),
+        options_(options),
+        clock_(clock) {}
 
   PartitionHost* host = nullptr;
   Strand* strand = nullptr;
@@ -93,21 +83,11 @@ class Edge::Desk final : public Outbox {
     std::vector<std::uint32_t> slots;  // of the event's items in the call's response
     std::size_t open = 0;
   };
-  struct FeedbackStream {
-    FeedbackSink sink;
-    std::shared_ptr<OfferedItems> offered;
-  };
-  struct Waiter {
-    std::uint64_t number = 0;
-    std::function<void(std::optional<store::HistoryRow>)> done;
-  };
-
   std::unordered_map<core::RequestId, PendingSubmit> submits;
   std::unordered_map<core::RequestId, std::function<void(core::CancelReply)>> cancels;
   std::unordered_map<core::StreamId, WorkerSink> workers;
-  std::unordered_map<core::StreamId, FeedbackStream> feedback;
-  std::unordered_map<JobId, std::vector<Waiter>> waiters;
-  std::uint64_t last_waiter = 0;
+  std::unordered_map<core::StreamId, std::shared_ptr<FeedbackWindow>> feedback;
+  EndWaiters waiters;
 
   void Submitted(std::vector<core::SubmitReply> replies) override {
     // Replies of one request mostly stand together.
@@ -158,8 +138,15 @@ class Edge::Desk final : public Outbox {
     if (send.heartbeat != 0) message.set_heartbeat(send.heartbeat);
     message.set_frozen(send.frozen);
     const TimeMs now = clock_.WallMs();
-    message.mutable_assignments()->Reserve(static_cast<int>(send.assignments.size()));
+    // A round may fill many slots with large payloads. Every message carries `frozen`; the hello,
+    // which must come first, and all that is small stand in the first one.
+    std::size_t bytes = message.ByteSizeLong();
     for (const core::Assignment& assignment : send.assignments) {
+      if (bytes >= rpc::kBatchBytes) {
+        found->second->Send(std::exchange(message, v1::TrackerMessage()));
+        message.set_frozen(send.frozen);
+        bytes = 0;
+      }
       v1::Assignment& out = *message.add_assignments();
       rpc::ToProto(*assignment.spec, out.mutable_job());
       out.set_cycle_ms(assignment.ref.key.cycle);
@@ -169,6 +156,7 @@ class Edge::Desk final : public Outbox {
       rpc::ToProto(assignment.ref.token, out.mutable_token());
       out.set_retries(assignment.retries);
       out.set_due_ago_ms(std::max<DurationMs>(now - assignment.due_ms, 0));
+      bytes += out.ByteSizeLong();
     }
     found->second->Send(std::move(message));
     if (send.close) {
@@ -181,37 +169,14 @@ class Edge::Desk final : public Outbox {
     const auto found = feedback.find(send.stream);
     if (found == feedback.end()) return;
     if (send.close) {
-      found->second.sink->Close();
+      found->second->CloseSink();
       feedback.erase(found);
       return;
     }
-    v1::FeedbackTrackerMessage message;
-    for (store::FeedbackRow& row : send.rows) {
-      v1::FeedbackItem& item = *message.add_items();
-      item.set_job_id(row.key.id.ToString());
-      item.set_cycle_ms(row.key.cycle);
-      item.set_attempt(row.attempt);
-      item.set_task_id(std::move(row.task_id));
-      item.set_group(std::move(row.group));
-      item.set_state(rpc::ToProto(row.state));
-      item.set_success(row.state == model::JobState::kSucceeded);
-      item.set_message(std::move(row.message));
-      item.set_ended_ms(row.ended_ms);
-      found->second.offered->Add({row.key, row.attempt}, partition_);
-    }
-    found->second.sink->Send(std::move(message));
+    found->second->Offer(partition_, std::move(send.rows));
   }
 
-  void Ended(const store::HistoryRow& row) override {
-    const auto found = waiters.find(row.key.id);
-    if (found == waiters.end()) return;
-    const std::vector<Waiter> told = std::move(found->second);
-    waiters.erase(found);
-    for (const Waiter& waiter : told) {
-      host->Unwatch(row.key.id);
-      waiter.done(row);
-    }
-  }
+  void Ended(const store::HistoryRow& row) override { waiters.Ended(row); }
 
   void Reset(std::uint32_t, const Status& why) override {
     const std::string message = "the partition was lost before this was stored: " + why.message();
@@ -228,10 +193,8 @@ class Edge::Desk final : public Outbox {
       done({request, StatusCode::kUnavailable, model::JobState::kWaiting, {}, message});
     }
     for (auto& [id, sink] : std::exchange(workers, {})) sink->Close();
-    for (auto& [id, stream] : std::exchange(feedback, {})) stream.sink->Close();
-    for (auto& [id, list] : std::exchange(waiters, {})) {
-      for (const Waiter& waiter : list) waiter.done(std::nullopt);
-    }
+    for (auto& [id, window] : std::exchange(feedback, {})) window->CloseSink();
+    waiters.Fail(Status::Unavailable("the partition was lost: " + why.message()));
   }
 
  private:
@@ -250,7 +213,8 @@ Edge::Edge(EdgeOptions options, const Clock& clock, MetricsRegistry& metrics)
       items_limit_(metrics, "submit.items.max",
                    static_cast<std::int64_t>(options_.items_per_submit_max)),
       payload_limit_(metrics, "job.payload.max",
-                     static_cast<std::int64_t>(options_.limits.payload_bytes_max)) {
+                     static_cast<std::int64_t>(options_.limits.payload_bytes_max)),
+      waits_(metrics, "waits.max", options_.waits_max) {
   for (std::uint32_t i = 0; i < options_.partitions; ++i) {
     desks_.push_back(std::make_unique<Desk>(i, options_, clock_));
   }
@@ -361,33 +325,24 @@ void Edge::Cancel(const std::string& group, const std::string& task_id, const Jo
 }
 
 void Edge::AwaitEnd(const std::string& group, const JobId& id, DurationMs timeout_ms,
-                    std::function<void()> armed,
-                    std::function<void(std::optional<store::HistoryRow>)> done) {
+                    std::function<void()> armed, EndWaiters::Done done) {
+  LimitSlots::Slot slot = waits_.Take();
+  if (!slot) {
+    done(waits_.Refusal("calls wait for the end of a job"));
+    return;
+  }
   Desk& desk = DeskOf(PartitionOf(group));
-  desk.strand->Post(
-      [&desk, id, timeout_ms, armed = std::move(armed), done = std::move(done)]() mutable {
-        if (!desk.host->serving()) {
-          done(std::nullopt);
-          return;
-        }
-        const std::uint64_t number = ++desk.last_waiter;
-        desk.waiters[id].push_back({number, std::move(done)});
-        desk.host->Watch(id);
-        desk.strand->PostAfter(timeout_ms * 1000, [&desk, id, number] {
-          const auto found = desk.waiters.find(id);
-          if (found == desk.waiters.end()) return;
-          for (std::size_t i = 0; i < found->second.size(); ++i) {
-            if (found->second[i].number != number) continue;
-            const Desk::Waiter waiter = std::move(found->second[i]);
-            found->second.erase(found->second.begin() + static_cast<std::ptrdiff_t>(i));
-            if (found->second.empty()) desk.waiters.erase(found);
-            desk.host->Unwatch(id);
-            waiter.done(std::nullopt);
-            return;
-          }
-        });
-        armed();
-      });
+  desk.strand->Post([&desk, id, timeout_ms, armed = std::move(armed),
+                     done = [slot = std::move(slot), done = std::move(done)](
+                                Result<store::HistoryRow> end) { done(std::move(end)); }] {
+    if (!desk.host->serving()) {
+      done(Status::Unavailable("the partition is not served here at the moment"));
+      return;
+    }
+    desk.host->Watch(id);
+    desk.waiters.Add(*desk.strand, id, timeout_ms, done);
+    armed();
+  });
 }
 
 // ---- TaskTrackers
@@ -401,7 +356,29 @@ Result<core::AttemptRef> RefOf(const v1::AttemptKey& key) {
   return core::AttemptRef{attempt->key, attempt->attempt, attempt->token};
 }
 
-// Results that do not parse can never count; they are answered so that the sender forgets them.
+// What an attempt can have come to at a TaskTracker. The other words are the tracker's own: a
+// result that claims one of them would end a job in a way that no TaskTracker may decide.
+bool IsReported(model::Outcome outcome) {
+  switch (outcome) {
+    case model::Outcome::kExecuteSuccess:
+    case model::Outcome::kExecuteFailed:
+    case model::Outcome::kExecuteLater:
+    case model::Outcome::kExecuteException:
+    case model::Outcome::kTimedOut:
+    case model::Outcome::kKilled: return true;
+    case model::Outcome::kNone:
+    case model::Outcome::kLost:
+    case model::Outcome::kStale: return false;
+  }
+  return false;
+}
+
+DurationMs WithinBounds(DurationMs told) {
+  return std::clamp<DurationMs>(told, 0, model::kJobDurationMsMax);
+}
+
+// Results that can never count are answered, so that the sender forgets them. Numbers and texts of
+// the others are brought within bounds: nothing is known of who wrote them.
 std::vector<core::AttemptResult> ResultsOf(
     google::protobuf::RepeatedPtrField<v1::AttemptResult>* results,
     std::vector<v1::AttemptKey>* hopeless) {
@@ -410,14 +387,16 @@ std::vector<core::AttemptResult> ResultsOf(
   for (v1::AttemptResult& result : *results) {
     auto ref = RefOf(result.key());
     const auto outcome = rpc::FromProto(result.outcome());
-    if (!ref.ok() || !outcome) {
-      LTS_WARN("a result that cannot be read is dropped job={} outcome={}", result.key().job_id(),
-               static_cast<int>(result.outcome()));
+    if (!ref.ok() || !outcome || !IsReported(*outcome)) {
+      LTS_WARN("a result that cannot count is dropped job={} attempt={} outcome={}",
+               result.key().job_id(), result.key().attempt(), static_cast<int>(result.outcome()));
       hopeless->push_back(result.key());
       continue;
     }
-    out.push_back({*ref, *outcome, std::move(*result.mutable_message()), result.later_delay_ms(),
-                   result.run_ms(), result.ended_ago_ms()});
+    rpc::CutText(rpc::kResultMessageBytesMax, result.mutable_message());
+    out.push_back({*ref, *outcome, std::move(*result.mutable_message()),
+                   WithinBounds(result.later_delay_ms()), WithinBounds(result.run_ms()),
+                   WithinBounds(result.ended_ago_ms())});
   }
   return out;
 }
@@ -440,14 +419,17 @@ void Edge::WorkerConnection::Message(v1::WorkerMessage message) {
     }
     v1::WorkerHello& hello = *message.mutable_hello();
     Status valid = model::ValidateName("group", hello.group());
-    if (valid.ok() && hello.identity().empty())
-      valid = Status::InvalidArgument("identity is empty");
+    if (valid.ok() && (hello.identity().empty() || hello.identity().size() > kNodeTextBytesMax)) {
+      valid = Status::InvalidArgument(fmt::format("identity has {} bytes; it must have 1 to {}",
+                                                  hello.identity().size(), kNodeTextBytesMax));
+    }
     if (!valid.ok()) {
       Refuse(valid);
       return;
     }
     core::HelloEvent event;
     event.stream = stream_ = ++edge_.last_stream_;
+    edge_.nodes_.Add(stream_, NodeOf("TASK_TRACKER", hello.group(), hello));
     event.group = std::move(*hello.mutable_group());
     event.identity = std::move(*hello.mutable_identity());
     event.incarnation = std::move(*hello.mutable_incarnation());
@@ -484,6 +466,7 @@ void Edge::WorkerConnection::Message(v1::WorkerMessage message) {
 
 void Edge::WorkerConnection::Closed() {
   if (stream_ != 0) {
+    edge_.nodes_.Remove(stream_);
     Desk& desk = edge_.DeskOf(partition_);
     desk.strand->Post([&desk, stream = stream_] {
       desk.workers.erase(stream);
@@ -498,14 +481,27 @@ void Edge::WorkerConnection::Closed() {
 
 void Edge::FeedbackConnection::Message(const v1::FeedbackClientMessage& message) {
   if (message.has_hello() && stream_ == 0) {
+    const v1::FeedbackHello& hello = message.hello();
+    Status valid = model::ValidateName("node_group", hello.node_group());
+    if (valid.ok() && hello.identity().size() > kNodeTextBytesMax) {
+      valid = Status::InvalidArgument("the identity is too long");
+    }
+    if (!valid.ok()) {
+      // The core keeps what it knows of a group: no names that no job can have.
+      LTS_WARN("a feedback stream is refused error=\"{}\"", valid.message());
+      sink_->Close();
+      return;
+    }
     stream_ = ++edge_.last_stream_;
-    group_ = message.hello().node_group();
-    offered_ = std::make_shared<OfferedItems>();
+    if (!hello.version().empty()) {
+      edge_.nodes_.Add(stream_, NodeOf("JOB_CLIENT", hello.node_group(), hello));
+    }
+    window_ = std::make_shared<FeedbackWindow>(sink_, hello.window());
     for (std::uint32_t i = 0; i < edge_.partitions(); ++i) {
       Desk& desk = edge_.DeskOf(i);
-      desk.strand->Post([&desk, sink = sink_, offered = offered_, stream = stream_, group = group_,
-                         window = message.hello().window()] {
-        desk.feedback.emplace(stream, Desk::FeedbackStream{sink, offered});
+      desk.strand->Post([&desk, shared = window_, stream = stream_, group = hello.node_group(),
+                         window = hello.window()] {
+        desk.feedback.emplace(stream, shared);
         desk.host->Handle(core::FeedbackHelloEvent{stream, group, window});
       });
     }
@@ -516,12 +512,13 @@ void Edge::FeedbackConnection::Message(const v1::FeedbackClientMessage& message)
     const auto id = JobId::Parse(ack.job_id());
     if (!id) continue;
     const model::JobKey key{*id, ack.cycle_ms()};
-    const auto partition = offered_->Take({key, ack.attempt()});
+    const auto partition = window_->Acknowledged({key, ack.attempt()});
     if (!partition) continue;
     core::FeedbackAckEvent& event = events[*partition];
     event.stream = stream_;
     event.acks.push_back({key, ack.attempt(), ack.again()});
   }
+  window_->Refill();
   for (auto& [partition, event] : events) {
     Desk& desk = edge_.DeskOf(partition);
     desk.strand->Post(
@@ -531,6 +528,7 @@ void Edge::FeedbackConnection::Message(const v1::FeedbackClientMessage& message)
 
 void Edge::FeedbackConnection::Closed() {
   if (stream_ != 0) {
+    edge_.nodes_.Remove(stream_);
     for (std::uint32_t i = 0; i < edge_.partitions(); ++i) {
       Desk& desk = edge_.DeskOf(i);
       desk.strand->Post([&desk, stream = stream_] {
@@ -539,6 +537,7 @@ void Edge::FeedbackConnection::Closed() {
       });
     }
   }
+  window_.reset();
   sink_.reset();
 }
 

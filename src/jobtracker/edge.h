@@ -18,9 +18,12 @@
 #include "common/clock.h"
 #include "common/metrics.h"
 #include "common/strand.h"
+#include "jobtracker/connected_nodes.h"
+#include "jobtracker/end_waiters.h"
+#include "jobtracker/feedback_window.h"
+#include "jobtracker/limit_slots.h"
 #include "jobtracker/partition_host.h"
 #include "lts/v1/client.pb.h"
-#include "lts/v1/feedback.pb.h"
 #include "lts/v1/worker.pb.h"
 #include "model/validate.h"
 #include "rpc/channel.h"
@@ -34,12 +37,13 @@ struct EdgeOptions {
   std::string cluster_id;
   DurationMs tasktracker_lease_ms = 20'000;
   std::size_t items_per_submit_max = 10'000;  // of one SubmitRequest
+  std::int64_t waits_max = 10'000;
 };
 
 class Edge {
  public:
   using WorkerSink = std::shared_ptr<rpc::Stream<v1::TrackerMessage>>;
-  using FeedbackSink = std::shared_ptr<rpc::Stream<v1::FeedbackTrackerMessage>>;
+  using FeedbackSink = FeedbackWindow::Sink;
 
   Edge(EdgeOptions options, const Clock& clock, MetricsRegistry& metrics);
   ~Edge();
@@ -58,11 +62,14 @@ class Edge {
   void Submit(v1::SubmitRequest request, std::function<void(v1::SubmitResponse)> done);
   void Cancel(const std::string& group, const std::string& task_id, const model::JobId& id,
               std::function<void(core::CancelReply)> done);
-  // Calls `done` with the next final row of the job, or nothing after `timeout_ms` or when the
-  // partition is lost. `armed` is called first, when nothing that ends from then on can be missed.
+  // Calls `done` with the next final row of the job, kDeadlineExceeded after `timeout_ms`,
+  // kUnavailable when the partition is lost, or kResourceExhausted. `armed` is called first, when
+  // nothing that ends from then on can be missed.
   void AwaitEnd(const std::string& group, const model::JobId& id, DurationMs timeout_ms,
-                std::function<void()> armed,
-                std::function<void(std::optional<store::HistoryRow>)> done);
+                std::function<void()> armed, EndWaiters::Done done);
+
+  // Who has a stream here.
+  const ConnectedNodes& nodes() const { return nodes_; }
 
   // A TaskTracker's stream: Message() with each message in order, Closed() last.
   class WorkerConnection {
@@ -79,7 +86,7 @@ class Edge {
     std::uint32_t partition_ = 0;
   };
 
-  // A client's feedback stream: it is offered the rows of every partition.
+  // A client's feedback stream: it is offered the rows of every partition, within its one window.
   class FeedbackConnection {
    public:
     FeedbackConnection(Edge& edge, FeedbackSink sink) : edge_(edge), sink_(std::move(sink)) {}
@@ -89,10 +96,8 @@ class Edge {
    private:
     Edge& edge_;
     FeedbackSink sink_;
-    std::string group_;
     core::StreamId stream_ = 0;
-    // Which partition offered what is acknowledged: by the group of the item's TaskTracker.
-    std::shared_ptr<class OfferedItems> offered_;
+    std::shared_ptr<FeedbackWindow> window_;
   };
 
  private:
@@ -104,6 +109,8 @@ class Edge {
   // Their current values are those of the newest submit.
   LimitMetrics items_limit_;
   LimitMetrics payload_limit_;
+  LimitSlots waits_;
+  ConnectedNodes nodes_;
   std::vector<std::unique_ptr<Desk>> desks_;
   std::atomic<std::uint64_t> last_request_{0};
   std::atomic<std::uint64_t> last_stream_{0};

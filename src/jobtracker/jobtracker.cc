@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <future>
+#include <mutex>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -21,6 +22,7 @@
 #include "jobtracker/services.h"
 #include "model/partition.h"
 #include "model/retry.h"
+#include "model/time_zone.h"
 #include "model/validate.h"
 #include "rpc/ops_server.h"
 #include "rpc/server.h"
@@ -156,6 +158,7 @@ struct JobTracker::Parts {
   std::vector<std::unique_ptr<ThreadStrand>> io;
   std::unique_ptr<ThreadStrand> reads;
   std::unique_ptr<ThreadStrand> queries_strand;
+  std::unique_ptr<ThreadStrand> logs;
   std::unique_ptr<ThreadStrand> upkeep;
   std::unique_ptr<Edge> edge;
   std::vector<std::unique_ptr<PartitionHost>> hosts;
@@ -164,7 +167,9 @@ struct JobTracker::Parts {
   std::unique_ptr<Services> services;
   std::unique_ptr<rpc::Server> server;
   std::unique_ptr<OpsServer> ops;
-  std::atomic<std::uint32_t> serving{0};
+  // Written once a second, read by the ops server's threads.
+  std::mutex ready_mutex;
+  Status ready;
   DurationMs history_retention_ms = 0;
   DurationMs log_retention_ms = 0;
   std::int64_t stop_grace_ms = 0;
@@ -198,16 +203,34 @@ void JobTracker::Parts::Retain() {
 }
 
 void JobTracker::Parts::UpdateMetrics() {
-  std::uint32_t count = 0;
+  struct Seen {
+    bool serving;
+    Status trouble;
+  };
+  std::size_t serving = 0;
+  Status trouble;
   for (std::uint32_t i = 0; i < hosts.size(); ++i) {
-    auto done = std::make_shared<std::promise<bool>>();
+    auto done = std::make_shared<std::promise<Seen>>();
     CoreOf(i).Post([this, i, done] {
       partition_metrics[i]->Update(*hosts[i]);
-      done->set_value(hosts[i]->serving());
+      done->set_value({hosts[i]->serving(), hosts[i]->Trouble()});
     });
-    if (done->get_future().get()) ++count;
+    const Seen seen = done->get_future().get();
+    if (seen.serving) ++serving;
+    if (trouble.ok()) trouble = seen.trouble;
   }
-  serving = count;
+  Status now;
+  if (serving < hosts.size()) {
+    now = Status::Unavailable(fmt::format("{} of {} partitions are served", serving, hosts.size()));
+    if (!trouble.ok()) now = Status::Unavailable(now.message() + ": " + trouble.message());
+  } else if (!trouble.ok()) {
+    // It serves, but whatever it is asked to store waits or is refused.
+    now = Status::Unavailable("the store takes nothing at the moment: " + trouble.message());
+  }
+  {
+    const std::lock_guard lock(ready_mutex);
+    ready = now;
+  }
   upkeep->PostAfter(kMetricsPeriodUs, [this] { UpdateMetrics(); });
 }
 
@@ -237,6 +260,17 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
     return valid;
   auto retry = model::ParseRetryPolicy(options.String("job.retry.default"));
   if (!retry.ok()) return retry.status().WithContext("job.retry.default");
+  // Asked for here: the first cron job without a zone of its own would find out too late.
+  const std::string& zone = options.String("schedule.timezone");
+  if (auto found = model::FindTimeZone(zone); !found.ok()) {
+    if (found.status().code() != StatusCode::kInvalidArgument) {
+      return found.status().WithContext("schedule.timezone=" + zone);
+    }
+    return Status::InvalidArgument(
+        fmt::format("schedule.timezone={}: no such time zone; it must be a name of the IANA data "
+                    "base as below {}, such as UTC or Europe/Berlin",
+                    zone, model::kZoneFolder));
+  }
 
   std::error_code error;
   std::filesystem::create_directories(data_path, error);
@@ -273,6 +307,7 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
   edge_options.cluster_id = p.store->Identity().cluster_id;
   edge_options.tasktracker_lease_ms = options.Duration("tasktracker.lease");
   edge_options.items_per_submit_max = static_cast<std::size_t>(options.Int("submit.items.max"));
+  edge_options.waits_max = options.Int("waits.max");
   p.edge = std::make_unique<Edge>(edge_options, p.clock, p.metrics);
 
   // Scheduling itself is quick: two threads serve all partitions. Commits wait for the disk, so
@@ -285,6 +320,7 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
   }
   p.reads = std::make_unique<ThreadStrand>("reads");
   p.queries_strand = std::make_unique<ThreadStrand>("queries");
+  p.logs = std::make_unique<ThreadStrand>("logs");
   p.upkeep = std::make_unique<ThreadStrand>("upkeep");
 
   std::vector<std::future<Status>> loaded;
@@ -334,8 +370,12 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
   queries.cluster_name = wanted.cluster_name;
   queries.version = std::string(Version());
   queries.started_ms = p.clock.WallMs();
+  queries.log_retention_ms = p.log_retention_ms;
+  queries.pending_max = options.Int("queries.pending.max");
+  queries.logs_pending_max = options.Int("logs.pending.max");
   queries.address = fmt::format("{}:{}", options.String("bindIp"), options.Int("listenPort"));
-  p.queries = std::make_unique<Queries>(queries, *p.store, *p.edge, *p.queries_strand);
+  p.queries =
+      std::make_unique<Queries>(queries, *p.store, *p.edge, *p.queries_strand, *p.logs, p.metrics);
   p.services = MakeServices(*p.edge, *p.queries);
   auto server = rpc::Server::Start({queries.address}, p.services->all());
   if (!server.ok()) return server.status();
@@ -345,14 +385,11 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
   OpsServerOptions ops;
   ops.listen = options.String("ops.listen");
   auto ops_server = OpsServer::Start(ops, p.metrics, [&p] {
-    const std::uint32_t serving = p.serving;
-    if (serving == p.hosts.size()) return Status::Ok();
-    return Status::Unavailable(
-        fmt::format("{} of {} partitions are served", serving, p.hosts.size()));
+    const std::lock_guard lock(p.ready_mutex);
+    return p.ready;
   });
   if (!ops_server.ok()) return ops_server.status();
   p.ops = *std::move(ops_server);
-  p.serving = partitions;
   p.upkeep->Post([&p] { p.UpdateMetrics(); });
   p.upkeep->PostAfter(kRetainPeriodUs, [&p] { p.Retain(); });
   LTS_INFO("jobtracker started name={} listen={} ops={} data={} cluster={} partitions={}", name,
@@ -384,6 +421,7 @@ void JobTracker::Stop() {
   if (p.services) p.services->CloseStreams();
   if (p.server) p.server->Stop(p.stop_grace_ms);
   p.queries_strand->Stop();
+  p.logs->Stop();
   p.reads->Stop();
   for (auto& io : p.io) io->Stop();
   for (auto& core : p.cores) core->Stop();

@@ -3,12 +3,15 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <map>
 #include <mutex>
+#include <set>
 #include <utility>
 
 #include "jobtracker/views.h"
 #include "lts/v1/types.pb.h"
 #include "rpc/codec.h"
+#include "rpc/limits.h"
 
 namespace lts {
 
@@ -22,6 +25,12 @@ namespace {
 
 constexpr std::size_t kHistoryMax = 1'000;
 constexpr DurationMs kWaitMaxMs = 60'000;
+
+// Of the names in a log line: 64 characters of UTF-8.
+constexpr std::size_t kNameBytesMax = 256;
+
+// Of the attempts in one answer. A thousand messages of 4 KiB fit, and beside them the largest job.
+constexpr std::size_t kAttemptsBytesMax = std::size_t{6} << 20;
 
 Status NoSuchJob(const std::string& id) { return Status::NotFound("no job " + id); }
 
@@ -43,6 +52,20 @@ void AddRunning(const core::LiveJob& live, v1::AttemptView* view) {
   view->set_state(v1::RUNNING);
 }
 
+// The attempts of a history (newest first), as many as one answer takes.
+void AddAttempts(const std::vector<HistoryRow>& history,
+                 google::protobuf::RepeatedPtrField<v1::AttemptView>* out) {
+  std::size_t bytes = 0;
+  for (const HistoryRow& row : history) {
+    if (row.is_schedule) continue;
+    v1::AttemptView view;
+    ToView(row, &view);
+    bytes += view.ByteSizeLong();
+    if (bytes > kAttemptsBytesMax) return;
+    *out->Add() = std::move(view);
+  }
+}
+
 // What the core knows better of a row's view.
 void Overlay(const core::Partition* core, const JobRow& row, v1::JobView* view) {
   if (core == nullptr) return;
@@ -58,12 +81,28 @@ void Overlay(const core::Partition* core, const JobRow& row, v1::JobView* view) 
 
 }  // namespace
 
-Queries::Queries(QueriesOptions options, store::JobStore& store, Edge& edge, Strand& reads)
+Queries::Queries(QueriesOptions options, store::JobStore& store, Edge& edge, Strand& reads,
+                 Strand& logs, MetricsRegistry& metrics)
     : options_(std::move(options)),
       address_(options_.address),
       store_(store),
       edge_(edge),
-      reads_(reads) {}
+      reads_(reads),
+      logs_(logs),
+      pending_(metrics, "queries.pending.max", options_.pending_max),
+      logs_pending_(metrics, "logs.pending.max", options_.logs_pending_max) {}
+
+template <typename Response>
+void Queries::Read(const Done<Response>& done, std::function<void()> query) {
+  LimitSlots::Slot slot = pending_.Take();
+  if (!slot) {
+    Response response;
+    rpc::PutStatus(pending_.Refusal("queries wait for their turn"), &response);
+    done(std::move(response));
+    return;
+  }
+  reads_.Post([slot = std::move(slot), query = std::move(query)] { query(); });
+}
 
 void Queries::SetAddress(std::string address) {
   const std::lock_guard lock(address_mutex_);
@@ -111,6 +150,14 @@ Result<Queries::Found> Queries::Find(const JobId& id) {
   auto history = store_.FindHistory(id, kHistoryMax);
   if (!history.ok()) return history.status();
   found.history = *std::move(history);
+  if (!found.schedule && found.history.size() == kHistoryMax) {
+    // Of a schedule with so long a history the end is not among them.
+    auto end = store_.FindAttempt({id, 0}, 0);
+    if (!end.ok()) return end.status();
+    if (*end && (*end)->is_schedule && !found.history.back().is_schedule) {
+      found.history.push_back(**std::move(end));
+    }
+  }
   return found;
 }
 
@@ -183,14 +230,12 @@ std::optional<v1::JobView> Queries::EndedView(const JobId& id, const Found& foun
   v1::JobView view;
   ToView(*end, &view);
   view.mutable_job()->set_job_id(id.ToString());
-  for (const HistoryRow& row : found.history) {
-    if (!row.is_schedule) ToView(row, view.add_attempts());
-  }
+  AddAttempts(found.history, view.mutable_attempts());
   return view;
 }
 
 void Queries::Get(v1::GetRequest request, Done<v1::GetResponse> done) {
-  reads_.Post([this, request = std::move(request), done = std::move(done)] {
+  Read(done, [this, request = std::move(request), done] {
     auto resolved = Resolve(request.job_id(), request.group(), request.task_id());
     if (!resolved.ok()) {
       v1::GetResponse response;
@@ -226,16 +271,14 @@ void Queries::Get(v1::GetRequest request, Done<v1::GetResponse> done) {
         // Between two reads: history rows without an end.
         ToView(found.history.front(), &view);
       }
-      for (const HistoryRow& row : found.history) {
-        if (!row.is_schedule) ToView(row, view.add_attempts());
-      }
+      AddAttempts(found.history, view.mutable_attempts());
       done(std::move(response));
     });
   });
 }
 
 void Queries::List(v1::ListRequest request, Done<v1::ListResponse> done) {
-  reads_.Post([this, request = std::move(request), done = std::move(done)] {
+  Read(done, [this, request = std::move(request), done] {
     struct Work {
       v1::ListResponse response;
       std::vector<std::pair<int, JobRow>> rows;  // place in the response
@@ -321,7 +364,8 @@ void Queries::List(v1::ListRequest request, Done<v1::ListResponse> done) {
       if (candidate == 'e') break;
       source = candidate == 's' ? 'j' : 'e';
       inner.clear();
-      if (static_cast<std::size_t>(response.jobs_size()) >= limit) {
+      if (static_cast<std::size_t>(response.jobs_size()) >= limit ||
+          response.ByteSizeLong() >= store::kPageBytesMax) {
         response.set_next_page(std::string(1, source));
         break;
       }
@@ -343,7 +387,7 @@ void Queries::List(v1::ListRequest request, Done<v1::ListResponse> done) {
 }
 
 void Queries::ListAttempts(v1::ListAttemptsRequest request, Done<v1::ListAttemptsResponse> done) {
-  reads_.Post([this, request = std::move(request), done = std::move(done)] {
+  Read(done, [this, request = std::move(request), done] {
     v1::ListAttemptsResponse response;
     const auto fail = [&](const Status& status) {
       rpc::PutStatus(status, &response);
@@ -357,9 +401,7 @@ void Queries::ListAttempts(v1::ListAttemptsRequest request, Done<v1::ListAttempt
       auto found = Find(*id);
       if (!found.ok()) return fail(found.status());
       if (!found->any()) return fail(NoSuchJob(request.job_id()));
-      for (const HistoryRow& row : found->history) {
-        if (!row.is_schedule) ToView(row, response.add_attempts());
-      }
+      AddAttempts(found->history, response.mutable_attempts());
       done(std::move(response));
       return;
     }
@@ -384,7 +426,7 @@ void Queries::ListAttempts(v1::ListAttemptsRequest request, Done<v1::ListAttempt
 }
 
 void Queries::Explain(v1::ExplainRequest request, Done<v1::ExplainResponse> done) {
-  reads_.Post([this, request = std::move(request), done = std::move(done)] {
+  Read(done, [this, request = std::move(request), done] {
     v1::ExplainResponse response;
     auto resolved = Resolve(request.job_id(), request.group(), request.task_id());
     if (!resolved.ok()) {
@@ -438,7 +480,7 @@ void Queries::Explain(v1::ExplainRequest request, Done<v1::ExplainResponse> done
 }
 
 void Queries::Logs(v1::LogsRequest request, Done<v1::LogsResponse> done) {
-  reads_.Post([this, request = std::move(request), done = std::move(done)] {
+  Read(done, [this, request = std::move(request), done] {
     v1::LogsResponse response;
     const auto fail = [&](const Status& status) {
       rpc::PutStatus(status, &response);
@@ -518,9 +560,8 @@ void Queries::Wait(v1::WaitRequest request, Done<v1::WaitResponse> done) {
     }
     return std::nullopt;
   };
-  reads_.Post([this, id = *id, ended,
-               timeout = std::clamp<DurationMs>(request.timeout_ms(), 0, kWaitMaxMs),
-               done = std::move(done)] {
+  Read(done, [this, id = *id, ended,
+              timeout = std::clamp<DurationMs>(request.timeout_ms(), 0, kWaitMaxMs), done] {
     auto found = Find(id);
     v1::WaitResponse response;
     if (!found.ok() || !found->any()) {
@@ -549,6 +590,7 @@ void Queries::Wait(v1::WaitRequest request, Done<v1::WaitResponse> done) {
     edge_.AwaitEnd(
         found->group(), id, timeout,
         // It may have ended between the look above and the watch: look once more.
+        // Not counted once more: bounded by waits.max.
         [this, id, ended, once] {
           reads_.Post([this, id, ended, once] {
             auto again = Find(id);
@@ -556,13 +598,13 @@ void Queries::Wait(v1::WaitRequest request, Done<v1::WaitResponse> done) {
             if (auto answer = ended(*again)) once->Answer(*std::move(answer));
           });
         },
-        [once, id](std::optional<HistoryRow> row) {
+        [once, id](const Result<HistoryRow>& row) {
           v1::WaitResponse answer;
-          if (row) {
+          if (row.ok()) {
             ToView(*row, answer.mutable_job());
             answer.mutable_job()->mutable_job()->set_job_id(id.ToString());
           } else {
-            rpc::PutStatus(Status::DeadlineExceeded("not ended yet"), &answer);
+            rpc::PutStatus(row.status(), &answer);
           }
           once->Answer(std::move(answer));
         });
@@ -590,7 +632,7 @@ void Queries::Cancel(v1::CancelRequest request, Done<v1::CancelResponse> done) {
     edge_.Cancel(request.group(), request.task_id(), {}, answer);
     return;
   }
-  reads_.Post([this, request = std::move(request), answer] {
+  Read(done, [this, request = std::move(request), answer] {
     auto resolved = Resolve(request.job_id(), {}, {});
     if (!resolved.ok()) {
       answer({0,
@@ -611,13 +653,14 @@ void Queries::Cancel(v1::CancelRequest request, Done<v1::CancelResponse> done) {
 }
 
 void Queries::Routes(Done<v1::RoutesResponse> done) {
-  reads_.Post([this, done = std::move(done)] {
+  Read(done, [this, done] {
     v1::RoutesResponse response;
     const store::StoreIdentity identity = store_.Identity();
     response.set_cluster_id(identity.cluster_id);
     response.set_cluster_name(identity.cluster_name);
     response.set_partitions(identity.partitions);
     auto rows = store_.Partitions();
+    rpc::PutStatus(rows.status(), &response);
     if (rows.ok()) {
       for (const store::PartitionRow& row : *rows) {
         v1::Route& route = *response.add_routes();
@@ -642,24 +685,34 @@ void Queries::Nodes(Done<v1::NodesResponse> done) {
   self.set_version(options_.version);
   self.set_started_ms(options_.started_ms);
   self.set_master(true);  // the only one: this registry is embedded in it
+  using Workers = std::map<std::pair<std::string, std::string>, core::WorkerView>;
+  const auto workers = std::make_shared<Workers>();  // by group and identity
   WithEveryCore(
-      [response](std::uint32_t, const core::Partition* core) {
+      [workers](std::uint32_t, const core::Partition* core) {
         if (core == nullptr) return;
         for (const core::WorkerView& worker : core->Workers()) {
-          if (!worker.connected) continue;
-          v1::NodeInfo& node = *response->add_nodes();
-          node.set_node_type("TASK_TRACKER");
-          node.set_group(worker.group);
-          node.set_identity(worker.identity);
-          node.set_slots(worker.slots);
-          node.set_running(worker.running);
+          if (worker.connected) workers->try_emplace({worker.group, worker.identity}, worker);
         }
       },
-      [response, done = std::move(done)] { done(std::move(*response)); });
+      [this, response, workers, done = std::move(done)] {
+        std::set<std::pair<std::string, std::string>> mastered;  // type and group
+        for (v1::NodeInfo& node : edge_.nodes().List()) {
+          if (node.node_type() == "TASK_TRACKER") {
+            // One whose hello was not accepted is not there.
+            const auto worker = workers->find({node.group(), node.identity()});
+            if (worker == workers->end()) continue;
+            node.set_slots(worker->second.slots);
+            node.set_running(worker->second.running);
+          }
+          node.set_master(mastered.emplace(node.node_type(), node.group()).second);
+          *response->add_nodes() = std::move(node);
+        }
+        done(std::move(*response));
+      });
 }
 
 void Queries::Groups(Done<v1::GroupsResponse> done) {
-  reads_.Post([this, done = std::move(done)] {
+  Read(done, [this, done] {
     auto groups = std::make_shared<std::map<std::string, v1::GroupView>>();
     auto counters = store_.Counters();
     if (counters.ok()) {
@@ -697,7 +750,15 @@ void Queries::Groups(Done<v1::GroupsResponse> done) {
 }
 
 void Queries::AppendLogs(v1::AppendLogsRequest request, Done<v1::AppendLogsResponse> done) {
-  reads_.Post([this, request = std::move(request), done = std::move(done)]() mutable {
+  LimitSlots::Slot slot = logs_pending_.Take();
+  if (!slot) {
+    v1::AppendLogsResponse response;
+    rpc::PutStatus(logs_pending_.Refusal("batches of log lines wait to be stored"), &response);
+    done(std::move(response));
+    return;
+  }
+  logs_.Post([this, slot = std::move(slot), request = std::move(request),
+              done = std::move(done)]() mutable {
     v1::AppendLogsResponse response;
     std::vector<store::LogRow> rows;
     rows.reserve(static_cast<std::size_t>(request.lines_size()));
@@ -714,8 +775,14 @@ void Queries::AppendLogs(v1::AppendLogsRequest request, Done<v1::AppendLogsRespo
       row.key = ref->key;
       row.attempt = ref->attempt;
       row.line = line.line();
-      row.time_ms = *now - line.ago_ms();
+      // A line of the future would never go, one beyond the retention would go at once.
+      row.time_ms = *now - std::clamp<DurationMs>(line.ago_ms(), 0, options_.log_retention_ms);
       row.type = "BIZ";
+      for (std::string* name : {line.mutable_level(), line.mutable_group(), line.mutable_task_id(),
+                                line.mutable_node()}) {
+        rpc::CutText(kNameBytesMax, name);
+      }
+      rpc::CutText(rpc::kLogMessageBytesMax, line.mutable_message());
       row.level = std::move(*line.mutable_level());
       row.group = std::move(*line.mutable_group());
       row.task_id = std::move(*line.mutable_task_id());

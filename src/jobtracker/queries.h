@@ -1,8 +1,9 @@
 // Reads for clients: what the store knows, completed with what only the cores know (that a job
 // runs, a next fire).
 //
-// Threads: methods may be called from any thread and do not block; store calls run on `reads`,
-// callbacks on some strand.
+// Threads: methods may be called from any thread and do not block; store calls run on `reads`, and
+// on `logs` where they wait for the disk; callbacks on some strand. Over a limit they are answered
+// kResourceExhausted before the method returns.
 #pragma once
 
 #include <functional>
@@ -11,10 +12,13 @@
 #include <string>
 #include <vector>
 
+#include "common/metrics.h"
 #include "common/strand.h"
 #include "jobtracker/edge.h"
+#include "jobtracker/limit_slots.h"
 #include "lts/v1/cluster.pb.h"
 #include "lts/v1/query.pb.h"
+#include "model/duration.h"
 #include "store/job_store.h"
 
 namespace lts {
@@ -26,11 +30,15 @@ struct QueriesOptions {
   std::string cluster_name;
   std::string version;
   TimeMs started_ms = 0;
+  DurationMs log_retention_ms = 30 * model::kDayMs;
+  std::int64_t pending_max = 10'000;    // queries.pending.max
+  std::int64_t logs_pending_max = 100;  // logs.pending.max
 };
 
 class Queries {
  public:
-  Queries(QueriesOptions options, store::JobStore& store, Edge& edge, Strand& reads);
+  Queries(QueriesOptions options, store::JobStore& store, Edge& edge, Strand& reads, Strand& logs,
+          MetricsRegistry& metrics);
 
   // The address with the port really taken, once the server listens. Any thread.
   void SetAddress(std::string address);
@@ -76,6 +84,10 @@ class Queries {
                      std::function<void()> then);
   std::optional<v1::JobView> EndedView(const model::JobId& id, const Found& found) const;
 
+  // Runs `query` on `reads`, or answers that too many wait.
+  template <typename Response>
+  void Read(const Done<Response>& done, std::function<void()> query);
+
   std::string Address() const;
 
   const QueriesOptions options_;
@@ -84,6 +96,9 @@ class Queries {
   store::JobStore& store_;
   Edge& edge_;
   Strand& reads_;
+  Strand& logs_;
+  LimitSlots pending_;
+  LimitSlots logs_pending_;
 };
 
 }  // namespace lts

@@ -185,6 +185,13 @@ std::optional<model::RetryPolicy::Kind> FromProto(v1::RetryPolicy::Kind kind) {
   return std::nullopt;
 }
 
+void CutText(std::size_t bytes_max, std::string* text) {
+  if (text->size() <= bytes_max) return;
+  std::size_t end = bytes_max;
+  while (end > 0 && (static_cast<unsigned char>((*text)[end]) & 0xc0U) == 0x80U) --end;
+  text->resize(end);
+}
+
 Result<AttemptId> FromProto(const v1::AttemptKey& key) {
   const std::optional<model::JobId> id = model::JobId::Parse(key.job_id());
   if (!id)

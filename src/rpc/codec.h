@@ -5,6 +5,7 @@
 // job is decoded straight into the object that rows and attempts share.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -49,6 +50,12 @@ Status StatusOf(const Message& message) {
   const StatusCode code = FromProto(message.code());
   return code == StatusCode::kOk ? Status::Ok() : Status(code, message.message());
 }
+
+// ---- texts
+
+// Cuts valid UTF-8 (as every string field of a message is) to at most `bytes_max` bytes, no
+// character in two.
+void CutText(std::size_t bytes_max, std::string* text);
 
 // ---- attempts
 

@@ -81,6 +81,10 @@ struct JobFilter {
 // What a page of a listing starts after; opaque to callers, "" = from the newest.
 using PageToken = std::string;
 
+// A page ends early, with a token to go on, before its rows (payload, parameters and message) take
+// more than this; a single row may.
+inline constexpr std::size_t kPageBytesMax = std::size_t{4} << 20;
+
 struct JobPage {
   std::vector<JobRow> rows;
   PageToken next;
@@ -167,12 +171,17 @@ class JobStore {
   virtual Result<std::vector<LogRow>> FindLogs(const model::JobKey& key, std::int32_t attempt,
                                                std::uint64_t after_line, std::size_t limit) = 0;
 
-  // ---- reads of console and CLI: across partitions, indexed, bounded (limit <= 1000)
+  // ---- reads of console and CLI: across partitions, indexed, bounded (limit <= 1000; pages also
+  // by kPageBytesMax)
   virtual Result<std::vector<JobRow>> FindJobRows(
       const model::JobId& id) = 0;  // all cycles, <= 1000
   virtual Result<std::optional<ScheduleRow>> FindSchedule(const model::JobId& id) = 0;
   virtual Result<std::vector<HistoryRow>> FindHistory(const model::JobId& id,
                                                       std::size_t limit) = 0;  // newest first
+  // One row of a history. The end of a schedule is attempt 0 of cycle 0: the last of all in the
+  // order of keys, behind more rows than FindHistory gives.
+  virtual Result<std::optional<HistoryRow>> FindAttempt(const model::JobKey& key,
+                                                        std::int32_t attempt) = 0;
   virtual Result<JobPage> FindJobs(const JobFilter& filter, const PageToken& page,
                                    std::size_t limit) = 0;
   virtual Result<SchedulePage> FindSchedules(const JobFilter& filter, const PageToken& page,

@@ -32,7 +32,23 @@ Status BadToken(const PageToken& token) {
       fmt::format("'{}' is not a page token of this listing; start again without one", token));
 }
 
+// Names, ids and numbers: they are bounded.
+constexpr std::size_t kSmallFieldsBytes = 512;
+
+std::size_t BytesOf(const model::JobSpecPtr& spec) {
+  if (spec == nullptr) return 0;
+  std::size_t bytes = spec->payload.size();
+  for (const auto& [key, value] : spec->params) bytes += key.size() + value.size() + 8;
+  return bytes;
+}
+
 }  // namespace
+
+std::size_t BytesOf(const JobRow& row) { return kSmallFieldsBytes + BytesOf(row.spec); }
+std::size_t BytesOf(const ScheduleRow& row) { return kSmallFieldsBytes + BytesOf(row.spec); }
+std::size_t BytesOf(const HistoryRow& row) {
+  return kSmallFieldsBytes + BytesOf(row.spec) + row.message.size();
+}
 
 PageToken ToToken(const JobPosition& p) {
   return fmt::format("j.{:x}.{:x}.{:x}.{:x}", p.key.id.high, p.key.id.low,

@@ -17,6 +17,33 @@ inline std::size_t ClampPage(std::size_t limit) {
   return std::clamp<std::size_t>(limit, 1, kPageRowsMax);
 }
 
+// About what a row takes in a listing.
+std::size_t BytesOf(const JobRow& row);
+std::size_t BytesOf(const ScheduleRow& row);
+std::size_t BytesOf(const HistoryRow& row);
+
+// Counts what a page holds. A page ends in front of the row that has no room.
+class PageRoom {
+ public:
+  explicit PageRoom(std::size_t limit) : limit_(ClampPage(limit)) {}
+
+  // False when `row` begins the next page; the first row always has room.
+  template <typename Row>
+  bool Take(const Row& row) {
+    const std::size_t bytes = BytesOf(row);
+    if (rows_ > 0 && (rows_ == limit_ || bytes_ + bytes > kPageBytesMax)) return false;
+    ++rows_;
+    bytes_ += bytes;
+    return true;
+  }
+  bool Full() const { return rows_ == limit_; }
+
+ private:
+  const std::size_t limit_;
+  std::size_t rows_ = 0;
+  std::size_t bytes_ = 0;
+};
+
 // Listings of jobs and schedules go by descending (id, cycle, partition): newest id first.
 struct JobPosition {
   model::JobKey key;

@@ -573,6 +573,20 @@ TEST_P(StoreContract, HistoryOfAJobComesNewestFirst) {
 
 // ---- schedules, feedback, workers
 
+TEST_P(StoreContract, OneAttemptOfAHistoryIsFoundByItsKey) {
+  Owner a(store(), 2);
+  HistoryRow run = Ended(Job(1), 100);
+  run.key.cycle = 50;
+  HistoryRow end = Ended(Job(1), 200, true, JobState::kEnded);
+  end.attempt = 0;
+  end.is_schedule = true;
+  EXPECT_OK(a.Commit({InsertHistory{run}, InsertHistory{end}}));
+  EXPECT_TRUE(Same(**store().FindAttempt(run.key, run.attempt), run));
+  EXPECT_TRUE(Same(**store().FindAttempt(Key(1), 0), end));
+  EXPECT_FALSE(store().FindAttempt(Key(1), 1)->has_value());
+  EXPECT_FALSE(store().FindAttempt(Key(2), 0)->has_value());
+}
+
 TEST_P(StoreContract, SchedulesAreReplacedPagedAndDeleted) {
   Owner a(store(), 0);
   EXPECT_OK(a.Commit({PutSchedule{Schedule(2, "g", "b")}, PutSchedule{Schedule(1, "g", "a")},
@@ -738,6 +752,48 @@ TEST_P(StoreContract, EndedListingsFilterAndGoFromTheNewestEnd) {
   EXPECT_EQ(find({"g", "", JobState::kFailed, 0}), Ns{3});
   EXPECT_EQ(find({"", "", {}, 450}), (Ns{5, 6, 1, 7}));
   EXPECT_EQ(find({"h", "task-5", {}, 450}), Ns{5});
+}
+
+TEST_P(StoreContract, PagesOfLargeRowsEndEarlyAndLoseNothing) {
+  Owner a(store(), 0);
+  const auto large = [](std::uint64_t n) {
+    auto spec = std::make_shared<model::JobSpec>(*Spec(n, "g", "task-" + std::to_string(n)));
+    // Every third is larger than a page.
+    spec->payload = std::string(n % 3 == 0 ? kPageBytesMax + 1 : kPageBytesMax / 3, 'x');
+    return spec;
+  };
+  Ns newest_first;
+  for (std::uint64_t n = 1; n <= 7; ++n) {
+    newest_first.insert(newest_first.begin(), n);
+    JobRow job = Job(n);
+    job.spec = large(n);
+    ScheduleRow schedule = Schedule(n, "g", job.spec->task_id);
+    schedule.spec = job.spec;
+    EXPECT_OK(a.Commit({InsertJob{job}, InsertHistory{Ended(job, static_cast<TimeMs>(n))},
+                        PutSchedule{schedule}}));
+  }
+  const auto bytes_of = [](const auto& rows) {
+    std::size_t bytes = 0;
+    for (const auto& row : rows) bytes += row.spec->payload.size();
+    return bytes;
+  };
+  const auto bounded = [&](auto page) {
+    if (page.ok() && page->rows.size() > 1) {
+      EXPECT_LE(bytes_of(page->rows), kPageBytesMax);
+    }
+    return page;
+  };
+  EXPECT_EQ(Numbers(AllPages<JobRow>(
+                [&](const PageToken& token) { return bounded(store().FindJobs({}, token, 100)); })),
+            newest_first);
+  EXPECT_EQ(Numbers(AllPages<ScheduleRow>([&](const PageToken& token) {
+              return bounded(store().FindSchedules({}, token, 100));
+            })),
+            newest_first);
+  EXPECT_EQ(Numbers(AllPages<HistoryRow>([&](const PageToken& token) {
+              return bounded(store().FindEnded({}, false, token, 100));
+            })),
+            newest_first);
 }
 
 TEST_P(StoreContract, PagesHaveNoGapsOrRepeatsWhileRowsComeAndGo) {

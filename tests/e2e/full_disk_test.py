@@ -68,13 +68,15 @@ class FullDisk(harness.EndToEnd):
         self.assertIn(refused.code, (1, 4, 6, 7), str(refused))
         self.assertTrue(refused.err.strip())
         self.assertRegex(home.out("jobtracker", "standalone"), "(?i)no space")
-        code, reason = home.get("jobtracker", "standalone", "/readyz")
-        self.assertNotEqual(code, 0, "the JobTracker is gone")
+        # Not ready, with the store's reason, as long as it takes nothing.
+        harness.wait_until(lambda: home.get("jobtracker", "standalone", "/readyz")[0] == 503, "it says that it is ready")
+        self.assertRegex(home.get("jobtracker", "standalone", "/readyz")[1], "(?i)no space")
 
         # With room again it goes on by itself, and nothing that was accepted is missing.
         self.make_room()
         harness.wait_until(lambda: home.cli("submit", "--group", "demo", "--task", "after", "--runner", "act", "--param",
                                             "action=success").code == 0, "it does not recover", 60, 0.2)
+        harness.wait_until(lambda: home.get("jobtracker", "standalone", "/readyz")[0] == 200, "it is not ready again")
         self.ok(home.tasktracker("start"))
         self.connected(home)
         for job_id in accepted:

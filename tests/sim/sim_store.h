@@ -99,6 +99,10 @@ class SimStore final : public store::JobStore {
                                                      std::size_t limit) override {
     return inner_.FindHistory(id, limit);
   }
+  Result<std::optional<store::HistoryRow>> FindAttempt(const model::JobKey& key,
+                                                       std::int32_t attempt) override {
+    return inner_.FindAttempt(key, attempt);
+  }
   Result<store::JobPage> FindJobs(const store::JobFilter& filter, const store::PageToken& page,
                                   std::size_t limit) override {
     return inner_.FindJobs(filter, page, limit);

@@ -2,6 +2,7 @@
 #include "jobclient/cli/cli.h"
 #include "jobclient/cli/output.h"
 #include "lts/v1/cluster.pb.h"
+#include "rpc/codec.h"
 
 namespace lts::jobclient::cli {
 namespace {
@@ -12,6 +13,7 @@ int Groups(const Context& context) {
   const Result<v1::GroupsResponse> response =
       (*trackers)->Call(&rpc::Channel::Groups, v1::GroupsRequest(), kCallTimeoutMs);
   if (!response.ok()) return context.Fail(response.status());
+  if (const Status status = rpc::StatusOf(*response); !status.ok()) return context.Fail(status);
   Printer printer(context, {{"GROUP", "group"},
                             {"TASKTRACKERS", "taskTrackers"},
                             {"SLOTS", "slots"},

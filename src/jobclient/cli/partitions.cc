@@ -2,6 +2,7 @@
 #include "jobclient/cli/cli.h"
 #include "jobclient/cli/output.h"
 #include "lts/v1/cluster.pb.h"
+#include "rpc/codec.h"
 
 namespace lts::jobclient::cli {
 namespace {
@@ -12,6 +13,7 @@ int Partitions(const Context& context) {
   const Result<v1::RoutesResponse> response =
       (*trackers)->Call(&rpc::Channel::Routes, v1::RoutesRequest(), kCallTimeoutMs);
   if (!response.ok()) return context.Fail(response.status());
+  if (const Status status = rpc::StatusOf(*response); !status.ok()) return context.Fail(status);
   Printer printer(
       context,
       {{"PARTITION", "partition"}, {"OWNER", "owner"}, {"ADDRESS", "address"}, {"EPOCH", "epoch"}});

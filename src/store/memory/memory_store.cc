@@ -559,6 +559,15 @@ class MemoryJobStore final : public JobStore {
     return rows;
   }
 
+  Result<std::optional<HistoryRow>> FindAttempt(const JobKey& key, std::int32_t attempt) override {
+    const std::lock_guard lock(mutex_);
+    for (const Partition& p : partitions_) {
+      const auto it = p.history.find({key, attempt});
+      if (it != p.history.end()) return std::optional<HistoryRow>(it->second);
+    }
+    return std::optional<HistoryRow>();
+  }
+
   Result<JobPage> FindJobs(const JobFilter& filter, const PageToken& page,
                            std::size_t limit) override {
     const std::lock_guard lock(mutex_);
@@ -682,10 +691,11 @@ class MemoryJobStore final : public JobStore {
   static PageToken Page(const std::map<Position, const Row*>& found,
                         const std::optional<Position>& start, std::size_t limit,
                         std::vector<Row>* rows) {
+    PageRoom room(limit);
     auto it = start ? found.lower_bound(*start) : found.end();
     while (it != found.begin()) {
-      if (rows->size() == ClampPage(limit)) return ToToken(it->first);
-      --it;
+      const auto last = it--;
+      if (!room.Take(*it->second)) return ToToken(last->first);
       rows->push_back(*it->second);
     }
     return "";

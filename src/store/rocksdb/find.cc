@@ -114,7 +114,6 @@ Result<std::vector<HistoryRow>> RocksdbJobStore::FindHistory(const model::JobId&
   const View view(*engine_);
   std::vector<HistoryRow> rows;
   Scratch scratch;
-  std::string key;
   for (std::uint32_t part = 0; part < identity_.partitions; ++part) {
     std::string prefix = Prefix('H', part);
     KeyWriter(&prefix).Id(id);
@@ -123,24 +122,50 @@ Result<std::vector<HistoryRow>> RocksdbJobStore::FindHistory(const model::JobId&
       KeyReader rest = range.Rest();
       const model::JobKey job{id, rest.I64()};
       const std::int32_t attempt = rest.I32();
-      KeyReader value(range.value());
-      const GroupId gid = value.U32();
-      const TimeMs ended_ms = value.I64();
-      const auto group = groups_.Name(gid);
-      if (!group.ok()) return group.status();
-      EndedKey(&key, part, gid, ended_ms, job, attempt);
-      const auto stored = view.Get(engine_->history(), key);
-      if (!stored.ok()) return stored.status();
-      if (!stored->has_value()) {
-        return engine_->Damaged(Status::DataLoss("the record of an ended attempt is not there"));
-      }
-      auto row = DecodeHistory(*group, ended_ms, job, attempt, **stored, scratch);
-      if (!row.ok()) return engine_->Damaged(row.status());
+      auto row = ReadAttempt(view, part, job, attempt, range.value(), &scratch);
+      if (!row.ok()) return row.status();
       rows.push_back(std::move(*row));
     }
     LTS_RETURN_IF_ERROR(range.status());
   }
   return rows;
+}
+
+Result<std::optional<HistoryRow>> RocksdbJobStore::FindAttempt(const model::JobKey& key,
+                                                               std::int32_t attempt) {
+  const View view(*engine_);
+  Scratch scratch;
+  std::string text;
+  for (std::uint32_t part = 0; part < identity_.partitions; ++part) {
+    AttemptKey(&text, part, key, attempt);
+    const auto named = view.Get(engine_->history(), text);
+    if (!named.ok()) return named.status();
+    if (!named->has_value()) continue;
+    auto row = ReadAttempt(view, part, key, attempt, **named, &scratch);
+    if (!row.ok()) return row.status();
+    return std::optional<HistoryRow>(std::move(*row));
+  }
+  return std::optional<HistoryRow>();
+}
+
+Result<HistoryRow> RocksdbJobStore::ReadAttempt(const View& view, std::uint32_t part,
+                                                const model::JobKey& key, std::int32_t attempt,
+                                                rocksdb::Slice named, Scratch* scratch) const {
+  KeyReader reader(named);
+  const GroupId gid = reader.U32();
+  const TimeMs ended_ms = reader.I64();
+  const auto group = groups_.Name(gid);
+  if (!group.ok()) return group.status();
+  std::string text;
+  EndedKey(&text, part, gid, ended_ms, key, attempt);
+  const auto stored = view.Get(engine_->history(), text);
+  if (!stored.ok()) return stored.status();
+  if (!stored->has_value()) {
+    return engine_->Damaged(Status::DataLoss("the record of an ended attempt is not there"));
+  }
+  auto row = DecodeHistory(*group, ended_ms, key, attempt, **stored, *scratch);
+  if (!row.ok()) return engine_->Damaged(row.status());
+  return row;
 }
 
 Result<JobPage> RocksdbJobStore::FindJobs(const JobFilter& filter, const PageToken& page,
@@ -165,6 +190,8 @@ Result<JobPage> RocksdbJobStore::FindJobs(const JobFilter& filter, const PageTok
   Scratch scratch;
   std::string key;
   std::size_t examined = 0;
+  PageRoom room(limit);
+  std::optional<JobPosition> before;
   for (std::optional<JobPosition> at; (at = candidates.Top()); candidates.Pop()) {
     std::optional<Place> place;
     if (by_task || by_busy) {
@@ -187,14 +214,21 @@ Result<JobPage> RocksdbJobStore::FindJobs(const JobFilter& filter, const PageTok
       if (!filter.state || head->state == *filter.state) {
         auto row = DecodeJob(*place, at->key, **value, scratch);
         if (!row.ok()) return engine_->Damaged(row.status());
-        if (row->accepted_ms >= filter.since_ms) result.rows.push_back(std::move(*row));
+        if (row->accepted_ms >= filter.since_ms) {
+          if (!room.Take(*row)) {
+            result.next = ToToken(*before);
+            break;
+          }
+          result.rows.push_back(std::move(*row));
+        }
       }
     }
-    if (result.rows.size() == ClampPage(limit) || ++examined == kExaminedMax) {
+    if (room.Full() || ++examined == kExaminedMax) {
       candidates.Pop();
       if (candidates.Top()) result.next = ToToken(*at);
       break;
     }
+    before = at;
   }
   LTS_RETURN_IF_ERROR(candidates.status());
   return result;
@@ -234,6 +268,8 @@ Result<SchedulePage> RocksdbJobStore::FindSchedules(const JobFilter& filter, con
 
   Scratch scratch;
   std::size_t examined = 0;
+  PageRoom room(limit);
+  std::optional<JobPosition> before;
   for (std::optional<JobPosition> at; (at = candidates.Top()); candidates.Pop()) {
     const auto head = ReadHead(candidates.TopValue());
     if (!head.ok()) return engine_->Damaged(head.status());
@@ -241,14 +277,19 @@ Result<SchedulePage> RocksdbJobStore::FindSchedules(const JobFilter& filter, con
       auto row = DecodeSchedule(at->key.id, candidates.TopValue(), scratch);
       if (!row.ok()) return engine_->Damaged(row.status());
       if ((!gid || scratch.schedule.gid() == *gid) && row->accepted_ms >= filter.since_ms) {
+        if (!room.Take(*row)) {
+          result.next = ToToken(*before);
+          break;
+        }
         result.rows.push_back(std::move(*row));
       }
     }
-    if (result.rows.size() == ClampPage(limit) || ++examined == kExaminedMax) {
+    if (room.Full() || ++examined == kExaminedMax) {
       candidates.Pop();
       if (candidates.Top()) result.next = ToToken(*at);
       break;
     }
+    before = at;
   }
   LTS_RETURN_IF_ERROR(candidates.status());
   return result;
@@ -360,6 +401,8 @@ Result<HistoryPage> RocksdbJobStore::FindEnded(const JobFilter& filter, bool fin
   Scratch scratch;
   std::string key;
   std::size_t examined = 0;
+  PageRoom room(limit);
+  std::optional<EndedPosition> before;
   while (!ends.empty()) {
     const EndedPosition at = ends.position();
     const GroupId group = ends.list().gid;
@@ -376,13 +419,18 @@ Result<HistoryPage> RocksdbJobStore::FindEnded(const JobFilter& filter, bool fin
       if (!name.ok()) return name.status();
       auto row = DecodeHistory(*name, at.ended_ms, at.key, at.attempt, **value, scratch);
       if (!row.ok()) return engine_->Damaged(row.status());
+      if (!room.Take(*row)) {
+        result.next = ToToken(*before);
+        break;
+      }
       result.rows.push_back(std::move(*row));
     }
     ends.Pop();
-    if (result.rows.size() == ClampPage(limit) || ++examined == kExaminedMax) {
+    if (room.Full() || ++examined == kExaminedMax) {
       if (!ends.empty()) result.next = ToToken(at);
       break;
     }
+    before = at;
   }
   if (!ends.status().ok()) return engine_->ReadFailure(ends.status());
   return result;

@@ -149,6 +149,8 @@ class RocksdbJobStore final : public JobStore {
   Result<std::vector<JobRow>> FindJobRows(const model::JobId& id) override;
   Result<std::optional<ScheduleRow>> FindSchedule(const model::JobId& id) override;
   Result<std::vector<HistoryRow>> FindHistory(const model::JobId& id, std::size_t limit) override;
+  Result<std::optional<HistoryRow>> FindAttempt(const model::JobKey& key,
+                                                std::int32_t attempt) override;
   Result<JobPage> FindJobs(const JobFilter& filter, const PageToken& page,
                            std::size_t limit) override;
   Result<SchedulePage> FindSchedules(const JobFilter& filter, const PageToken& page,
@@ -194,6 +196,10 @@ class RocksdbJobStore final : public JobStore {
   Result<std::vector<JobRow>> ReadReady(const View& view, const std::string& prefix,
                                         const std::string& from, TimeMs due_before,
                                         std::size_t limit, std::string* first) const;
+  // The row that the entry `named` of an attempt (its group and end) leads to.
+  Result<HistoryRow> ReadAttempt(const View& view, std::uint32_t part, const model::JobKey& key,
+                                 std::int32_t attempt, rocksdb::Slice named,
+                                 Scratch* scratch) const;
   Result<std::optional<Place>> FindPlace(const View& view, std::uint32_t part,
                                          const model::JobKey& key) const;
   // The groups that have keys of `kind` (E, F) in a partition: one seek each.

@@ -194,5 +194,18 @@ TEST(Codec, AnAttemptKeyWithoutAJobIdIsRefused) {
   EXPECT_EQ(FromProto(key).status().code(), StatusCode::kInvalidArgument);
 }
 
+TEST(Codec, TextsAreCutBetweenCharacters) {
+  const auto cut = [](std::string text, std::size_t bytes_max) {
+    CutText(bytes_max, &text);
+    return text;
+  };
+  EXPECT_EQ(cut("abc", 3), "abc");
+  EXPECT_EQ(cut("abcd", 3), "abc");
+  EXPECT_EQ(cut("aä", 3), "aä");
+  EXPECT_EQ(cut("abä", 3), "ab");
+  EXPECT_EQ(cut("a😀", 4), "a");
+  EXPECT_EQ(cut("ä", 1), "");
+}
+
 }  // namespace
 }  // namespace lts::rpc

@@ -1,0 +1,225 @@
+#include <gmock/gmock.h>
+
+#include <set>
+
+#include "rpc/limits.h"
+#include "world.h"
+
+namespace lts {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class QueriesTest : public ShellTest {};
+
+TEST_F(QueriesTest, AListingOfLargeJobsComesInPagesThatFit) {
+  Start();
+  std::set<std::string> accepted;
+  for (std::uint32_t partition = 0; partition < kPartitions; ++partition) {
+    const std::string group = GroupIn(partition);
+    for (int i = 0; i < 150; ++i) {
+      v1::SubmitItem item = Job(group, "t" + std::to_string(i));
+      item.mutable_job()->set_payload(std::string(std::size_t{64} << 10, 'x'));
+      if (i % 3 == 0) item.mutable_job()->set_cron_expression("0 0 3 * * ?");
+      accepted.insert(Accept(std::move(item)));
+    }
+    SucceedAll(*Connect(group, 50));
+  }
+  std::set<std::string> listed;
+  v1::ListRequest request;
+  request.set_limit(1'000);
+  do {
+    const v1::ListResponse page = Ask(&Queries::List, request);
+    ASSERT_EQ(page.code(), v1::OK) << page.message();
+    EXPECT_LT(page.ByteSizeLong(), static_cast<std::size_t>(rpc::kMessageBytesMax) / 2);
+    for (const v1::JobView& job : page.jobs()) {
+      EXPECT_EQ(job.job().payload().size(), std::size_t{64} << 10);
+      EXPECT_TRUE(listed.insert(job.job().job_id()).second);
+    }
+    request.set_page(page.next_page());
+  } while (!request.page().empty());
+  EXPECT_EQ(listed, accepted);
+}
+
+TEST_F(QueriesTest, LogLinesAreBroughtWithinBounds) {
+  Start();
+  const std::string group = GroupIn(0);
+  const std::string id = Accept(Job(group, "t"));
+  const auto worker = Connect(group, 1);
+  v1::AppendLogsRequest append;
+  std::uint64_t number = 0;
+  for (const std::int64_t ago : {std::int64_t{0}, std::int64_t{-5'000}, INT64_MIN, INT64_MAX}) {
+    v1::LogLine& line = *append.add_lines();
+    *line.mutable_key() = KeyOf(worker->Given().at(0));
+    line.set_line(++number);
+    line.set_ago_ms(ago);
+    line.set_message(std::string(20'000, 'x'));
+    line.set_node(std::string(20'000, 'n'));
+  }
+  EXPECT_EQ(Ask(&Queries::AppendLogs, append).code(), v1::OK);
+  v1::LogsRequest request;
+  request.set_job_id(id);
+  const v1::LogsResponse lines = Ask(&Queries::Logs, request);
+  ASSERT_EQ(lines.entries_size(), 4);
+  for (const v1::LogEntry& entry : lines.entries()) {
+    EXPECT_LE(entry.time_ms(), clock.WallMs());
+    EXPECT_GE(entry.time_ms(), clock.WallMs() - 30 * model::kDayMs);
+    EXPECT_EQ(entry.message().size(), 8'192U);
+    EXPECT_EQ(entry.node().size(), 256U);
+  }
+}
+
+TEST_F(QueriesTest, AnEndedScheduleIsShownAsEndedHoweverLongItsHistory) {
+  Start();
+  const std::uint32_t partition = 1;
+  v1::SubmitItem item = Job(GroupIn(partition), "ticks");
+  item.mutable_job()->set_repeat_interval_ms(1'000);
+  item.mutable_job()->set_repeat_count(1'200);
+  item.mutable_job()->set_rely_on_prev_cycle(false);
+  const std::string id = Accept(std::move(item));
+  const auto worker = Connect(GroupIn(partition), 1);
+  for (std::size_t run = 0; run < 1'200; ++run) {
+    while (worker->Given().size() <= run) strand.Advance(1'000);
+    SucceedAll(*worker, run);
+  }
+  strand.Advance(5'000);
+  const v1::JobView view = View(id);
+  EXPECT_EQ(view.state(), v1::ENDED);
+  EXPECT_TRUE(view.schedule());
+  EXPECT_EQ(view.runs(), 1'200);
+  EXPECT_EQ(view.attempts_size(), 1'000);
+}
+
+TEST_F(QueriesTest, MoreWaitsThanTheLimitAreRefusedUntilOneIsOver) {
+  EdgeOptions options;
+  options.waits_max = 2;
+  Start(options);
+  v1::WaitRequest request;
+  request.set_job_id(Accept(Job(GroupIn(0), "t")));
+  request.set_timeout_ms(1'000);
+  std::vector<v1::WaitResponse> answers;
+  const auto wait = [&] {
+    queries->Wait(request, [&](v1::WaitResponse answer) { answers.push_back(std::move(answer)); });
+    strand.Run();
+  };
+  wait();
+  wait();
+  EXPECT_TRUE(answers.empty());
+  wait();
+  ASSERT_EQ(answers.size(), 1U);
+  EXPECT_EQ(answers[0].code(), v1::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(answers[0].message(), HasSubstr("waits.max=2"));
+  EXPECT_THAT(metrics.Text(), HasSubstr("lts_limit_current{limit=\"waits.max\"} 2"));
+  EXPECT_THAT(metrics.Text(), HasSubstr("lts_limit_refused_total{limit=\"waits.max\"} 1"));
+  strand.Advance(1'500);
+  ASSERT_EQ(answers.size(), 3U);
+  EXPECT_EQ(answers[2].code(), v1::DEADLINE_EXCEEDED);
+  EXPECT_THAT(metrics.Text(), HasSubstr("lts_limit_current{limit=\"waits.max\"} 0"));
+  wait();
+  EXPECT_EQ(answers.size(), 3U);
+}
+
+TEST_F(QueriesTest, MoreQueriesThanTheLimitAreRefusedAtOnce) {
+  QueriesOptions options;
+  options.pending_max = 1;
+  options.logs_pending_max = 1;
+  Start({}, options);
+  const std::string id = Accept(Job(GroupIn(0), "t"));
+  std::vector<v1::Code> codes;
+  const auto note = [&](const auto& response) { codes.push_back(response.code()); };
+  v1::GetRequest get;
+  get.set_job_id(id);
+  v1::CancelRequest cancel;
+  cancel.set_job_id(id);
+  queries->Get(get, note);
+  queries->Get(get, note);
+  queries->List({}, note);
+  queries->Cancel(cancel, note);
+  queries->Groups(note);
+  queries->AppendLogs({}, note);
+  queries->AppendLogs({}, note);
+  EXPECT_THAT(codes,
+              ElementsAre(v1::RESOURCE_EXHAUSTED, v1::RESOURCE_EXHAUSTED, v1::RESOURCE_EXHAUSTED,
+                          v1::RESOURCE_EXHAUSTED, v1::RESOURCE_EXHAUSTED));
+  EXPECT_THAT(metrics.Text(),
+              HasSubstr("lts_limit_refused_total{limit=\"queries.pending.max\"} 4"));
+  EXPECT_THAT(metrics.Text(), HasSubstr("lts_limit_refused_total{limit=\"logs.pending.max\"} 1"));
+  strand.Run();
+  log_strand.Run();
+  EXPECT_EQ(codes.size(), 7U);
+  queries->Get(get, note);
+  strand.Run();
+  EXPECT_EQ(codes.back(), v1::OK);
+}
+
+TEST_F(QueriesTest, LogLinesDoNotWaitBehindQueries) {
+  Start();
+  int gets = 0;
+  int appends = 0;
+  v1::GetRequest get;
+  get.set_job_id(Accept(Job(GroupIn(0), "t")));
+  queries->Get(get, [&](const v1::GetResponse&) { ++gets; });
+  queries->AppendLogs({}, [&](const v1::AppendLogsResponse&) { ++appends; });
+  log_strand.Run();
+  EXPECT_EQ(appends, 1);
+  EXPECT_EQ(gets, 0);
+}
+
+TEST_F(QueriesTest, NodesTellWhatTheyIntroducedThemselvesWithAndWhoIsMaster) {
+  Start();
+  const auto nodes = [this] {
+    v1::NodesResponse response;
+    queries->Nodes([&](v1::NodesResponse answer) { response = std::move(answer); });
+    strand.Run();
+    std::vector<std::string> lines;
+    for (const v1::NodeInfo& node : response.nodes()) {
+      lines.push_back(node.node_type() + " " + node.group() + " " + node.identity() + " " +
+                      node.address() + " " + node.version() + " " +
+                      std::to_string(node.started_ms()) + " " + std::to_string(node.slots()) +
+                      (node.master() ? " master" : ""));
+    }
+    return lines;
+  };
+  const std::string group = GroupIn(0);
+  const auto connect = [&](const std::string& identity, std::uint64_t number) {
+    v1::WorkerHello hello;
+    hello.set_group(group);
+    hello.set_identity(identity);
+    hello.set_incarnation("1");
+    hello.set_number(number);
+    hello.set_capacity(3);
+    hello.set_address("host:1");
+    hello.set_version("2.0");
+    hello.set_started_ms(7);
+    return Connect(hello);
+  };
+  const auto listen = [&](const std::string& identity, const std::string& version) {
+    v1::FeedbackHello hello;
+    hello.set_node_group("shop");
+    hello.set_identity(identity);
+    hello.set_version(version);
+    hello.set_started_ms(9);
+    return Listen(hello);
+  };
+  const std::string tracker = "JOB_TRACKER lts tracker   0 0 master";
+  const auto peek = listen("peek", "");
+  const auto client = listen("c1", "2.1");
+  const auto other = listen("c2", "2.1");
+  const auto first = connect("w1", 1);
+  const auto second = connect("w2", 1);
+  EXPECT_THAT(nodes(), ElementsAre(tracker, "JOB_CLIENT shop c1  2.1 9 0 master",
+                                   "JOB_CLIENT shop c2  2.1 9 0",
+                                   "TASK_TRACKER " + group + " w1 host:1 2.0 7 3 master",
+                                   "TASK_TRACKER " + group + " w2 host:1 2.0 7 3"));
+  // The next one takes over; who comes back is the youngest.
+  client->connection->Closed();
+  const auto again = connect("w1", 2);
+  strand.Run();
+  EXPECT_THAT(nodes(), ElementsAre(tracker, "JOB_CLIENT shop c2  2.1 9 0 master",
+                                   "TASK_TRACKER " + group + " w2 host:1 2.0 7 3 master",
+                                   "TASK_TRACKER " + group + " w1 host:1 2.0 7 3"));
+}
+
+}  // namespace
+}  // namespace lts
