@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <limits>
 
 #include "common/log.h"
 #include "jobclient/convert.h"
@@ -56,13 +57,14 @@ SubmitOutcome OutcomeOf(v1::SubmitOutcome outcome) {
 
 }  // namespace
 
-void Latch::Set(std::size_t index, Answer answer) {
+void Latch::Set(std::size_t index, Answer answer, std::size_t bytes) {
   bool wake = false;
   {
     const std::lock_guard lock(mutex_);
     answers_[index] = std::move(answer);
     --missing_;
-    wake = waiting_ && missing_ <= awaited_;
+    bytes_ -= bytes;
+    wake = waiting_ && missing_ <= awaited_missing_ && bytes_ <= awaited_bytes_;
     if (wake) waiting_ = false;
   }
   // Outside the lock, so that the woken thread does not run into it. The latch is shared, so it is
@@ -70,15 +72,23 @@ void Latch::Set(std::size_t index, Answer answer) {
   if (wake) changed_.notify_one();
 }
 
-void Latch::AwaitMissing(std::size_t n) {
+void Latch::AddBytes(std::size_t bytes) {
+  const std::lock_guard lock(mutex_);
+  bytes_ += bytes;
+}
+
+void Latch::Await(std::size_t missing, std::size_t bytes) {
   std::unique_lock lock(mutex_);
-  while (missing_ > n) {
-    awaited_ = n;
+  while (missing_ > missing || bytes_ > bytes) {
+    awaited_missing_ = missing;
+    awaited_bytes_ = bytes;
     waiting_ = true;
     changed_.wait(lock);
   }
   waiting_ = false;
 }
+
+void Latch::AwaitAll() { Await(0, std::numeric_limits<std::size_t>::max()); }
 
 // One request and what it carries. While `sending` it belongs to the call under way, and whoever
 // claims it under the lock (the answer, or Close) settles it.
@@ -437,7 +447,7 @@ void Submitter::Deliver(Told told) {
   auto calls = std::make_shared<Told>();
   for (auto& [entry, answer] : told) {
     if (entry.latch) {
-      entry.latch->Set(entry.index, std::move(answer));
+      entry.latch->Set(entry.index, std::move(answer), entry.bytes);
     } else {
       calls->emplace_back(std::move(entry), std::move(answer));
     }

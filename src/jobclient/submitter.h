@@ -37,11 +37,16 @@ class Latch {
  public:
   explicit Latch(std::size_t size) : answers_(size), missing_(size) {}
 
-  void Set(std::size_t index, Answer answer);
-  // Until at most `n` of the answers expected so far are missing; all answers are "expected" from
-  // the start.
-  void AwaitMissing(std::size_t n);
-  // After AwaitMissing(0), by the caller alone.
+  // `bytes` of what was announced with AddBytes are answered with it.
+  void Set(std::size_t index, Answer answer, std::size_t bytes);
+  // What is about to be handed over, before it is.
+  void AddBytes(std::size_t bytes);
+  // Until at most `missing` answers are missing, all answers being expected from the start, and at
+  // most `bytes` of what was announced are not answered.
+  void Await(std::size_t missing, std::size_t bytes);
+  // Until all answers are there.
+  void AwaitAll();
+  // After AwaitAll, by the caller alone.
   std::vector<Answer>& answers() { return answers_; }
 
  private:
@@ -49,7 +54,10 @@ class Latch {
   std::condition_variable changed_;
   std::vector<Answer> answers_;
   std::size_t missing_;
-  std::size_t awaited_ = 0;  // what the caller waits for
+  std::size_t bytes_ = 0;
+  // What the caller waits for.
+  std::size_t awaited_missing_ = 0;
+  std::size_t awaited_bytes_ = 0;
   bool waiting_ = false;
 };
 
