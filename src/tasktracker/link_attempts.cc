@@ -77,7 +77,7 @@ void Link::RequestStop(Attempt& attempt, StopCause cause) {
   if (!attempt.cause.compare_exchange_strong(none, cause)) return;
   attempt.stop_us = NowUs();
   ++stopping_attempts_;
-  stopper_.Post([stop = attempt.stop]() mutable { stop.request_stop(); });
+  attempt.stop.request_stop();
   if (due_us_[kScan] == kNever) SetTimer(kScan, NowUs() + kScanUs);
 }
 
