@@ -119,7 +119,7 @@ class CancelReceipt {
   std::string job_id;
   // kCancelled, or kRunning when the attempt under way was told to stop.
   JobState state = JobState::kCancelled;
-  // It waits in the FailStore behind the submit of the same task; the other fields say nothing.
+  // It waits in the FailStore behind the submit of the job `job_id`; `state` says nothing.
   bool stored = false;
 
  private:

@@ -1,5 +1,6 @@
 #include "jobclient/resender.h"
 
+#include <algorithm>
 #include <unordered_set>
 #include <utility>
 
@@ -14,6 +15,8 @@ namespace {
 
 // Another record of the same task came back before this one: it waits for that.
 Status BehindAnother() { return Status::Unavailable("behind an earlier record of the same task"); }
+
+constexpr std::size_t kStandsForMax = 10'000;
 
 bool WaitsForLater(const Status& status) {
   switch (status.code()) {
@@ -147,6 +150,7 @@ void Resender::SendSubmits(const RelayPtr& relay) {
                 for (const v1::SubmitAnswer& answer : response.answers()) {
                   answers.push_back(rpc::StatusOf(answer));
                 }
+                NoteDuplicates(relay->submits, response);
                 if (overall.ok() && answers.size() != relay->under_way.size()) {
                   overall = Status::Internal("the JobTracker gave a wrong number of answers");
                 }
@@ -154,10 +158,26 @@ void Resender::SendSubmits(const RelayPtr& relay) {
               });
 }
 
+void Resender::NoteDuplicates(const v1::SubmitRequest& request,
+                              const v1::SubmitResponse& response) {
+  const int count = std::min(request.items_size(), response.answers_size());
+  for (int i = 0; i < count; ++i) {
+    const v1::SubmitAnswer& answer = response.answers(i);
+    const std::string& job_id = request.items(i).job().job_id();
+    if (answer.code() != v1::OK || answer.job_id().empty() || answer.job_id() == job_id) continue;
+    // Few of them have a cancel behind them: forgetting all is a bound that is hardly ever met.
+    if (stands_for_.size() >= kStandsForMax) stands_for_.clear();
+    stands_for_[job_id] = answer.job_id();
+  }
+}
+
 void Resender::SendCancel(const RelayPtr& relay) {
   relay->under_way = {relay->next};
   relay->target = trackers_.current();
-  const auto& cancel = std::get<v1::CancelRequest>(relay->requests[relay->next]);
+  auto& cancel = std::get<v1::CancelRequest>(relay->requests[relay->next]);
+  if (const auto other = stands_for_.find(cancel.job_id()); other != stands_for_.end()) {
+    cancel.set_job_id(other->second);
+  }
   ++relay->next;
   trackers_.at(relay->target)
       .Cancel(cancel, options_.deadline_ms,

@@ -214,6 +214,19 @@ void Submitter::HoldOrSendLocked(Batch& batch, Entry entry,
 void Submitter::Run(const BatchPtr& batch) {
   if (batch->held.empty()) return Send(batch);
   const auto settle_held = [this, batch] {
+    Held& first = batch->held.front();
+    if (first.behind && first.entry.cancel) {  // it travels alone
+      const Result<bool> aimed = AimAtStored(*first.entry.cancel);
+      if (aimed.ok() && !*aimed) {
+        batch->entries.push_back(std::move(first.entry));
+        batch->held.clear();
+        return Send(batch);
+      }
+      if (!aimed.ok()) {
+        first.behind = false;
+        first.why = aimed.status().WithContext("cancel not sent");
+      }
+    }
     Told told = Store(std::move(batch->held));
     if (batch->entries.empty()) return Finish(std::move(told));
     Send(batch);
@@ -382,6 +395,15 @@ bool Submitter::MoveElsewhere(Batch& batch, std::vector<Held>* failed) {
   return true;
 }
 
+Result<bool> Submitter::AimAtStored(v1::CancelRequest& cancel) {
+  const Result<std::optional<v1::Job>> job =
+      FindSubmit(*store_, FailKey(cancel.group(), cancel.task_id()));
+  if (!job.ok()) return job.status();
+  if (!job->has_value()) return false;
+  cancel.set_job_id((*job)->job_id());
+  return true;
+}
+
 Submitter::Told Submitter::Store(std::vector<Held> held) {
   Told told;
   told.reserve(held.size());
@@ -409,7 +431,8 @@ Submitter::Told Submitter::Store(std::vector<Held> held) {
   for (Held& one : stored) {
     Answer answer;
     if (put.ok()) {
-      if (one.entry.item) answer.job_id = one.entry.item->job().job_id();
+      answer.job_id =
+          one.entry.cancel ? one.entry.cancel->job_id() : one.entry.item->job().job_id();
       answer.outcome = SubmitOutcome::kStored;
     } else {
       const std::string why =

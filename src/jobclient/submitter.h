@@ -90,6 +90,8 @@ struct SubmitterOptions {
 // before its caller is told, or fails.
 //
 // A submit or cancel of a task of which a record waits in the FailStore goes there too, behind it.
+// A cancel is stored with the id of the submit it stands behind, so that it hits that job alone,
+// however often and however late it is sent.
 //
 // Borrows everything it is given: `trackers`; `store`, null for none; `disk`, a strand that may
 // block; `callbacks`, on which `Entry::done` runs. Thread-safe. To end: Close, then stop the
@@ -148,6 +150,9 @@ class Submitter {
   bool MoveElsewhere(Batch& batch, std::vector<Held>* failed);
   // Puts what can be stored into the FailStore; the rest fails. On `disk` when there is a store.
   Told Store(std::vector<Held> held);
+  // Makes the cancel one of the stored submit that it stands behind. On `disk`. False when there is
+  // none any more; what the store says when it cannot be read.
+  Result<bool> AimAtStored(v1::CancelRequest& cancel);
   void Finish(Told told);
   void Deliver(Told told);
   void Forget(std::int64_t count, std::int64_t bytes);

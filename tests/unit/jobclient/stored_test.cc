@@ -222,6 +222,46 @@ TEST_F(StoredTest, AStoredCancelThatFindsNothingIsDoneWith) {
   EXPECT_EQ((*store)->Usage().count, 0);
 }
 
+TEST_F(StoredTest, AStoredCancelIsOneOfTheJobItStandsBehind) {
+  tracker_.SetMode(FakeTracker::Mode::kDown);
+  std::vector<std::string> cancelled;
+  tracker_.on_cancel = [&](const v1::CancelRequest& request) {
+    cancelled.push_back(request.job_id());
+    return v1::CancelResponse();
+  };
+  const auto client = Open(StoringOptions());
+  ASSERT_EQ(client->Submit(Task("a"))->outcome, SubmitOutcome::kStored);
+  ASSERT_EQ(client->Submit(Task("other"))->outcome, SubmitOutcome::kStored);
+  const auto newest = client->Submit(Task("a").ReplaceOnExist());
+  const CancelReceipt cancel = client->Cancel({"workers", "a"});
+  ASSERT_TRUE(cancel.stored);
+  EXPECT_EQ(cancel.job_id, newest->job_id);
+  tracker_.SetMode(FakeTracker::Mode::kAnswer);
+  AwaitEmptyStore(*client);
+  EXPECT_THAT(cancelled, ElementsAre(newest->job_id));
+}
+
+TEST_F(StoredTest, AStoredCancelReachesTheJobThatItsSubmitWasADuplicateOf) {
+  tracker_.SetMode(FakeTracker::Mode::kDown);
+  tracker_.on_submit = [](const v1::SubmitItem&) {
+    v1::SubmitAnswer answer;
+    answer.set_outcome(v1::DUPLICATE);
+    answer.set_job_id("the-older-one");
+    return answer;
+  };
+  std::vector<std::string> cancelled;
+  tracker_.on_cancel = [&](const v1::CancelRequest& request) {
+    cancelled.push_back(request.job_id());
+    return v1::CancelResponse();
+  };
+  const auto client = Open(StoringOptions());
+  ASSERT_EQ(client->Submit(Task("a"))->outcome, SubmitOutcome::kStored);
+  ASSERT_TRUE(client->Cancel({"workers", "a"}).stored);
+  tracker_.SetMode(FakeTracker::Mode::kAnswer);
+  AwaitEmptyStore(*client);
+  EXPECT_THAT(cancelled, ElementsAre("the-older-one"));
+}
+
 TEST(FailRecords, ReadBackAndRefuseWhatIsNotTheirs) {
   v1::Job job;
   job.set_task_id("t");
