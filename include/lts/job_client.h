@@ -170,8 +170,9 @@ class LTS_API JobClient final {
   Result<JobView> GetById(const std::string& job_id);
 
   // Cancels in every state: a waiting job does not run, an executing one is told to stop and is not
-  // retried, a schedule ends. kNotFound. Waits for the network at most submit_timeout. By task id
-  // it goes behind a submit that is still in the FailStore; by job id only the JobTracker is asked.
+  // retried, a schedule ends. kNotFound. Waits for the network at most submit_timeout. When the
+  // submit it is about is still in the FailStore it goes there too, behind it (by job id the whole
+  // FailStore is searched: a few seconds when it is very full).
   CancelReceipt Cancel(const TaskKey& task);
   CancelReceipt CancelById(const std::string& job_id);
 

@@ -53,7 +53,9 @@ Result<StoredRequest> DecodeRecord(std::string_view bytes) {
   return Status::DataLoss("a record of the FailStore is of an unknown kind");
 }
 
-Result<std::optional<v1::Job>> FindSubmit(FailStore& store, std::string_view key) {
+Result<std::optional<v1::Job>> FindSubmit(FailStore& store, const v1::CancelRequest& cancel) {
+  const bool by_id = !cancel.job_id().empty();
+  const std::string key = FailKey(cancel.group(), cancel.task_id());
   std::optional<v1::Job> newest;
   std::uint64_t after = 0;
   while (true) {
@@ -63,10 +65,12 @@ Result<std::optional<v1::Job>> FindSubmit(FailStore& store, std::string_view key
     if (page->empty()) return newest;
     after = page->back().id;
     for (const FailRecord& record : *page) {
-      if (record.key != key) continue;
+      if (!by_id && record.key != key) continue;
       Result<StoredRequest> request = DecodeRecord(record.bytes);
       if (!request.ok()) continue;  // whoever sends it parks it
-      if (auto* job = std::get_if<v1::Job>(&*request)) newest = std::move(*job);
+      auto* job = std::get_if<v1::Job>(&*request);
+      if (job == nullptr || (by_id && job->job_id() != cancel.job_id())) continue;
+      newest = std::move(*job);
     }
   }
 }

@@ -23,8 +23,8 @@ std::string EncodeRecord(const v1::CancelRequest& cancel);
 // kDataLoss when the bytes are none of ours.
 Result<StoredRequest> DecodeRecord(std::string_view bytes);
 
-// The newest submit of the task `key` that waits in `store`. Reads all that waits there. Errors are
-// those of the store.
-Result<std::optional<v1::Job>> FindSubmit(FailStore& store, std::string_view key);
+// The submit that waits in `store` and that `cancel` is about: the one with its job id, or else the
+// newest of its task. Reads all that waits there. Errors are those of the store.
+Result<std::optional<v1::Job>> FindSubmit(FailStore& store, const v1::CancelRequest& cancel);
 
 }  // namespace lts::jobclient

@@ -17,9 +17,8 @@ namespace {
 // Of an entry that has its item.
 std::string KeyOf(const Entry& entry) {
   if (entry.cancel) {
-    return entry.cancel->task_id().empty()
-               ? std::string()  // by job id: nobody here knows the task
-               : FailKey(entry.cancel->group(), entry.cancel->task_id());
+    // Of one by job id that is nobody's key: the task is not known here.
+    return FailKey(entry.cancel->group(), entry.cancel->task_id());
   }
   const v1::Job& job = entry.item->job();
   return FailKey(job.task_tracker_node_group(), job.task_id());
@@ -190,15 +189,10 @@ void Submitter::HoldOrSendLocked(Batch& batch, Entry entry,
         {std::move(entry), Status::Unavailable("not sent before the client was closed"), true});
     return;
   }
-  if (store_ != nullptr) {
-    std::string key = KeyOf(entry);
-    const bool behind =
-        !key.empty() && (held_keys->count(key) != 0 || store_->Contains(FailKind::kSubmit, key));
-    if (behind) {
-      held_keys->insert(std::move(key));
-      batch.held.push_back({std::move(entry), Status::Ok(), true, true});
-      return;
-    }
+  if (store_ != nullptr && MayBeBehind(entry, *held_keys)) {
+    held_keys->insert(KeyOf(entry));
+    batch.held.push_back({std::move(entry), Status::Ok(), true, true});
+    return;
   }
   if (entry.deadline_us <= now_us) {
     if (store_ != nullptr) held_keys->insert(KeyOf(entry));
@@ -209,6 +203,18 @@ void Submitter::HoldOrSendLocked(Batch& batch, Entry entry,
     return;
   }
   batch.entries.push_back(std::move(entry));
+}
+
+// Whether a record of the same task waits in the FailStore, or may: of a cancel by job id only a
+// search can tell.
+bool Submitter::MayBeBehind(const Entry& entry,
+                            const std::unordered_set<std::string>& held_keys) const {
+  if (entry.cancel && !entry.cancel->job_id().empty()) {
+    const FailStoreUsage usage = store_->Usage();
+    return usage.count > usage.parked;
+  }
+  const std::string key = KeyOf(entry);
+  return held_keys.count(key) != 0 || store_->Contains(FailKind::kSubmit, key);
 }
 
 void Submitter::Run(const BatchPtr& batch) {
@@ -396,11 +402,12 @@ bool Submitter::MoveElsewhere(Batch& batch, std::vector<Held>* failed) {
 }
 
 Result<bool> Submitter::AimAtStored(v1::CancelRequest& cancel) {
-  const Result<std::optional<v1::Job>> job =
-      FindSubmit(*store_, FailKey(cancel.group(), cancel.task_id()));
+  const Result<std::optional<v1::Job>> job = FindSubmit(*store_, cancel);
   if (!job.ok()) return job.status();
   if (!job->has_value()) return false;
   cancel.set_job_id((*job)->job_id());
+  cancel.set_group((*job)->task_tracker_node_group());
+  cancel.set_task_id((*job)->task_id());
   return true;
 }
 

@@ -150,6 +150,7 @@ class Submitter {
   bool MoveElsewhere(Batch& batch, std::vector<Held>* failed);
   // Puts what can be stored into the FailStore; the rest fails. On `disk` when there is a store.
   Told Store(std::vector<Held> held);
+  bool MayBeBehind(const Entry& entry, const std::unordered_set<std::string>& held_keys) const;
   // Makes the cancel one of the stored submit that it stands behind. On `disk`. False when there is
   // none any more; what the store says when it cannot be read.
   Result<bool> AimAtStored(v1::CancelRequest& cancel);

@@ -1,13 +1,7 @@
 // jobclient failstore list: what waits on disk for a client group.
-#include <fmt/core.h>
-
-#include <filesystem>
-#include <set>
-#include <system_error>
-
-#include "failstore/adopt.h"
 #include "failstore/fail_store.h"
 #include "jobclient/cli/cli.h"
+#include "jobclient/cli/fail_folders.h"
 #include "jobclient/cli/output.h"
 #include "jobclient/fail_records.h"
 
@@ -34,8 +28,8 @@ Json RecordJson(const FailRecord& record, const std::string& folder) {
   return json;
 }
 
-Status ListFolder(const std::string& engine, const std::string& folder, Printer* printer) {
-  auto store = OpenFailStore(engine, folder, {});
+Status ListFolder(const FailFolders& folders, const std::string& folder, Printer* printer) {
+  auto store = OpenToLook(folders, folder);
   if (!store.ok()) return store.status();
   for (const bool parked : {false, true}) {
     std::uint64_t after = 0;
@@ -54,10 +48,8 @@ Status ListFolder(const std::string& engine, const std::string& folder, Printer*
 }
 
 int FailStoreList(const Context& context) {
-  const Result<JobClientOptions> options = context.LoadOptions(true);
-  if (!options.ok()) return context.Fail(options.status());
-  const std::string engine = options->fail_store.empty() ? "rocksdb" : options->fail_store;
-  const std::string base = fmt::format("{}/JOB_CLIENT/{}", options->data_path, options->node_group);
+  const Result<FailFolders> folders = FindFailFolders(context);
+  if (!folders.ok()) return context.Fail(folders.status());
   Printer printer(context, {{"ID", "id"},
                             {"REQUEST", "request"},
                             {"TASK", "key"},
@@ -65,24 +57,17 @@ int FailStoreList(const Context& context) {
                             {"STORED", "storedAt"},
                             {"PARKED", "parked"},
                             {"REASON", "reason"}});
-  std::error_code error;
-  if (!std::filesystem::is_directory(base, error)) {
-    context.env.err << "jobclient: nothing was ever stored in " << base << '\n';
+  if (folders->free.empty() && folders->in_use.empty()) {
+    context.env.err << "jobclient: nothing is stored in " << folders->base << '\n';
     return kOk;
   }
-  const std::vector<std::string> free = UnlockedSiblings(base);
-  std::set<std::string> names;
   int code = kOk;
-  for (const std::string& folder : free) {
-    names.insert(std::filesystem::path(folder).filename().string());
-    const Status listed = ListFolder(engine, folder, &printer);
+  for (const std::string& folder : folders->free) {
+    const Status listed = ListFolder(*folders, folder, &printer);
     if (!listed.ok()) code = context.Fail(listed.WithContext(folder));
   }
-  for (const auto& entry : std::filesystem::directory_iterator(base, error)) {
-    if (entry.is_directory(error) && names.count(entry.path().filename().string()) == 0) {
-      context.env.err << "jobclient: " << entry.path().string()
-                      << " is in use by a running process and not shown\n";
-    }
+  for (const std::string& folder : folders->in_use) {
+    context.env.err << "jobclient: " << folder << " is in use by a running process and not shown\n";
   }
   return code;
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/ids.h"
+#include "failstore/fail_store.h"
 #include "jobclient/cli/output.h"
 #include "support/fake_tracker.h"
 #include "support/temp_folder.h"
@@ -289,6 +290,43 @@ TEST_F(CliTest, WithoutAJobTrackerSubmitStoresOnlyWhenAskedTo) {
   EXPECT_EQ(blocked_, 1);
   EXPECT_EQ(tracker_.Submits().at(0).items(0).job().job_id(), job_id);
   EXPECT_TRUE(tracker_.Submits().at(0).items(0).maybe_sent());
+}
+
+TEST_F(CliTest, CancelSaysWhereAStoredSubmitWaits) {
+  tracker_.SetMode(FakeTracker::Mode::kDown);
+  const auto store = [this](const std::string& task) {
+    EXPECT_EQ(Run({"submit", "--group", "demo", "--task", task, "--store", "-o", "json"}), kOk);
+    return std::string(Lines().at(0)["jobId"]);
+  };
+  const std::string job_id = store("t");
+  store("other");
+  const std::string folder = folder_.Below("data/jobclient/JOB_CLIENT/lts/0");
+  EXPECT_EQ(Run({"cancel", job_id}), kUnreachable);
+  EXPECT_THAT(err_, HasSubstr("job " + job_id + " waits in " + folder));
+  tracker_.SetMode(FakeTracker::Mode::kAnswer);
+  v1::Code code = v1::NOT_FOUND;
+  tracker_.on_cancel = [&code](const v1::CancelRequest&) {
+    v1::CancelResponse response;
+    response.set_code(code);
+    return response;
+  };
+  EXPECT_EQ(Run({"cancel", "--group", "demo", "--task", "t"}), kNotFound);
+  EXPECT_THAT(err_, HasSubstr("job " + job_id + " waits in " + folder));
+  EXPECT_EQ(Run({"cancel", "--group", "demo", "--task", "t", "--client-group", "another"}),
+            kNotFound);
+  EXPECT_THAT(err_, Not(HasSubstr("waits in")));
+  EXPECT_EQ(Run({"cancel", "some-other-id"}), kNotFound);
+  EXPECT_THAT(err_, Not(HasSubstr("waits in")));
+  // Another job of the task was there, and this one follows.
+  code = v1::OK;
+  EXPECT_EQ(Run({"cancel", "--group", "demo", "--task", "t"}), kOk);
+  EXPECT_THAT(err_, HasSubstr("job " + job_id + " waits in " + folder));
+  // A folder in use cannot be searched.
+  code = v1::NOT_FOUND;
+  const auto user = OpenFailStore("rocksdb", folder, {});
+  ASSERT_TRUE(user.ok());
+  EXPECT_EQ(Run({"cancel", job_id}), kNotFound);
+  EXPECT_THAT(err_, HasSubstr("may still wait in " + folder));
 }
 
 TEST_F(CliTest, SubmitWaitPrintsTheFinalMessageAlone) {

@@ -241,6 +241,32 @@ TEST_F(StoredTest, AStoredCancelIsOneOfTheJobItStandsBehind) {
   EXPECT_THAT(cancelled, ElementsAre(newest->job_id));
 }
 
+TEST_F(StoredTest, ACancelByIdGoesBehindTheStoredSubmitOfThatId) {
+  tracker_.SetMode(FakeTracker::Mode::kDown);
+  std::vector<std::string> cancelled;
+  tracker_.on_cancel = [&](const v1::CancelRequest& request) {
+    cancelled.push_back(request.job_id());
+    v1::CancelResponse response;
+    response.set_code(v1::NOT_FOUND);
+    return response;
+  };
+  JobClientOptions options = StoringOptions();
+  options.submit_timeout = Milliseconds(200);
+  const auto client = Open(options);
+  ASSERT_EQ(client->Submit(Task("other"))->outcome, SubmitOutcome::kStored);
+  const auto stored = client->Submit(Task("a"));
+  const CancelReceipt cancel = client->CancelById(stored->job_id);
+  ASSERT_TRUE(cancel.ok()) << cancel.status().ToString();
+  EXPECT_TRUE(cancel.stored);
+  EXPECT_EQ(cancel.job_id, stored->job_id);
+  // One that is not there is the JobTracker's business.
+  EXPECT_EQ(client->CancelById("nowhere").status().code(), StatusCode::kUnavailable);
+  tracker_.SetMode(FakeTracker::Mode::kAnswer);
+  AwaitEmptyStore(*client);
+  EXPECT_THAT(tracker_.Log(), ElementsAre("+other", "+a", "-a"));
+  EXPECT_THAT(cancelled, ElementsAre(stored->job_id));
+}
+
 TEST_F(StoredTest, AStoredCancelReachesTheJobThatItsSubmitWasADuplicateOf) {
   tracker_.SetMode(FakeTracker::Mode::kDown);
   tracker_.on_submit = [](const v1::SubmitItem&) {
