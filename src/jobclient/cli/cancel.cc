@@ -28,7 +28,9 @@ void SayWhereItWaits(const Context& context, const v1::CancelRequest& request) {
       note(folder + ", where it may wait, cannot be searched: " + job.status().message());
     } else if (job->has_value()) {
       note("job " + (*job)->job_id() + " waits in " + folder +
-           " and is sent by the next process that uses it: not cancelled");
+           " and is sent by the next process that uses it: not cancelled; jobclient failstore list "
+           "and drop, with --path '" +
+           folder + "', take it out");
     }
   }
   for (const std::string& folder : folders->in_use) {

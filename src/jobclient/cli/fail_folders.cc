@@ -9,13 +9,35 @@
 #include "failstore/adopt.h"
 
 namespace lts::jobclient::cli {
+namespace {
 
-Result<FailFolders> FindFailFolders(const Context& context) {
+// Every RocksDB folder has this file. Looked for, so that a wrong path is not made into a store.
+bool IsStore(const std::string& folder) {
+  std::error_code error;
+  return std::filesystem::is_regular_file(folder + "/CURRENT", error);
+}
+
+// The lock of a folder stands beside it.
+std::string WithoutSlashes(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path;
+}
+
+}  // namespace
+
+Result<FailFolders> FindFailFolders(const Context& context, const std::string& path) {
   const Result<JobClientOptions> options = context.LoadOptions(true);
   if (!options.ok()) return options.status();
   FailFolders folders;
   folders.engine = options->fail_store.empty() ? "rocksdb" : options->fail_store;
   folders.base = fmt::format("{}/JOB_CLIENT/{}", options->data_path, options->node_group);
+  if (!path.empty()) {
+    folders.base = WithoutSlashes(path);
+    if (IsStore(folders.base)) {
+      folders.free.push_back(folders.base);  // if it is in use, to open it says by whom
+      return folders;
+    }
+  }
   folders.free = UnlockedSiblings(folders.base);
   std::error_code error;  // a folder that cannot be listed is as good as none
   for (std::filesystem::directory_iterator it(folders.base, error), end; !error && it != end;
@@ -30,6 +52,9 @@ Result<FailFolders> FindFailFolders(const Context& context) {
     if (it->is_directory(no_folder) && !free) folders.in_use.push_back(folder);
   }
   std::sort(folders.in_use.begin(), folders.in_use.end());
+  if (!path.empty() && folders.free.empty() && folders.in_use.empty()) {
+    return Status::NotFound("there is no FailStore in " + path);
+  }
   return folders;
 }
 

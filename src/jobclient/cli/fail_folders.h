@@ -18,8 +18,10 @@ struct FailFolders {
   std::vector<std::string> in_use;  // by running processes
 };
 
-// Those of the client group and data path of the configuration and the flags.
-Result<FailFolders> FindFailFolders(const Context& context);
+// Those of the client group and data path of the configuration and the flags; or `path` alone when
+// it is not empty: the folder of any FailStore, or one with numbered folders. kNotFound when that
+// is neither.
+Result<FailFolders> FindFailFolders(const Context& context, const std::string& path = {});
 
 // To look at and to tidy up: parks nothing for its age, and knows no limit.
 Result<std::unique_ptr<FailStore>> OpenToLook(const FailFolders& folders,
