@@ -13,8 +13,8 @@
 namespace lts::jobclient::cli {
 namespace {
 
-// Says where the submit waits, or may wait, that is still to be sent.
-void SayWhereItWaits(const Context& context, const v1::CancelRequest& request) {
+// Says where the submit waits that is still to be sent, and where it may wait if `may_wait`.
+void SayWhereItWaits(const Context& context, const v1::CancelRequest& request, bool may_wait) {
   const Result<FailFolders> folders = FindFailFolders(context);
   if (!folders.ok()) return;  // the call before has complained of the same options
   const auto note = [&context](const std::string& text) {
@@ -33,6 +33,7 @@ void SayWhereItWaits(const Context& context, const v1::CancelRequest& request) {
            folder + "', take it out");
     }
   }
+  if (!may_wait) return;
   for (const std::string& folder : folders->in_use) {
     note("it may still wait in " + folder + ", which a running process uses");
   }
@@ -54,7 +55,7 @@ int Cancel(const Context& context, const JobName& name) {
     const int code = context.Fail(status);
     const bool elsewhere =
         status.code() == StatusCode::kNotFound || status.code() == StatusCode::kUnavailable;
-    if (elsewhere) SayWhereItWaits(context, request);
+    if (elsewhere) SayWhereItWaits(context, request, /*may_wait=*/true);
     return code;
   }
   Json json;
@@ -62,7 +63,7 @@ int Cancel(const Context& context, const JobName& name) {
   json["state"] = StateText(response->state());
   Printer(context, {{"JOB ID", "jobId"}, {"STATE", "state"}}).Print(json);
   // The job of that id is the one cancelled; of that task another one may be on its way.
-  if (name.job_id.empty()) SayWhereItWaits(context, request);
+  if (name.job_id.empty()) SayWhereItWaits(context, request, /*may_wait=*/false);
   return kOk;
 }
 

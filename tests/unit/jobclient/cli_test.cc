@@ -459,6 +459,9 @@ TEST_F(CliTest, CancelSaysWhereAStoredSubmitWaits) {
   ASSERT_TRUE(user.ok());
   EXPECT_EQ(Run({"cancel", job_id}), kNotFound);
   EXPECT_THAT(err_, HasSubstr("may still wait in " + folder));
+  code = v1::OK;
+  EXPECT_EQ(Run({"cancel", "--group", "demo", "--task", "t"}), kOk);
+  EXPECT_THAT(err_, IsEmpty());
 }
 
 TEST_F(CliTest, SubmitWaitPrintsTheFinalMessageAlone) {
