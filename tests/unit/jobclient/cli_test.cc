@@ -144,6 +144,7 @@ TEST_F(CliTest, MistakesOnTheCommandLineAreUsageErrors) {
       {"failstore", "retry", "16", "--all"},
       {"cron"},
       {"cron", "next"},
+      {"feedback", "--timeout", "soon"},
       {"nodes", "--registry", "redis://h:1"},
       {"nodes", "--registry", "zookeeper://h:1"},
   };
@@ -789,6 +790,20 @@ TEST_F(CliTest, FeedbackPeeksUnlessToldToAcknowledge) {
   EXPECT_THAT(out_, StartsWith("JOB ID"));
   tracker_.SetMode(FakeTracker::Mode::kDown);
   EXPECT_EQ(Run({"feedback"}), kUnreachable);
+}
+
+TEST_F(CliTest, FeedbackOfAJobTrackerThatNeverAnswersIsUnreachable) {
+  tracker_.on_routes = [](const v1::RoutesRequest&) { return v1::RoutesResponse(); };
+  tracker_.SetMode(FakeTracker::Mode::kSilent);
+  EXPECT_EQ(Run({"feedback", "--timeout", "20ms", "--idle", "1ms"}), kUnreachable);
+  EXPECT_THAT(err_, HasSubstr("127.0.0.1:35001"));
+  EXPECT_THAT(err_, HasSubstr("20 ms"));
+  EXPECT_TRUE(tracker_.Hellos().empty());
+  // One of two is enough.
+  tracker_.SetMode(FakeTracker::Mode::kAnswer);
+  tracker_.down_addresses = {"one:1"};
+  EXPECT_EQ(Run({"feedback", "--registry", "jobtracker://one:1,two:2", "--idle", "1ms"}), kOk);
+  EXPECT_THAT(err_, HasSubstr("one:1"));
 }
 
 // ---- cron next
