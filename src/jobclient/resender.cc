@@ -16,6 +16,9 @@ namespace {
 // Another record of the same task came back before this one: it waits for that.
 Status BehindAnother() { return Status::Unavailable("behind an earlier record of the same task"); }
 
+// To nobody: the strand on which it would be recorded has been stopped.
+Status Closed() { return Status::Unavailable("the client is closed"); }
+
 constexpr std::size_t kStandsForMax = 10'000;
 
 bool WaitsForLater(const Status& status) {
@@ -142,20 +145,22 @@ void Resender::SendSubmits(const RelayPtr& relay) {
     ++relay->next;
   }
   relay->target = trackers_.current();
-  trackers_.at(relay->target)
-      .Submit(relay->submits, options_.deadline_ms,
-              [this, relay](const Status& status, const v1::SubmitResponse& response) {
-                Status overall = status;
-                std::vector<Status> answers;
-                for (const v1::SubmitAnswer& answer : response.answers()) {
-                  answers.push_back(rpc::StatusOf(answer));
-                }
-                NoteDuplicates(relay->submits, response);
-                if (overall.ok() && answers.size() != relay->under_way.size()) {
-                  overall = Status::Internal("the JobTracker gave a wrong number of answers");
-                }
-                Answered(relay, overall, std::move(answers));
-              });
+  const auto answered = [this, relay](const Status& status, const v1::SubmitResponse& response) {
+    Status overall = status;
+    std::vector<Status> answers;
+    for (const v1::SubmitAnswer& answer : response.answers()) {
+      answers.push_back(rpc::StatusOf(answer));
+    }
+    NoteDuplicates(relay->submits, response);
+    if (overall.ok() && answers.size() != relay->under_way.size()) {
+      overall = Status::Internal("the JobTracker gave a wrong number of answers");
+    }
+    Answered(relay, overall, std::move(answers));
+  };
+  const bool sent = trackers_.With(relay->target, [&](rpc::Channel& channel) {
+    channel.Submit(relay->submits, options_.deadline_ms, answered);
+  });
+  if (!sent) relay->done(Closed(), {});
 }
 
 void Resender::NoteDuplicates(const v1::SubmitRequest& request,
@@ -179,18 +184,20 @@ void Resender::SendCancel(const RelayPtr& relay) {
     cancel.set_job_id(other->second);
   }
   ++relay->next;
-  trackers_.at(relay->target)
-      .Cancel(cancel, options_.deadline_ms,
-              [this, relay](const Status& status, const v1::CancelResponse& response) {
-                Status answer = rpc::StatusOf(response);
-                if (answer.code() == StatusCode::kNotFound ||
-                    answer.code() == StatusCode::kFailedPrecondition) {
-                  LTS_INFO("stored cancel had nothing to cancel task={} answer=\"{}\"",
-                           relay->batch[relay->under_way.front()].key, answer.ToString());
-                  answer = Status::Ok();
-                }
-                Answered(relay, status, {std::move(answer)});
-              });
+  const auto answered = [this, relay](const Status& status, const v1::CancelResponse& response) {
+    Status answer = rpc::StatusOf(response);
+    if (answer.code() == StatusCode::kNotFound ||
+        answer.code() == StatusCode::kFailedPrecondition) {
+      LTS_INFO("stored cancel had nothing to cancel task={} answer=\"{}\"",
+               relay->batch[relay->under_way.front()].key, answer.ToString());
+      answer = Status::Ok();
+    }
+    Answered(relay, status, {std::move(answer)});
+  };
+  const bool sent = trackers_.With(relay->target, [&](rpc::Channel& channel) {
+    channel.Cancel(cancel, options_.deadline_ms, answered);
+  });
+  if (!sent) relay->done(Closed(), {});
 }
 
 void Resender::Answered(const RelayPtr& relay, const Status& overall,

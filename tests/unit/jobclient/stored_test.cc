@@ -288,6 +288,26 @@ TEST_F(StoredTest, AStoredCancelReachesTheJobThatItsSubmitWasADuplicateOf) {
   EXPECT_THAT(cancelled, ElementsAre("the-older-one"));
 }
 
+TEST_F(StoredTest, AnAnswerThatComesWhileTheChannelsEndSendsNothingMore) {
+  tracker_.SetMode(FakeTracker::Mode::kDown);
+  tracker_.answers_at_the_end = true;
+  JobClientOptions options = StoringOptions();
+  options.registry_address = "jobtracker://one:1,two:2";
+  auto client = Open(options);
+  // Two of one task: the second is sent after the answer to the first.
+  ASSERT_EQ(client->Submit(Task("a"))->outcome, SubmitOutcome::kStored);
+  ASSERT_EQ(client->Submit(Task("a"))->outcome, SubmitOutcome::kStored);
+  tracker_.SetDownAddresses({"one:1"});
+  tracker_.SetMode(FakeTracker::Mode::kHold);
+  ASSERT_TRUE(tracker_.Await([&] { return tracker_.JobsSeen() == 1; }));
+  // The first channel, which ends first, is where the next request would go.
+  tracker_.SetDownAddresses({"two:2"});
+  tracker_.SetMode(FakeTracker::Mode::kAnswer);
+  ASSERT_EQ(client->Submit(Task("b"))->outcome, SubmitOutcome::kAccepted);
+  client.reset();
+  EXPECT_THAT(tracker_.Log(), ElementsAre("+a", "+b"));
+}
+
 TEST(FailRecords, ReadBackAndRefuseWhatIsNotTheirs) {
   v1::Job job;
   job.set_task_id("t");
