@@ -137,7 +137,8 @@ class CancelReceipt {
 //
 // Errors of all calls: kInvalidArgument (mend it: names field, value and limit), kUnavailable (no
 // JobTracker), kDeadlineExceeded (no answer: it may or may not have happened), kResourceExhausted
-// (a limit here or there: later), kPermissionDenied, kFailedPrecondition (closed).
+// (a limit here or there: later), kPermissionDenied, kFailedPrecondition (closed; of a submit also:
+// the payload is over job.payload.max).
 class LTS_API JobClient final {
  public:
   // Makes no connection yet: a client may start before its JobTracker. kInvalidArgument for options

@@ -281,6 +281,19 @@ TEST_F(CliTest, ARefusedSubmitExitsWithTheReason) {
   EXPECT_THAT(out_, IsEmpty());
 }
 
+TEST_F(CliTest, APayloadOverALimitIsRefusedAndNoMistakeOfUsage) {
+  const auto submit = [this](std::size_t bytes) {
+    const std::string path = folder_.Write("payload", std::string(bytes, 'x'));
+    return Run({"submit", "--group", "demo", "--task", "t", "--payload", path});
+  };
+  EXPECT_EQ(submit(64 * 1024), kOk) << err_;
+  EXPECT_EQ(submit(64 * 1024 + 1), kRefused);
+  EXPECT_THAT(err_, HasSubstr("65536 (job.payload.max)"));
+  EXPECT_EQ(submit((1U << 20) + 1), kRefused);
+  EXPECT_THAT(err_, HasSubstr("1 MiB"));
+  EXPECT_EQ(tracker_.JobsSeen(), 1U);
+}
+
 TEST_F(CliTest, WithoutAJobTrackerSubmitStoresOnlyWhenAskedTo) {
   tracker_.SetMode(FakeTracker::Mode::kDown);
   EXPECT_EQ(Run({"submit", "--group", "demo", "--task", "t"}), kUnreachable);
