@@ -119,7 +119,7 @@ class CancelReceipt {
   std::string job_id;
   // kCancelled, or kRunning when the attempt under way was told to stop.
   JobState state = JobState::kCancelled;
-  // It waits in the FailStore behind the submit of the same task; the other fields say nothing.
+  // It waits in the FailStore behind the submit of the job `job_id`; `state` says nothing.
   bool stored = false;
 
  private:
@@ -137,7 +137,8 @@ class CancelReceipt {
 //
 // Errors of all calls: kInvalidArgument (mend it: names field, value and limit), kUnavailable (no
 // JobTracker), kDeadlineExceeded (no answer: it may or may not have happened), kResourceExhausted
-// (a limit here or there: later), kPermissionDenied, kFailedPrecondition (closed).
+// (a limit here or there: later), kPermissionDenied, kFailedPrecondition (closed; of a submit also:
+// the payload is over job.payload.max).
 class LTS_API JobClient final {
  public:
   // Makes no connection yet: a client may start before its JobTracker. kInvalidArgument for options
@@ -170,8 +171,9 @@ class LTS_API JobClient final {
   Result<JobView> GetById(const std::string& job_id);
 
   // Cancels in every state: a waiting job does not run, an executing one is told to stop and is not
-  // retried, a schedule ends. kNotFound. Waits for the network at most submit_timeout. By task id
-  // it goes behind a submit that is still in the FailStore; by job id only the JobTracker is asked.
+  // retried, a schedule ends. kNotFound. Waits for the network at most submit_timeout. When the
+  // submit it is about is still in the FailStore it goes there too, behind it (by job id the whole
+  // FailStore is searched: a few seconds when it is very full).
   CancelReceipt Cancel(const TaskKey& task);
   CancelReceipt CancelById(const std::string& job_id);
 

@@ -317,7 +317,8 @@ class JobRunner {
   // One attempt. A throw is EXECUTE_EXCEPTION with its what().
   virtual RunResult Run(JobContext& ctx) = 0;
   // From another thread, once StopRequested() is true: override it to wake a Run that blocks. It
-  // may come just before Run is entered, never after Run has returned. Must not throw.
+  // may come just before Run is entered, never after Run has returned. Must not throw, and must not
+  // block: until it returns no other object of the class is told, and its own attempt does not end.
   virtual void Cancel() noexcept {}
 };
 

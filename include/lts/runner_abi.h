@@ -124,7 +124,11 @@ typedef struct lts_runner_type {
   void (*run)(void* runner, const lts_runner_attempt* attempt) LTS_RUNNER_NOEXCEPT;
   /* From another thread, at most once per attempt: the attempt under way should end soon. It may
    * come just before run() is entered; stop_requested() is already true then. Never after run() was
-   * seen to return. */
+   * seen to return.
+   * It must not block: it wakes what waits and returns. The host calls the cancels of all objects
+   * of this type one after the other, so one that blocks leaves the others unwoken, and its own
+   * attempt does not end before it has returned. Other runners, and stop_requested() of every
+   * attempt, do not depend on it. */
   void (*cancel)(void* runner) LTS_RUNNER_NOEXCEPT;
   void (*destroy)(void* runner) LTS_RUNNER_NOEXCEPT;
 } lts_runner_type;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
-#include <limits>
 #include <system_error>
 #include <utility>
 
@@ -97,13 +96,9 @@ Result<AdoptReport> AdoptSiblings(const std::string& engine, FailStore& target,
       LTS_WARN("failstore folder not removed folder={}.removed error={}", folder, error.message());
   }
   // The target judges age and limits, not the source.
-  FailStoreLimits unlimited;
-  unlimited.bytes_max = std::numeric_limits<std::int64_t>::max();
-  unlimited.count_max = std::numeric_limits<std::int64_t>::max();
-  unlimited.age_max_ms = std::numeric_limits<DurationMs>::max();
   AdoptReport report;
   for (const std::string& folder : UnlockedSiblings(base)) {
-    auto source = OpenFailStore(engine, folder, unlimited);
+    auto source = OpenFailStore(engine, folder, FailStoreLimits::None());
     if (!source.ok()) {
       if (source.status().code() != StatusCode::kFailedPrecondition) {
         LTS_WARN("failstore of another process not adopted error=\"{}\"",

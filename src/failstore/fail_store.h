@@ -34,6 +34,15 @@ struct FailStoreLimits {
   std::int64_t bytes_max = 1LL << 30;
   std::int64_t count_max = 1'000'000;
   DurationMs age_max_ms = 6LL * 24 * 3600 * 1000;  // older records are parked, not sent
+
+  // For who looks at a store, or empties it, and does not send.
+  static FailStoreLimits None() {
+    FailStoreLimits none;
+    none.bytes_max = std::numeric_limits<std::int64_t>::max();
+    none.count_max = std::numeric_limits<std::int64_t>::max();
+    none.age_max_ms = std::numeric_limits<DurationMs>::max();
+    return none;
+  }
 };
 
 struct FailStoreUsage {

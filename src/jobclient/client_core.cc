@@ -21,9 +21,11 @@ constexpr std::int64_t kWaitCallMaxMs = 60'000;  // the JobTracker answers a Wai
 constexpr std::int64_t kWaitGraceMs = 5'000;     // on top, for the way
 constexpr std::int64_t kWaitRetryMinMs = 100;    // while no JobTracker answers
 constexpr std::int64_t kWaitRetryMaxMs = 2'000;
-// How many jobs of one SubmitAll are in flight at a time, and how many are handed over at once.
+// How many jobs of one SubmitAll are in flight at a time, and how many are handed over at once. Of
+// the bytes that may be in flight it takes half too, in so many parts.
 constexpr std::size_t kWindow = 8'000;
 constexpr std::size_t kChunk = 1'000;
+constexpr std::size_t kByteChunks = 8;
 
 Result<SubmitReceipt> ReceiptFrom(Answer answer) {
   if (!answer.status.ok()) return std::move(answer.status);
@@ -124,6 +126,10 @@ std::string ClientCore::NextJobId() {
   return ids_.Next(clock_.WallMs());
 }
 
+std::int64_t ClientCore::DeadlineUs() const {
+  return clock_.MonotonicUs() + options_.submit_timeout.count() * 1000;
+}
+
 Result<Entry> ClientCore::MakeEntry(model::JobSpec spec) {
   // An id of the caller's own may have been sent before; one made here cannot have been.
   const bool own_id = !spec.job_id.empty();
@@ -135,7 +141,7 @@ Result<Entry> ClientCore::MakeEntry(model::JobSpec spec) {
   rpc::ToProto(std::move(spec), entry.item->mutable_job());
   entry.item->set_maybe_sent(own_id);
   entry.bytes = entry.item->ByteSizeLong();
-  entry.deadline_us = clock_.MonotonicUs() + options_.submit_timeout.count() * 1000;
+  entry.deadline_us = DeadlineUs();
   return entry;
 }
 
@@ -144,49 +150,55 @@ Result<SubmitReceipt> ClientCore::Submit(model::JobSpec spec) {
   if (!entry.ok()) return entry.status();
   auto latch = std::make_shared<Latch>(1);
   entry->latch = latch;
+  latch->AddBytes(entry->bytes);
   LTS_RETURN_IF_ERROR(submitter_->Add(std::move(entry).value()));
-  latch->AwaitMissing(0);
+  latch->AwaitAll();
   return ReceiptFrom(std::move(latch->answers().front()));
 }
 
 std::vector<Result<SubmitReceipt>> ClientCore::SubmitAll(
     std::vector<Result<model::JobSpec>> specs) {
   auto latch = std::make_shared<Latch>(specs.size());
-  // A list longer than the limit must not fill it with its own jobs.
-  const auto half_limit = static_cast<std::size_t>(options_.submit_in_flight_max + 1) / 2;
-  const std::size_t window = std::min(kWindow, half_limit);
+  // A list longer than the limits must not fill them with its own jobs.
+  const auto half_count = static_cast<std::size_t>(options_.submit_in_flight_max + 1) / 2;
+  const std::size_t window = std::min(kWindow, half_count);
   const std::size_t chunk = std::min(kChunk, window);
-  for (std::size_t begin = 0; begin < specs.size(); begin += chunk) {
-    const std::size_t end = std::min(begin + chunk, specs.size());
+  const auto window_bytes = static_cast<std::size_t>(options_.submit_in_flight_bytes_max) / 2;
+  const std::size_t chunk_bytes = window_bytes / kByteChunks;
+  std::size_t next = 0;
+  while (next < specs.size()) {
     std::vector<Entry> entries;
-    entries.reserve(end - begin);
-    for (std::size_t i = begin; i < end; ++i) {
-      Result<Entry> entry =
-          specs[i].ok() ? MakeEntry(std::move(specs[i]).value()) : Result<Entry>(specs[i].status());
+    std::vector<std::pair<std::size_t, std::size_t>> index_bytes;
+    std::size_t bytes = 0;
+    for (; next < specs.size() && entries.size() < chunk && bytes <= chunk_bytes; ++next) {
+      Result<Entry> entry = specs[next].ok() ? MakeEntry(std::move(specs[next]).value())
+                                             : Result<Entry>(specs[next].status());
       if (!entry.ok()) {
         Answer answer;
         answer.status = entry.status();
-        latch->Set(i, std::move(answer));
+        latch->Set(next, std::move(answer), 0);
         continue;
       }
       entry->latch = latch;
-      entry->index = i;
+      entry->index = next;
+      bytes += entry->bytes;
+      index_bytes.emplace_back(next, entry->bytes);
       entries.push_back(std::move(entry).value());
     }
-    std::vector<std::size_t> indexes;
-    indexes.reserve(entries.size());
-    for (const Entry& entry : entries) indexes.push_back(entry.index);
+    // Room for them; those not handed over yet are missing too. A job larger than the window goes
+    // when nothing else of this list is in flight.
+    latch->Await(specs.size() - next + window, std::max(window_bytes, bytes) - bytes);
+    for (Entry& entry : entries) entry.deadline_us = DeadlineUs();
+    latch->AddBytes(bytes);
     const std::vector<Status> taken = submitter_->AddAll(std::move(entries));
     for (std::size_t n = 0; n < taken.size(); ++n) {
       if (taken[n].ok()) continue;
       Answer answer;
       answer.status = taken[n];
-      latch->Set(indexes[n], std::move(answer));
+      latch->Set(index_bytes[n].first, std::move(answer), index_bytes[n].second);
     }
-    // Room for the next chunk: those not handed over yet are missing too.
-    latch->AwaitMissing(specs.size() - end + window - chunk);
   }
-  latch->AwaitMissing(0);
+  latch->AwaitAll();
   std::vector<Result<SubmitReceipt>> receipts;
   receipts.reserve(specs.size());
   for (Answer& answer : latch->answers()) receipts.push_back(ReceiptFrom(std::move(answer)));
@@ -283,10 +295,11 @@ CancelReceipt ClientCore::Cancel(const std::string& job_id, const TaskKey& task)
   entry.cancel->set_group(task.group);
   entry.cancel->set_task_id(task.task_id);
   entry.bytes = entry.cancel->ByteSizeLong();
-  entry.deadline_us = clock_.MonotonicUs() + options_.submit_timeout.count() * 1000;
+  entry.deadline_us = DeadlineUs();
   entry.latch = latch;
+  latch->AddBytes(entry.bytes);
   LTS_RETURN_IF_ERROR(submitter_->Add(std::move(entry)));
-  latch->AwaitMissing(0);
+  latch->AwaitAll();
   Answer& answer = latch->answers().front();
   if (!answer.status.ok()) return answer.status;
   return {std::move(answer.job_id), answer.state, answer.outcome == SubmitOutcome::kStored};

@@ -50,6 +50,8 @@ class ClientCore {
              const rpc::ChannelFactory& channels);
   Result<Entry> MakeEntry(model::JobSpec spec);
   std::string NextJobId();
+  // Of something handed over now, on the monotonic clock.
+  std::int64_t DeadlineUs() const;
   bool MayStillBeSent() const;
 
   const JobClientOptions options_;

@@ -1,11 +1,20 @@
 #include "jobclient/fail_records.h"
 
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
 namespace lts::jobclient {
 namespace {
 
 // The first byte of a record.
 constexpr char kSubmitTag = 'S';
 constexpr char kCancelTag = 'C';
+
+// Of a search, at a time.
+constexpr std::size_t kPageRecords = 500;
+constexpr std::size_t kPageBytes = 4U << 20;
 
 template <typename Message>
 std::string Encode(char tag, const Message& message) {
@@ -42,6 +51,28 @@ Result<StoredRequest> DecodeRecord(std::string_view bytes) {
     return Decode<v1::CancelRequest>(bytes.substr(1));
   }
   return Status::DataLoss("a record of the FailStore is of an unknown kind");
+}
+
+Result<std::optional<v1::Job>> FindSubmit(FailStore& store, const v1::CancelRequest& cancel) {
+  const bool by_id = !cancel.job_id().empty();
+  const std::string key = FailKey(cancel.group(), cancel.task_id());
+  std::optional<v1::Job> newest;
+  std::uint64_t after = 0;
+  while (true) {
+    Result<std::vector<FailRecord>> page =
+        store.Peek(FailKind::kSubmit, kPageRecords, after, kPageBytes);
+    if (!page.ok()) return page.status();
+    if (page->empty()) return newest;
+    after = page->back().id;
+    for (const FailRecord& record : *page) {
+      if (!by_id && record.key != key) continue;
+      Result<StoredRequest> request = DecodeRecord(record.bytes);
+      if (!request.ok()) continue;  // whoever sends it parks it
+      auto* job = std::get_if<v1::Job>(&*request);
+      if (job == nullptr || (by_id && job->job_id() != cancel.job_id())) continue;
+      newest = std::move(*job);
+    }
+  }
 }
 
 }  // namespace lts::jobclient

@@ -2,10 +2,12 @@
 // is kept within a kind only, and a cancel must not overtake the submit that it is about.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
 
+#include "failstore/fail_store.h"
 #include "lts/status.h"
 #include "lts/v1/client.pb.h"
 
@@ -20,5 +22,9 @@ std::string EncodeRecord(const v1::Job& job);
 std::string EncodeRecord(const v1::CancelRequest& cancel);
 // kDataLoss when the bytes are none of ours.
 Result<StoredRequest> DecodeRecord(std::string_view bytes);
+
+// The submit that waits in `store` and that `cancel` is about: the one with its job id, or else the
+// newest of its task. Reads all that waits there. Errors are those of the store.
+Result<std::optional<v1::Job>> FindSubmit(FailStore& store, const v1::CancelRequest& cancel);
 
 }  // namespace lts::jobclient

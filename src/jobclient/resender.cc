@@ -1,5 +1,6 @@
 #include "jobclient/resender.h"
 
+#include <algorithm>
 #include <unordered_set>
 #include <utility>
 
@@ -14,6 +15,11 @@ namespace {
 
 // Another record of the same task came back before this one: it waits for that.
 Status BehindAnother() { return Status::Unavailable("behind an earlier record of the same task"); }
+
+// To nobody: the strand on which it would be recorded has been stopped.
+Status Closed() { return Status::Unavailable("the client is closed"); }
+
+constexpr std::size_t kStandsForMax = 10'000;
 
 bool WaitsForLater(const Status& status) {
   switch (status.code()) {
@@ -139,38 +145,59 @@ void Resender::SendSubmits(const RelayPtr& relay) {
     ++relay->next;
   }
   relay->target = trackers_.current();
-  trackers_.at(relay->target)
-      .Submit(relay->submits, options_.deadline_ms,
-              [this, relay](const Status& status, const v1::SubmitResponse& response) {
-                Status overall = status;
-                std::vector<Status> answers;
-                for (const v1::SubmitAnswer& answer : response.answers()) {
-                  answers.push_back(rpc::StatusOf(answer));
-                }
-                if (overall.ok() && answers.size() != relay->under_way.size()) {
-                  overall = Status::Internal("the JobTracker gave a wrong number of answers");
-                }
-                Answered(relay, overall, std::move(answers));
-              });
+  const auto answered = [this, relay](const Status& status, const v1::SubmitResponse& response) {
+    Status overall = status;
+    std::vector<Status> answers;
+    for (const v1::SubmitAnswer& answer : response.answers()) {
+      answers.push_back(rpc::StatusOf(answer));
+    }
+    NoteDuplicates(relay->submits, response);
+    if (overall.ok() && answers.size() != relay->under_way.size()) {
+      overall = Status::Internal("the JobTracker gave a wrong number of answers");
+    }
+    Answered(relay, overall, std::move(answers));
+  };
+  const bool sent = trackers_.With(relay->target, [&](rpc::Channel& channel) {
+    channel.Submit(relay->submits, options_.deadline_ms, answered);
+  });
+  if (!sent) relay->done(Closed(), {});
+}
+
+void Resender::NoteDuplicates(const v1::SubmitRequest& request,
+                              const v1::SubmitResponse& response) {
+  const int count = std::min(request.items_size(), response.answers_size());
+  for (int i = 0; i < count; ++i) {
+    const v1::SubmitAnswer& answer = response.answers(i);
+    const std::string& job_id = request.items(i).job().job_id();
+    if (answer.code() != v1::OK || answer.job_id().empty() || answer.job_id() == job_id) continue;
+    // Few of them have a cancel behind them: forgetting all is a bound that is hardly ever met.
+    if (stands_for_.size() >= kStandsForMax) stands_for_.clear();
+    stands_for_[job_id] = answer.job_id();
+  }
 }
 
 void Resender::SendCancel(const RelayPtr& relay) {
   relay->under_way = {relay->next};
   relay->target = trackers_.current();
-  const auto& cancel = std::get<v1::CancelRequest>(relay->requests[relay->next]);
+  auto& cancel = std::get<v1::CancelRequest>(relay->requests[relay->next]);
+  if (const auto other = stands_for_.find(cancel.job_id()); other != stands_for_.end()) {
+    cancel.set_job_id(other->second);
+  }
   ++relay->next;
-  trackers_.at(relay->target)
-      .Cancel(cancel, options_.deadline_ms,
-              [this, relay](const Status& status, const v1::CancelResponse& response) {
-                Status answer = rpc::StatusOf(response);
-                if (answer.code() == StatusCode::kNotFound ||
-                    answer.code() == StatusCode::kFailedPrecondition) {
-                  LTS_INFO("stored cancel had nothing to cancel task={} answer=\"{}\"",
-                           relay->batch[relay->under_way.front()].key, answer.ToString());
-                  answer = Status::Ok();
-                }
-                Answered(relay, status, {std::move(answer)});
-              });
+  const auto answered = [this, relay](const Status& status, const v1::CancelResponse& response) {
+    Status answer = rpc::StatusOf(response);
+    if (answer.code() == StatusCode::kNotFound ||
+        answer.code() == StatusCode::kFailedPrecondition) {
+      LTS_INFO("stored cancel had nothing to cancel task={} answer=\"{}\"",
+               relay->batch[relay->under_way.front()].key, answer.ToString());
+      answer = Status::Ok();
+    }
+    Answered(relay, status, {std::move(answer)});
+  };
+  const bool sent = trackers_.With(relay->target, [&](rpc::Channel& channel) {
+    channel.Cancel(cancel, options_.deadline_ms, answered);
+  });
+  if (!sent) relay->done(Closed(), {});
 }
 
 void Resender::Answered(const RelayPtr& relay, const Status& overall,

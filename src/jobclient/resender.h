@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "common/strand.h"
@@ -52,12 +53,16 @@ class Resender {
   void SendNext(const RelayPtr& relay);
   void SendSubmits(const RelayPtr& relay);
   void SendCancel(const RelayPtr& relay);
+  void NoteDuplicates(const v1::SubmitRequest& request, const v1::SubmitResponse& response);
   // The first `count` unanswered records of the relay have these answers.
   void Answered(const RelayPtr& relay, const Status& overall, std::vector<Status> per_record);
 
   const ResenderOptions options_;
   Trackers& trackers_;
   std::atomic<bool> out_of_reach_{false};
+  // Jobs that gave way to one that stood already, and which that is: a cancel behind such a submit
+  // is one of that job. Touched only on the way of the batch, of which there is one at a time.
+  std::unordered_map<std::string, std::string> stands_for_;
   Forwarder forwarder_;
   SiblingWatch siblings_;
 };

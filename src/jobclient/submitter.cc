@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <limits>
 
 #include "common/log.h"
 #include "jobclient/convert.h"
@@ -16,9 +17,8 @@ namespace {
 // Of an entry that has its item.
 std::string KeyOf(const Entry& entry) {
   if (entry.cancel) {
-    return entry.cancel->task_id().empty()
-               ? std::string()  // by job id: nobody here knows the task
-               : FailKey(entry.cancel->group(), entry.cancel->task_id());
+    // Of one by job id that is nobody's key: the task is not known here.
+    return FailKey(entry.cancel->group(), entry.cancel->task_id());
   }
   const v1::Job& job = entry.item->job();
   return FailKey(job.task_tracker_node_group(), job.task_id());
@@ -56,13 +56,14 @@ SubmitOutcome OutcomeOf(v1::SubmitOutcome outcome) {
 
 }  // namespace
 
-void Latch::Set(std::size_t index, Answer answer) {
+void Latch::Set(std::size_t index, Answer answer, std::size_t bytes) {
   bool wake = false;
   {
     const std::lock_guard lock(mutex_);
     answers_[index] = std::move(answer);
     --missing_;
-    wake = waiting_ && missing_ <= awaited_;
+    bytes_ -= bytes;
+    wake = waiting_ && missing_ <= awaited_missing_ && bytes_ <= awaited_bytes_;
     if (wake) waiting_ = false;
   }
   // Outside the lock, so that the woken thread does not run into it. The latch is shared, so it is
@@ -70,15 +71,23 @@ void Latch::Set(std::size_t index, Answer answer) {
   if (wake) changed_.notify_one();
 }
 
-void Latch::AwaitMissing(std::size_t n) {
+void Latch::AddBytes(std::size_t bytes) {
+  const std::lock_guard lock(mutex_);
+  bytes_ += bytes;
+}
+
+void Latch::Await(std::size_t missing, std::size_t bytes) {
   std::unique_lock lock(mutex_);
-  while (missing_ > n) {
-    awaited_ = n;
+  while (missing_ > missing || bytes_ > bytes) {
+    awaited_missing_ = missing;
+    awaited_bytes_ = bytes;
     waiting_ = true;
     changed_.wait(lock);
   }
   waiting_ = false;
 }
+
+void Latch::AwaitAll() { Await(0, std::numeric_limits<std::size_t>::max()); }
 
 // One request and what it carries. While `sending` it belongs to the call under way, and whoever
 // claims it under the lock (the answer, or Close) settles it.
@@ -180,15 +189,10 @@ void Submitter::HoldOrSendLocked(Batch& batch, Entry entry,
         {std::move(entry), Status::Unavailable("not sent before the client was closed"), true});
     return;
   }
-  if (store_ != nullptr) {
-    std::string key = KeyOf(entry);
-    const bool behind =
-        !key.empty() && (held_keys->count(key) != 0 || store_->Contains(FailKind::kSubmit, key));
-    if (behind) {
-      held_keys->insert(std::move(key));
-      batch.held.push_back({std::move(entry), Status::Ok(), true, true});
-      return;
-    }
+  if (store_ != nullptr && MayBeBehind(entry, *held_keys)) {
+    held_keys->insert(KeyOf(entry));
+    batch.held.push_back({std::move(entry), Status::Ok(), true, true});
+    return;
   }
   if (entry.deadline_us <= now_us) {
     if (store_ != nullptr) held_keys->insert(KeyOf(entry));
@@ -201,9 +205,34 @@ void Submitter::HoldOrSendLocked(Batch& batch, Entry entry,
   batch.entries.push_back(std::move(entry));
 }
 
+// Whether a record of the same task waits in the FailStore, or may: of a cancel by job id only a
+// search can tell.
+bool Submitter::MayBeBehind(const Entry& entry,
+                            const std::unordered_set<std::string>& held_keys) const {
+  if (entry.cancel && !entry.cancel->job_id().empty()) {
+    const FailStoreUsage usage = store_->Usage();
+    return usage.count > usage.parked;
+  }
+  const std::string key = KeyOf(entry);
+  return held_keys.count(key) != 0 || store_->Contains(FailKind::kSubmit, key);
+}
+
 void Submitter::Run(const BatchPtr& batch) {
   if (batch->held.empty()) return Send(batch);
   const auto settle_held = [this, batch] {
+    Held& first = batch->held.front();
+    if (first.behind && first.entry.cancel) {  // it travels alone
+      const Result<bool> aimed = AimAtStored(*first.entry.cancel);
+      if (aimed.ok() && !*aimed) {
+        batch->entries.push_back(std::move(first.entry));
+        batch->held.clear();
+        return Send(batch);
+      }
+      if (!aimed.ok()) {
+        first.behind = false;
+        first.why = aimed.status().WithContext("cancel not sent");
+      }
+    }
     Told told = Store(std::move(batch->held));
     if (batch->entries.empty()) return Finish(std::move(told));
     Send(batch);
@@ -372,6 +401,16 @@ bool Submitter::MoveElsewhere(Batch& batch, std::vector<Held>* failed) {
   return true;
 }
 
+Result<bool> Submitter::AimAtStored(v1::CancelRequest& cancel) {
+  const Result<std::optional<v1::Job>> job = FindSubmit(*store_, cancel);
+  if (!job.ok()) return job.status();
+  if (!job->has_value()) return false;
+  cancel.set_job_id((*job)->job_id());
+  cancel.set_group((*job)->task_tracker_node_group());
+  cancel.set_task_id((*job)->task_id());
+  return true;
+}
+
 Submitter::Told Submitter::Store(std::vector<Held> held) {
   Told told;
   told.reserve(held.size());
@@ -399,7 +438,8 @@ Submitter::Told Submitter::Store(std::vector<Held> held) {
   for (Held& one : stored) {
     Answer answer;
     if (put.ok()) {
-      if (one.entry.item) answer.job_id = one.entry.item->job().job_id();
+      answer.job_id =
+          one.entry.cancel ? one.entry.cancel->job_id() : one.entry.item->job().job_id();
       answer.outcome = SubmitOutcome::kStored;
     } else {
       const std::string why =
@@ -437,7 +477,7 @@ void Submitter::Deliver(Told told) {
   auto calls = std::make_shared<Told>();
   for (auto& [entry, answer] : told) {
     if (entry.latch) {
-      entry.latch->Set(entry.index, std::move(answer));
+      entry.latch->Set(entry.index, std::move(answer), entry.bytes);
     } else {
       calls->emplace_back(std::move(entry), std::move(answer));
     }

@@ -37,11 +37,16 @@ class Latch {
  public:
   explicit Latch(std::size_t size) : answers_(size), missing_(size) {}
 
-  void Set(std::size_t index, Answer answer);
-  // Until at most `n` of the answers expected so far are missing; all answers are "expected" from
-  // the start.
-  void AwaitMissing(std::size_t n);
-  // After AwaitMissing(0), by the caller alone.
+  // `bytes` of what was announced with AddBytes are answered with it.
+  void Set(std::size_t index, Answer answer, std::size_t bytes);
+  // What is about to be handed over, before it is.
+  void AddBytes(std::size_t bytes);
+  // Until at most `missing` answers are missing, all answers being expected from the start, and at
+  // most `bytes` of what was announced are not answered.
+  void Await(std::size_t missing, std::size_t bytes);
+  // Until all answers are there.
+  void AwaitAll();
+  // After AwaitAll, by the caller alone.
   std::vector<Answer>& answers() { return answers_; }
 
  private:
@@ -49,7 +54,10 @@ class Latch {
   std::condition_variable changed_;
   std::vector<Answer> answers_;
   std::size_t missing_;
-  std::size_t awaited_ = 0;  // what the caller waits for
+  std::size_t bytes_ = 0;
+  // What the caller waits for.
+  std::size_t awaited_missing_ = 0;
+  std::size_t awaited_bytes_ = 0;
   bool waiting_ = false;
 };
 
@@ -82,6 +90,8 @@ struct SubmitterOptions {
 // before its caller is told, or fails.
 //
 // A submit or cancel of a task of which a record waits in the FailStore goes there too, behind it.
+// A cancel is stored with the id of the submit it stands behind, so that it hits that job alone,
+// however often and however late it is sent.
 //
 // Borrows everything it is given: `trackers`; `store`, null for none; `disk`, a strand that may
 // block; `callbacks`, on which `Entry::done` runs. Thread-safe. To end: Close, then stop the
@@ -140,6 +150,10 @@ class Submitter {
   bool MoveElsewhere(Batch& batch, std::vector<Held>* failed);
   // Puts what can be stored into the FailStore; the rest fails. On `disk` when there is a store.
   Told Store(std::vector<Held> held);
+  bool MayBeBehind(const Entry& entry, const std::unordered_set<std::string>& held_keys) const;
+  // Makes the cancel one of the stored submit that it stands behind. On `disk`. False when there is
+  // none any more; what the store says when it cannot be read.
+  Result<bool> AimAtStored(v1::CancelRequest& cancel);
   void Finish(Told told);
   void Deliver(Told told);
   void Forget(std::int64_t count, std::int64_t bytes);

@@ -9,6 +9,24 @@ Trackers::Trackers(const std::vector<std::string>& addresses, const rpc::Channel
   for (const std::string& address : addresses) channels_.push_back(factory(address));
 }
 
+Trackers::~Trackers() {
+  std::unique_lock lock(mutex_);
+  ending_ = true;
+  unused_.wait(lock, [this] { return users_ == 0; });
+}
+
+bool Trackers::BeginUse() {
+  const std::lock_guard lock(mutex_);
+  if (ending_) return false;
+  ++users_;
+  return true;
+}
+
+void Trackers::EndUse() {
+  const std::lock_guard lock(mutex_);
+  if (--users_ == 0) unused_.notify_all();
+}
+
 void Trackers::MoveOnFrom(std::size_t failed) {
   current_.compare_exchange_strong(failed, (failed + 1) % channels_.size(),
                                    std::memory_order_relaxed);

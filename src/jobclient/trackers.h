@@ -20,15 +20,27 @@ namespace lts::jobclient {
 
 // Owns one channel to each configured JobTracker. One of them is the current one; who finds that it
 // does not answer moves on to the next. Any JobTracker takes any request, so every one will do.
-// Thread-safe. Interrupt() ends the blocking calls; the destructor cancels what is under way.
+// Thread-safe. Interrupt() ends the blocking calls; the destructor cancels what is under way. The
+// channels go one after the other, so answers still come while some are gone: who calls on from an
+// answer does so through With.
 class Trackers {
  public:
   Trackers(const std::vector<std::string>& addresses, const rpc::ChannelFactory& factory);
+  ~Trackers();
   Trackers(const Trackers&) = delete;
   Trackers& operator=(const Trackers&) = delete;
 
   std::size_t size() const { return channels_.size(); }
   rpc::Channel& at(std::size_t i) { return *channels_[i]; }
+  // Calls `use` with the channel, which it must not keep; false, and nothing is done, once the
+  // destructor has begun, which waits for those that are at it. `use` must not block.
+  template <typename Use>
+  bool With(std::size_t i, const Use& use) {
+    if (!BeginUse()) return false;
+    use(at(i));
+    EndUse();
+    return true;
+  }
   std::size_t current() const { return current_.load(std::memory_order_relaxed); }
   // Makes the next one current, unless somebody else has moved on from `failed` already.
   void MoveOnFrom(std::size_t failed);
@@ -89,6 +101,8 @@ class Trackers {
   };
 
   static Status Interrupted() { return Status::FailedPrecondition("the client is closed"); }
+  bool BeginUse();
+  void EndUse();
   bool Enter(const std::shared_ptr<AnswerBase>& answer);
   void Leave(const std::shared_ptr<AnswerBase>& answer);
   static bool Await(AnswerBase& answer);
@@ -97,6 +111,9 @@ class Trackers {
   std::mutex mutex_;
   std::condition_variable interrupt_;
   bool interrupted_ = false;
+  std::condition_variable unused_;
+  int users_ = 0;
+  bool ending_ = false;
   std::set<std::shared_ptr<AnswerBase>> waiting_;
   // Last: its destructor waits for callbacks, which use nothing of this object but their own
   // answer.

@@ -145,9 +145,10 @@ Status ValidateContents(const JobSpec& spec, const JobLimits& limits) {
     bytes += key.size() + value.size();
   }
   if (bytes > limits.payload_bytes_max) {
-    return Bad("payload", "of " + std::to_string(bytes) + " bytes",
-               "payload and params together have at most " +
-                   std::to_string(limits.payload_bytes_max) + " (job.payload.max)");
+    return Status::FailedPrecondition("payload of " + std::to_string(bytes) +
+                                      " bytes: payload and params together have at most " +
+                                      std::to_string(limits.payload_bytes_max) +
+                                      " (job.payload.max)");
   }
   return Status::Ok();
 }

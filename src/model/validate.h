@@ -42,8 +42,10 @@ Status ValidateName(std::string_view field, std::string_view name);
 Status ValidateTaskId(std::string_view task_id);
 
 // kInvalidArgument naming the field (as in the protobuf message lts.v1.Job), the value, and what
-// would be right. A cron expression must have a fire after `now_ms`. kUnavailable when the host has
-// no time zone files. May read a time zone file, once for each zone; otherwise pure. Thread-safe.
+// would be right. kFailedPrecondition for a payload over the configured limit: the job is well
+// formed, and another cluster may take it. A cron expression must have a fire after `now_ms`.
+// kUnavailable when the host has no time zone files. May read a time zone file, once for each zone;
+// otherwise pure. Thread-safe.
 Status ValidateJob(const JobSpec& spec, const JobLimits& limits, TimeMs now_ms = 0);
 
 }  // namespace lts::model

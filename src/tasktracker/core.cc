@@ -32,7 +32,6 @@ Core::Core(TaskTrackerOptions options, const Clock& clock)
       clock_(clock),
       connection_(Status::Unavailable("not connected yet")),
       disk_("lts-tt-disk"),
-      stopper_("lts-tt-cancel"),
       strand_("lts-tt-link") {}
 
 Result<std::unique_ptr<Core>> Core::Start(TaskTrackerOptions options, rpc::ChannelFactory channels,
@@ -113,7 +112,7 @@ Status Core::Open(const rpc::ChannelFactory& channels) {
           channels, *slots_, *log_, *progress_, *results_,
           [this](const std::string& wanted) { return runners_->Resolve(wanted); },
           [this](bool connected, const std::string& reason) { SetConnection(connected, reason); },
-          strand_, disk_, stopper_, clock_, metrics_});
+          strand_, disk_, clock_, metrics_});
   AddStoreMetrics();
 
   Result<std::vector<std::unique_ptr<Attempt>>> left = results_->LoadNew();
@@ -171,7 +170,6 @@ TaskTrackerStopReport Core::Stop() {
   if (ops_ != nullptr) ops_->Stop();
   if (slots_ != nullptr) slots_->Close();
   strand_.Stop();
-  stopper_.Stop();
   disk_.Stop();
   siblings_.reset();
   if (store_ != nullptr) {

@@ -57,9 +57,8 @@ class Core {
   Status connection_;
 
   // Stopped by Stop; their objects outlive all that posts to them.
-  ThreadStrand disk_;     // FailStore and log lines: may block
-  ThreadStrand stopper_;  // runs the cancel of runners: may block
-  ThreadStrand strand_;   // the Link
+  ThreadStrand disk_;    // FailStore and log lines: may block
+  ThreadStrand strand_;  // the Link
   std::unique_ptr<ProgressBoard> progress_;
   std::unique_ptr<LogShipper> log_;
   std::unique_ptr<ResultStore> results_;

@@ -25,7 +25,6 @@ Link::Link(LinkOptions options, Parts parts)
       on_connection_(std::move(parts.on_connection)),
       strand_(parts.strand),
       disk_(parts.disk),
-      stopper_(parts.stopper),
       clock_(parts.clock),
       random_(options_.seed),
       connected_gauge_(parts.metrics.AddGauge(

@@ -54,10 +54,9 @@ struct StopReport {
   std::int64_t unsaved = 0;  // results that are neither acknowledged nor stored
 };
 
-// Lives on `strand`: every private member is used there alone. Blocking calls go to `disk`, stop
-// requests (which run code of plugins) to `stopper`. Owns the attempts, the channel and the stream;
-// borrows the rest. Life: Start, BeginStop, then all three strands are stopped and the slots
-// joined, then this is destroyed.
+// Lives on `strand`: every private member is used there alone. Blocking calls go to `disk`. Owns
+// the attempts, the channel and the stream; borrows the rest. Life: Start, BeginStop, then both
+// strands are stopped and the slots joined, then this is destroyed.
 //
 // A result is kept until it is acknowledged; it is in the FailStore as soon as the stream is down
 // or the acknowledgement takes long, and is told again in every hello.
@@ -77,7 +76,6 @@ class Link {
     OnConnection on_connection;
     Strand& strand;
     Strand& disk;
-    Strand& stopper;
     const Clock& clock;
     MetricsRegistry& metrics;
   };
@@ -180,7 +178,6 @@ class Link {
   const OnConnection on_connection_;
   Strand& strand_;
   Strand& disk_;
-  Strand& stopper_;
   const Clock& clock_;
 
   // Connection.

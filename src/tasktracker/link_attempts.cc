@@ -77,7 +77,7 @@ void Link::RequestStop(Attempt& attempt, StopCause cause) {
   if (!attempt.cause.compare_exchange_strong(none, cause)) return;
   attempt.stop_us = NowUs();
   ++stopping_attempts_;
-  stopper_.Post([stop = attempt.stop]() mutable { stop.request_stop(); });
+  attempt.stop.request_stop();
   if (due_us_[kScan] == kNever) SetTimer(kScan, NowUs() + kScanUs);
 }
 
@@ -192,8 +192,9 @@ bool Link::WantsStore(const Attempt& attempt, std::int64_t now_us) const {
 }
 
 void Link::StoreResults() {
-  if (store_under_way_ || unstored_ == 0) {
-    if (unstored_ == 0 && store_refused_) {
+  if (store_under_way_) return;
+  if (unstored_ == 0) {
+    if (store_refused_) {
       // Nothing is left to try with: the next failure says whether it works again.
       store_refused_ = false;
       TellCapacity();
@@ -211,7 +212,14 @@ void Link::StoreResults() {
     keys->push_back(attempt->key);
     attempt->storing = true;
   }
-  if (records->empty()) return;
+  if (records->empty()) {
+    // What is left is young and may be acknowledged before it is ever stored: then nothing but this
+    // timer gives the capacity back.
+    if (store_refused_ && due_us_[kStoreRetry] == kNever) {
+      SetTimer(kStoreRetry, now_us + kStoreRetryUs);
+    }
+    return;
+  }
   store_under_way_ = true;
   disk_.Post([this, records, keys] {
     Status status = results_.Store(*records);

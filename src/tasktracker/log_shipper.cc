@@ -52,7 +52,7 @@ void LogShipper::Add(Attempt& attempt, runners::LogLevel level, std::string text
   if (static_cast<int>(level) < options_.level_min) return;
   const std::lock_guard lock(mutex_);
   const auto size = static_cast<std::int64_t>(text.size());
-  const bool no_line = static_cast<std::int64_t>(lines_.size()) >= options_.lines_max;
+  const bool no_line = closed_ || static_cast<std::int64_t>(lines_.size()) >= options_.lines_max;
   const bool no_room = bytes_ + size > options_.bytes_max;
   if (no_line || no_room) {
     (no_line ? limit_lines_ : limit_bytes_).Refused();
@@ -65,6 +65,7 @@ void LogShipper::Add(Attempt& attempt, runners::LogLevel level, std::string text
 void LogShipper::AttemptEnded(Attempt& attempt) {
   const std::lock_guard lock(mutex_);
   // One line over the bound per attempt at most, and only as many attempts end as there are slots.
+  if (closed_) return;
   if (attempt.log_lines_dropped > 0) PushLocked(attempt, runners::LogLevel::kWarn, {}, true);
 }
 
@@ -105,6 +106,7 @@ void LogShipper::PostFlushLocked() {
 
 void LogShipper::SetWay(const std::string& address) {
   strand_.Post([this, address] {
+    if (closed_) return;
     if (address.empty()) {
       way_open_ = false;
       forwarder_->WayClosed();
@@ -145,7 +147,7 @@ bool LogShipper::TakeBatch() {
 }
 
 void LogShipper::Flush() {
-  if (in_flight_) return;  // OnSent goes on
+  if (in_flight_ || closed_) return;  // OnSent goes on
   if (!stopping_ && clock_.MonotonicUs() < retry_us_) return;
   while (TakeBatch()) {
     if (way_open_) {
@@ -261,11 +263,15 @@ void LogShipper::FinishStop() {
   if (!stopped_) return;
   std::int64_t left = batch_.lines_size();
   {
+    // An attempt that does not stop may go on to log: there is no channel and soon no strand for
+    // it.
     const std::lock_guard lock(mutex_);
+    closed_ = true;
     left += static_cast<std::int64_t>(lines_.size());
   }
-  if (left > 0) LTS_ERROR("job log lines are lost: the FailStore refuses them lines={}", left);
+  if (left > 0) LTS_ERROR("job log lines are lost: neither sent nor stored lines={}", left);
   // Cancels what the forwarder has under way: it stays stored, and is sent by the next process.
+  way_open_ = false;
   channel_.reset();
   forwarder_->Stop(std::exchange(stopped_, nullptr));
 }

@@ -64,7 +64,8 @@ class LogShipper {
   // Records have come into the FailStore from elsewhere.
   void StoreChanged();
   // What waits is sent, or stored when that fails. `done` runs on the strand once nothing is in
-  // memory, or the FailStore has refused it.
+  // memory, or the FailStore has refused it. Lines that come later, of attempts that do not stop,
+  // are dropped and counted as refused.
   void Stop(std::function<void()> done);
 
  private:
@@ -98,6 +99,7 @@ class LogShipper {
   std::int64_t bytes_ = 0;
   bool flush_posted_ = false;  // a Flush will run, now or after gather_ms
   bool flush_soon_ = false;    // it runs now
+  bool closed_ = false;        // after Stop; changed on the strand alone, which reads it unlocked
 
   // On the strand.
   std::unique_ptr<rpc::Channel> channel_;

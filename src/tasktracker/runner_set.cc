@@ -74,6 +74,7 @@ Result<std::unique_ptr<RunnerSet>> RunnerSet::Open(const TaskTrackerOptions& opt
                   &Calls::Run,
                   &Calls::Cancel,
                   &Calls::Destroy};
+    added.cancels = std::make_shared<ThreadStrand>("lts-cancel");
     const std::string prefix = "runner." + name + ".";
     for (auto option = options.runner_config.lower_bound(prefix);
          option != options.runner_config.end() &&
@@ -117,8 +118,8 @@ Result<std::unique_ptr<runners::Runner>> RunnerSet::Create(const std::string& na
   const auto found = added_.find(name);
   if (found == added_.end()) return loaded_->Create(name);
   creating = &found->second.factory;
-  Result<std::unique_ptr<runners::PluginRunner>> made =
-      runners::PluginRunner::Create(found->second.type, found->second.config, limits_, clock_);
+  Result<std::unique_ptr<runners::PluginRunner>> made = runners::PluginRunner::Create(
+      found->second.type, found->second.config, limits_, clock_, found->second.cancels);
   creating = nullptr;
   if (!made.ok()) return made.status();
   return std::unique_ptr<runners::Runner>(*std::move(made));

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/clock.h"
+#include "common/strand.h"
 #include "lts/status.h"
 #include "lts/task_tracker.h"
 #include "tasktracker/runners/registry.h"
@@ -32,6 +33,7 @@ class RunnerSet {
     TaskTrackerOptions::RunnerFactory factory;
     lts_runner_type type{};
     std::map<std::string, std::string> config;
+    std::shared_ptr<Strand> cancels;
   };
 
   RunnerSet(const runners::RunnerLimits& limits, const Clock& clock)

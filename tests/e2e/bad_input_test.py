@@ -67,7 +67,7 @@ class Refused(harness.EndToEnd):
         path = os.path.join(self.folder, "payload")
         with open(path, "wb") as file:
             file.write(b"x" * (64 * 1024 + 1))
-        self.refused((2, 4), "65536", args=self.submit_args("--payload", path))
+        self.refused(4, "65536", args=self.submit_args("--payload", path))
         with open(path, "wb") as file:
             file.write(b"x" * (64 * 1024 - 100))
         job = self.ok(self.lts.cli(*self.submit_args("--payload", path, "-o", "json"))).json()[0]

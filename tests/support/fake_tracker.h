@@ -65,6 +65,9 @@ class FakeTracker {
   // What a feedback stream offers when it is opened.
   std::function<std::vector<v1::FeedbackItem>(const v1::FeedbackHello&)> on_hello;
   std::set<std::string> down_addresses;
+  // What is held is answered when its channel ends, instead of cancelled: an answer that was on its
+  // way just then.
+  bool answers_at_the_end = false;
 
   rpc::ChannelFactory Factory();
 
@@ -72,6 +75,10 @@ class FakeTracker {
     const std::lock_guard lock(mutex_);
     mode_ = mode;
     changed_.notify_all();
+  }
+  void SetDownAddresses(std::set<std::string> addresses) {
+    const std::lock_guard lock(mutex_);
+    down_addresses = std::move(addresses);
   }
   // Answers what is held, and everything from now on.
   void Release();
@@ -216,6 +223,10 @@ class FakeTracker::FakeChannel final : public rpc::Channel {
     }
     strand_.Post([this] {
       cancelled_ = true;
+      auto held = std::move(held_);
+      if (tracker_.answers_at_the_end) {
+        for (auto& answer : held) answer();
+      }
       auto pending = std::move(pending_);
       for (auto& [id, end] : pending) end(Status::Unavailable("cancelled"));
     });

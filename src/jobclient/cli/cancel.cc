@@ -1,13 +1,43 @@
 // jobclient cancel
 #include <memory>
+#include <optional>
+#include <string>
 
 #include "jobclient/cli/cli.h"
+#include "jobclient/cli/fail_folders.h"
 #include "jobclient/cli/output.h"
+#include "jobclient/fail_records.h"
 #include "lts/v1/client.pb.h"
 #include "rpc/codec.h"
 
 namespace lts::jobclient::cli {
 namespace {
+
+// Says where the submit waits that is still to be sent, and where it may wait if `may_wait`.
+void SayWhereItWaits(const Context& context, const v1::CancelRequest& request, bool may_wait) {
+  const Result<FailFolders> folders = FindFailFolders(context);
+  if (!folders.ok()) return;  // the call before has complained of the same options
+  const auto note = [&context](const std::string& text) {
+    context.env.err << "jobclient: " << text << '\n';
+  };
+  for (const std::string& folder : folders->free) {
+    const auto store = OpenToLook(*folders, folder);
+    const Result<std::optional<v1::Job>> job =
+        store.ok() ? FindSubmit(**store, request) : Result<std::optional<v1::Job>>(store.status());
+    if (!job.ok()) {
+      note(folder + ", where it may wait, cannot be searched: " + job.status().message());
+    } else if (job->has_value()) {
+      note("job " + (*job)->job_id() + " waits in " + folder +
+           " and is sent by the next process that uses it: not cancelled; jobclient failstore list "
+           "and drop, with --path '" +
+           folder + "', take it out");
+    }
+  }
+  if (!may_wait) return;
+  for (const std::string& folder : folders->in_use) {
+    note("it may still wait in " + folder + ", which a running process uses");
+  }
+}
 
 int Cancel(const Context& context, const JobName& name) {
   if (const std::string complaint = Complaint(name); !complaint.empty())
@@ -20,12 +50,20 @@ int Cancel(const Context& context, const JobName& name) {
   request.set_task_id(name.task_id);
   const Result<v1::CancelResponse> response =
       (*trackers)->Call(&rpc::Channel::Cancel, request, kCallTimeoutMs);
-  if (!response.ok()) return context.Fail(response.status());
-  if (const Status status = rpc::StatusOf(*response); !status.ok()) return context.Fail(status);
+  const Status status = response.ok() ? rpc::StatusOf(*response) : response.status();
+  if (!status.ok()) {
+    const int code = context.Fail(status);
+    const bool elsewhere =
+        status.code() == StatusCode::kNotFound || status.code() == StatusCode::kUnavailable;
+    if (elsewhere) SayWhereItWaits(context, request, /*may_wait=*/true);
+    return code;
+  }
   Json json;
   json["jobId"] = response->job_id();
   json["state"] = StateText(response->state());
   Printer(context, {{"JOB ID", "jobId"}, {"STATE", "state"}}).Print(json);
+  // The job of that id is the one cancelled; of that task another one may be on its way.
+  if (name.job_id.empty()) SayWhereItWaits(context, request, /*may_wait=*/false);
   return kOk;
 }
 
@@ -37,6 +75,7 @@ void AddCancel(CLI::App& app, Context& context) {
       app, "cancel", "cancel a job or schedule; RUNNING means that the attempt was told to stop",
       "jobclient cancel --group demo --task hello");
   AddJobName(*verb, *name);
+  AddGroupOptions(*verb, context);
   verb->callback(
       [&context, name] { context.action = [&context, name] { return Cancel(context, *name); }; });
 }

@@ -1,13 +1,13 @@
-// jobclient failstore list: what waits on disk for a client group.
-#include <fmt/core.h>
+// jobclient failstore list, retry, drop: what waits on disk for a client group, or in one folder.
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
 
-#include <filesystem>
-#include <set>
-#include <system_error>
-
-#include "failstore/adopt.h"
 #include "failstore/fail_store.h"
 #include "jobclient/cli/cli.h"
+#include "jobclient/cli/fail_folders.h"
 #include "jobclient/cli/output.h"
 #include "jobclient/fail_records.h"
 
@@ -16,17 +16,39 @@ namespace {
 
 constexpr std::size_t kPage = 500;
 
+struct Flags {
+  std::string path;  // one folder instead of the client group's
+  std::vector<std::uint64_t> ids;
+  bool all = false;
+};
+
+enum class Tidying { kRetry, kDrop };
+
+std::string RequestText(const FailRecord& record, std::string* job_id) {
+  if (record.unreadable) return "UNREADABLE";
+  switch (record.kind) {
+    case FailKind::kResult: return "RESULT";
+    case FailKind::kBizLog: return "LOG";
+    case FailKind::kCancel:
+    case FailKind::kSubmit: break;
+  }
+  const Result<StoredRequest> request = DecodeRecord(record.bytes);
+  if (!request.ok()) return "UNREADABLE";
+  if (const auto* job = std::get_if<v1::Job>(&*request)) {
+    *job_id = job->job_id();
+    return "SUBMIT";
+  }
+  *job_id = std::get<v1::CancelRequest>(*request).job_id();
+  return "CANCEL";
+}
+
 Json RecordJson(const FailRecord& record, const std::string& folder) {
+  std::string job_id;
   Json json;
   json["folder"] = folder;
   json["id"] = NumberJson(record.id);
-  json["request"] = "UNREADABLE";
-  json["jobId"] = nullptr;
-  if (const Result<StoredRequest> request = DecodeRecord(record.bytes); request.ok()) {
-    const auto* job = std::get_if<v1::Job>(&*request);
-    json["request"] = job != nullptr ? "SUBMIT" : "CANCEL";
-    if (job != nullptr) json["jobId"] = job->job_id();
-  }
+  json["request"] = RequestText(record, &job_id);
+  json["jobId"] = job_id.empty() ? Json(nullptr) : Json(job_id);
   json["key"] = record.key;
   json["storedAt"] = TimeJson(record.stored_ms);
   json["parked"] = record.parked;
@@ -34,71 +56,207 @@ Json RecordJson(const FailRecord& record, const std::string& folder) {
   return json;
 }
 
-Status ListFolder(const std::string& engine, const std::string& folder, Printer* printer) {
-  auto store = OpenFailStore(engine, folder, {});
+const std::vector<Printer::Column> kColumns = {
+    {"ID", "id"},           {"REQUEST", "request"}, {"TASK", "key"},     {"JOB ID", "jobId"},
+    {"STORED", "storedAt"}, {"PARKED", "parked"},   {"REASON", "reason"}};
+
+Status ListFolder(const FailFolders& folders, const std::string& folder, Printer* printer) {
+  auto store = OpenToLook(folders, folder);
   if (!store.ok()) return store.status();
-  for (const bool parked : {false, true}) {
+  const auto print = [&](const auto& read) -> Status {
     std::uint64_t after = 0;
     while (true) {
-      const Result<std::vector<FailRecord>> page =
-          parked ? (*store)->ListParked(kPage, after)
-                 : (*store)->Peek(FailKind::kSubmit, kPage, after);
+      const Result<std::vector<FailRecord>> page = read(after);
       if (!page.ok()) return page.status();
-      if (page->empty()) break;
+      if (page->empty()) return Status::Ok();
       for (const FailRecord& record : *page) printer->Print(RecordJson(record, folder));
       after = page->back().id;
       printer->EndPage();
     }
+  };
+  for (const FailKind kind : kAllFailKinds) {
+    LTS_RETURN_IF_ERROR(
+        print([&](std::uint64_t after) { return (*store)->Peek(kind, kPage, after); }));
   }
+  LTS_RETURN_IF_ERROR(
+      print([&](std::uint64_t after) { return (*store)->ListParked(kPage, after); }));
   return (*store)->Close();
 }
 
-int FailStoreList(const Context& context) {
-  const Result<JobClientOptions> options = context.LoadOptions(true);
-  if (!options.ok()) return context.Fail(options.status());
-  const std::string engine = options->fail_store.empty() ? "rocksdb" : options->fail_store;
-  const std::string base = fmt::format("{}/JOB_CLIENT/{}", options->data_path, options->node_group);
-  Printer printer(context, {{"ID", "id"},
-                            {"REQUEST", "request"},
-                            {"TASK", "key"},
-                            {"JOB ID", "jobId"},
-                            {"STORED", "storedAt"},
-                            {"PARKED", "parked"},
-                            {"REASON", "reason"}});
-  std::error_code error;
-  if (!std::filesystem::is_directory(base, error)) {
-    context.env.err << "jobclient: nothing was ever stored in " << base << '\n';
+int List(const Context& context, const Flags& flags) {
+  const Result<FailFolders> folders = FindFailFolders(context, flags.path);
+  if (!folders.ok()) return context.Fail(folders.status());
+  Printer printer(context, kColumns);
+  if (folders->free.empty() && folders->in_use.empty()) {
+    context.env.err << "jobclient: nothing is stored in " << folders->base << '\n';
     return kOk;
   }
-  const std::vector<std::string> free = UnlockedSiblings(base);
-  std::set<std::string> names;
   int code = kOk;
-  for (const std::string& folder : free) {
-    names.insert(std::filesystem::path(folder).filename().string());
-    const Status listed = ListFolder(engine, folder, &printer);
+  for (const std::string& folder : folders->free) {
+    const Status listed = ListFolder(*folders, folder, &printer);
     if (!listed.ok()) code = context.Fail(listed.WithContext(folder));
   }
-  for (const auto& entry : std::filesystem::directory_iterator(base, error)) {
-    if (entry.is_directory(error) && names.count(entry.path().filename().string()) == 0) {
-      context.env.err << "jobclient: " << entry.path().string()
-                      << " is in use by a running process and not shown\n";
-    }
+  for (const std::string& folder : folders->in_use) {
+    context.env.err << "jobclient: " << folder << " is in use by a running process and not shown\n";
   }
   return code;
+}
+
+// The record `id` of the store. Only one that is parked may be sent again; what waits may be
+// dropped by its id too.
+Result<std::optional<FailRecord>> Find(FailStore& store, std::uint64_t id, Tidying what) {
+  Result<std::vector<FailRecord>> page = store.ListParked(1, id - 1);
+  if (!page.ok()) return page.status();
+  if (!page->empty() && page->front().id == id) return std::optional(std::move(page->front()));
+  if (what == Tidying::kRetry) return std::optional<FailRecord>();
+  for (const FailKind kind : kAllFailKinds) {
+    page = store.Peek(kind, 1, id - 1);
+    if (!page.ok()) return page.status();
+    if (!page->empty() && page->front().id == id) return std::optional(std::move(page->front()));
+  }
+  return std::optional<FailRecord>();
+}
+
+// The folders of one retry or drop, held open, so that nothing comes between look and deed.
+struct Opened {
+  std::string folder;
+  std::unique_ptr<FailStore> store;
+};
+
+Status Do(const Opened& opened, const FailRecord& record, Tidying what, Printer* printer) {
+  const Status done =
+      what == Tidying::kRetry ? opened.store->Unpark(record.id) : opened.store->Ack({record.id});
+  LTS_RETURN_IF_ERROR(done.WithContext(opened.folder));
+  printer->Print(RecordJson(record, opened.folder));
+  return Status::Ok();
+}
+
+Status DoAll(const Opened& opened, Tidying what, Printer* printer, std::int64_t* count) {
+  std::uint64_t after = 0;
+  while (true) {
+    const Result<std::vector<FailRecord>> page = opened.store->ListParked(kPage, after);
+    if (!page.ok()) return page.status().WithContext(opened.folder);
+    if (page->empty()) return Status::Ok();
+    after = page->back().id;
+    for (const FailRecord& record : *page) {
+      LTS_RETURN_IF_ERROR(Do(opened, record, what, printer));
+      ++*count;
+    }
+    printer->EndPage();
+  }
+}
+
+Status DoOne(const std::vector<Opened>& all, std::uint64_t id, Tidying what, Printer* printer) {
+  const Opened* where = nullptr;
+  std::optional<FailRecord> record;
+  for (const Opened& opened : all) {
+    Result<std::optional<FailRecord>> found = Find(*opened.store, id, what);
+    if (!found.ok()) return found.status().WithContext(opened.folder);
+    if (!found->has_value()) continue;
+    if (where != nullptr) {
+      return Status::InvalidArgument("there is a record " + std::to_string(id) + " in " +
+                                     where->folder + " and in " + opened.folder +
+                                     ": name one of them with --path");
+    }
+    where = &opened;
+    record = *std::move(found);
+  }
+  if (where == nullptr) {
+    return Status::NotFound("no " + std::string(what == Tidying::kRetry ? "parked " : "") +
+                            "record " + std::to_string(id));
+  }
+  return Do(*where, *record, what, printer);
+}
+
+int Tidy(const Context& context, const Flags& flags, Tidying what) {
+  if (flags.all != flags.ids.empty()) {
+    return context.Usage("name the records: ID…, or --all for every parked one");
+  }
+  const Result<FailFolders> folders = FindFailFolders(context, flags.path);
+  if (!folders.ok()) return context.Fail(folders.status());
+  int code = kOk;
+  for (const std::string& folder : folders->in_use) {
+    code = context.Fail(Status::FailedPrecondition(
+        folder + " is in use by a running process and left alone: stop that first"));
+  }
+  std::vector<Opened> all;
+  for (const std::string& folder : folders->free) {
+    auto store = OpenToLook(*folders, folder);
+    if (!store.ok()) {
+      code = context.Fail(store.status());
+      continue;
+    }
+    all.push_back({folder, *std::move(store)});
+  }
+  Printer printer(context, kColumns);
+  std::int64_t count = 0;
+  if (flags.all) {
+    for (const Opened& opened : all) {
+      const Status done = DoAll(opened, what, &printer, &count);
+      if (!done.ok()) code = context.Fail(done);
+    }
+  }
+  for (const std::uint64_t id : flags.ids) {
+    const Status done = DoOne(all, id, what, &printer);
+    if (done.ok()) {
+      ++count;
+    } else {
+      code = context.Fail(done);
+    }
+  }
+  printer.EndPage();
+  for (const Opened& opened : all) {
+    const Status closed = opened.store->Close();
+    if (!closed.ok()) code = context.Fail(closed);
+  }
+  context.env.err << "jobclient: records "
+                  << (what == Tidying::kRetry
+                          ? "that are sent again by the next process that uses the folder: "
+                          : "dropped: ")
+                  << count << '\n';
+  return code;
+}
+
+void AddPath(CLI::App& verb, Flags& flags) {
+  verb.add_option("--path", flags.path,
+                  "one folder instead of those of the client group; a TaskTracker's too");
+}
+
+void AddTidy(CLI::App& parent, Context& context, Tidying what, const std::string& name,
+             const std::string& text, const std::string& example) {
+  const auto flags = std::make_shared<Flags>();
+  CLI::App* verb = AddVerb(parent, name, text, example);
+  verb->add_option("ID", flags->ids, "ids of records, as `failstore list` shows them")
+      ->check(CLI::PositiveNumber);
+  verb->add_flag("--all", flags->all, "every parked record");
+  AddPath(*verb, *flags);
+  AddGroupOptions(*verb, context);
+  verb->callback([&context, flags, what] {
+    context.action = [&context, flags, what] { return Tidy(context, *flags, what); };
+  });
 }
 
 }  // namespace
 
 void AddFailStore(CLI::App& app, Context& context) {
-  CLI::App* fail_store = AddVerb(app, "failstore", "look at jobs kept on disk",
+  CLI::App* fail_store = AddVerb(app, "failstore", "look at jobs kept on disk, and tidy up",
                                  "jobclient failstore list --client-group order_service");
   fail_store->require_subcommand(1);
-  CLI::App* verb =
+  const auto flags = std::make_shared<Flags>();
+  CLI::App* list =
       AddVerb(*fail_store, "list",
               "list what waits to be sent, and what a JobTracker refused for good (parked)",
               "jobclient failstore list --client-group order_service -o json");
-  AddGroupOptions(*verb, context);
-  verb->callback([&context] { context.action = [&context] { return FailStoreList(context); }; });
+  AddPath(*list, *flags);
+  AddGroupOptions(*list, context);
+  list->callback(
+      [&context, flags] { context.action = [&context, flags] { return List(context, *flags); }; });
+  AddTidy(*fail_store, context, Tidying::kRetry, "retry",
+          "put parked records back in line, to be sent once more",
+          "jobclient failstore retry --all --client-group order_service");
+  AddTidy(*fail_store, context, Tidying::kDrop, "drop",
+          "forget records for good: parked ones, or any by id",
+          "jobclient failstore drop 4113 --path data/default/TASK_TRACKER/demo/default/0");
 }
 
 }  // namespace lts::jobclient::cli

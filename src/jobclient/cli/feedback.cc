@@ -1,13 +1,17 @@
 // jobclient feedback: looks at what waits for a client group.
+#include <fmt/core.h>
+
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <future>
 #include <memory>
 #include <mutex>
 
 #include "jobclient/cli/cli.h"
 #include "jobclient/cli/output.h"
 #include "jobclient/client_options.h"
+#include "lts/v1/cluster.pb.h"
 #include "lts/v1/feedback.pb.h"
 
 namespace lts::jobclient::cli {
@@ -17,6 +21,7 @@ struct FeedbackFlags {
   bool ack = false;
   std::int32_t limit = 100;
   std::string idle = "1s";
+  std::string timeout = "10s";
 };
 
 // What a stream has brought; filled by an RPC thread.
@@ -28,9 +33,27 @@ struct Inbox {
   Status status;
 };
 
+// Whether there is a JobTracker: its stream of results stays silent while there are none, just like
+// one that leads nowhere, so a call that is always answered shows it.
+Status CheckAlive(rpc::Channel& channel, DurationMs timeout_ms) {
+  const auto answered = std::make_shared<std::promise<Status>>();
+  auto answer = answered->get_future();
+  channel.Routes({}, timeout_ms, [answered](Status status, const v1::RoutesResponse&) {
+    answered->set_value(std::move(status));
+  });
+  const Status status = answer.get();
+  if (status.code() == StatusCode::kDeadlineExceeded) {
+    return Status::Unavailable(fmt::format("no JobTracker answers within {} ms", timeout_ms));
+  }
+  // Any other answer comes from somebody; the stream says the same if it matters.
+  return status.code() == StatusCode::kUnavailable ? status : Status::Ok();
+}
+
 // Prints what one JobTracker offers until nothing comes for `idle_ms`; counts `left` down.
 Status Drain(const Context& context, rpc::Channel& channel, const std::string& group,
-             const FeedbackFlags& flags, DurationMs idle_ms, std::int32_t* left, Printer* printer) {
+             const FeedbackFlags& flags, DurationMs timeout_ms, DurationMs idle_ms,
+             std::int32_t* left, Printer* printer) {
+  LTS_RETURN_IF_ERROR(CheckAlive(channel, timeout_ms));
   const auto inbox = std::make_shared<Inbox>();
   const auto stream = channel.Feedback(
       {[inbox](const v1::FeedbackTrackerMessage& message) {
@@ -85,6 +108,8 @@ Status Drain(const Context& context, rpc::Channel& channel, const std::string& g
 int Feedback(const Context& context, const FeedbackFlags& flags) {
   const Result<DurationMs> idle_ms = ParseDurationOption("--idle", flags.idle);
   if (!idle_ms.ok()) return context.Fail(idle_ms.status());
+  const Result<DurationMs> timeout_ms = ParseDurationOption("--timeout", flags.timeout);
+  if (!timeout_ms.ok()) return context.Fail(timeout_ms.status());
   const Result<JobClientOptions> options = context.LoadOptions(false);
   if (!options.ok()) return context.Fail(options.status());
   auto trackers = context.Connect();
@@ -100,8 +125,8 @@ int Feedback(const Context& context, const FeedbackFlags& flags) {
   bool reached = false;
   Status failed;
   for (std::size_t i = 0; i < (*trackers)->size() && left > 0; ++i) {
-    const Status drained =
-        Drain(context, (*trackers)->at(i), options->node_group, flags, *idle_ms, &left, &printer);
+    const Status drained = Drain(context, (*trackers)->at(i), options->node_group, flags,
+                                 *timeout_ms, *idle_ms, &left, &printer);
     reached = reached || drained.ok();
     if (!drained.ok()) failed = drained.WithContext((*trackers)->at(i).address());
   }
@@ -122,6 +147,8 @@ void AddFeedback(CLI::App& app, Context& context) {
   verb->add_option("--limit", flags->limit, "at most so many (default: 100)")
       ->check(CLI::Range(1, 1'000));
   verb->add_option("--idle", flags->idle, "end when nothing came for so long (default: 1s)");
+  verb->add_option("--timeout", flags->timeout,
+                   "how long a JobTracker has to answer at all, else exit 6 (default: 10s)");
   verb->callback([&context, flags] {
     context.action = [&context, flags] { return Feedback(context, *flags); };
   });

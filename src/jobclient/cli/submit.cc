@@ -68,7 +68,8 @@ Status ReadPayload(const std::string& path, std::istream& standard_input, std::s
   bytes.resize(static_cast<std::size_t>(in.gcount()));
   if (in.bad()) return Status::Internal(fmt::format("--payload {}: cannot be read", path));
   if (bytes.size() > kPayloadBytesMax) {
-    return Status::InvalidArgument(fmt::format("--payload {}: more than 1 MiB", path));
+    return Status::FailedPrecondition(
+        fmt::format("--payload {}: more than 1 MiB, which no job.payload.max allows", path));
   }
   *payload = std::move(bytes);
   return Status::Ok();

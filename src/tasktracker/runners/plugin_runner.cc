@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <mutex>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -42,6 +43,12 @@ struct Attempt {
     // bound keeps the mark of a cut.
     return FirstBytes(ValidUtf8(View(text).substr(0, max + 1)), max);
   }
+};
+
+// Whether run() is under way, for a cancel that may come late. Held during the cancel.
+struct Running {
+  std::mutex mutex;
+  bool over = false;
 };
 
 Attempt& From(void* host) { return *static_cast<Attempt*>(host); }
@@ -97,7 +104,7 @@ static_assert(static_cast<int>(LogLevel::kError) == LTS_RUNNER_LOG_ERROR);
 
 Result<std::unique_ptr<PluginRunner>> PluginRunner::Create(
     const lts_runner_type& type, const std::map<std::string, std::string>& config,
-    const RunnerLimits& limits, const Clock& clock) {
+    const RunnerLimits& limits, const Clock& clock, std::shared_ptr<Strand> cancels) {
   const std::vector<lts_runner_pair> items = Pairs(config);
   std::string refusal;
   lts_runner_config abi{};
@@ -115,7 +122,8 @@ Result<std::unique_ptr<PluginRunner>> PluginRunner::Create(
     return Status::FailedPrecondition("runner " + std::string(type.name) +
                                       " refused to start: " + refusal);
   }
-  return std::unique_ptr<PluginRunner>(new PluginRunner(type, object, limits, clock));
+  return std::unique_ptr<PluginRunner>(
+      new PluginRunner(type, object, limits, clock, std::move(cancels)));
 }
 
 PluginRunner::~PluginRunner() { type_.destroy(object_); }
@@ -148,10 +156,20 @@ RunOutcome PluginRunner::Run(const AttemptInput& input, AttemptSink& sink, std::
   abi.stop_requested = &StopRequested;
   abi.remaining_ms = &RemainingMs;
   abi.set_result = &SetResult;
+  const auto running = std::make_shared<Running>();
   {
-    // Its destructor waits for a cancel under way: none reaches the object after this block.
-    const std::stop_callback on_stop(stop, [this] { type_.cancel(object_); });
+    const std::stop_callback on_stop(stop, [this, running] {
+      cancels_->Post([&type = type_, object = object_, running] {
+        const std::lock_guard lock(running->mutex);
+        if (!running->over) type.cancel(object);
+      });
+    });
     type_.run(object_, &abi);
+  }
+  {
+    // Waits for a cancel under way: none reaches the object after this block.
+    const std::lock_guard lock(running->mutex);
+    running->over = true;
   }
   attempt.outcome.timed_out =
       attempt.TimeIsUp() && attempt.outcome.action != model::Action::kExecuteSuccess;

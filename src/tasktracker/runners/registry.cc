@@ -53,7 +53,7 @@ Status RunnerRegistry::Load() {
           "entry of runner.exec.allow never matches, list the resolved path entry={} resolved={}",
           path, resolved);
     }
-    entries_.emplace(kExecRunnerName, Entry{nullptr, "built in"});
+    entries_.emplace(kExecRunnerName, Entry{nullptr, "built in", nullptr});
   }
   return Status::Ok();
 }
@@ -67,7 +67,8 @@ Status RunnerRegistry::LoadFile(const std::string& path) {
       return Status::AlreadyExists("plugin " + plugin->path + ": the runner name " + name +
                                    " is reserved");
     }
-    const auto [entry, added] = entries_.emplace(name, Entry{type, plugin->path});
+    const auto [entry, added] = entries_.emplace(name, Entry{type, plugin->path, nullptr});
+    if (added) entry->second.cancels = std::make_shared<ThreadStrand>("lts-cancel");
     // The same file by two names or patterns is the same library, and the same table.
     if (!added && entry->second.type != type) {
       return Status::AlreadyExists("runner " + name + " is offered twice, by " +
@@ -140,8 +141,8 @@ Result<std::unique_ptr<Runner>> RunnerRegistry::Create(const std::string& name) 
     if (!made.ok()) return made.status();
     return std::unique_ptr<Runner>(*std::move(made));
   }
-  Result<std::unique_ptr<PluginRunner>> made =
-      PluginRunner::Create(*entry->second.type, ConfigOf(name), options_.limits, clock_);
+  Result<std::unique_ptr<PluginRunner>> made = PluginRunner::Create(
+      *entry->second.type, ConfigOf(name), options_.limits, clock_, entry->second.cancels);
   if (!made.ok()) return made.status();
   return std::unique_ptr<Runner>(*std::move(made));
 }

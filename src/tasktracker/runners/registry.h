@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/clock.h"
+#include "common/strand.h"
 #include "lts/runner_abi.h"
 #include "lts/status.h"
 #include "tasktracker/runners/runner.h"
@@ -53,6 +54,7 @@ class RunnerRegistry {
   struct Entry {
     const lts_runner_type* type = nullptr;  // null: built in
     std::string origin;                     // the plugin's path, or "built in"
+    std::shared_ptr<Strand> cancels;        // of its objects; null: built in
   };
 
   RunnerRegistry(RunnerOptions options, const Clock& clock)

@@ -69,7 +69,8 @@ class Runner {
   // has the means (exec: SIGTERM, after kill_grace_ms SIGKILL). A plugin in this process has no
   // such means: Run may go on for as long as job code does. The runner watches timeout_ms as far as
   // it can, but a plugin that waits inside a call is woken only by `stop`: the caller requests it
-  // when the time is up.
+  // when the time is up. What the runner does in the thread that requests the stop must not block:
+  // it is the thread of everything that the TaskTracker decides.
   virtual RunOutcome Run(const AttemptInput& input, AttemptSink& sink, std::stop_token stop) = 0;
 };
 

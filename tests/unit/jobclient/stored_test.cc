@@ -222,6 +222,92 @@ TEST_F(StoredTest, AStoredCancelThatFindsNothingIsDoneWith) {
   EXPECT_EQ((*store)->Usage().count, 0);
 }
 
+TEST_F(StoredTest, AStoredCancelIsOneOfTheJobItStandsBehind) {
+  tracker_.SetMode(FakeTracker::Mode::kDown);
+  std::vector<std::string> cancelled;
+  tracker_.on_cancel = [&](const v1::CancelRequest& request) {
+    cancelled.push_back(request.job_id());
+    return v1::CancelResponse();
+  };
+  const auto client = Open(StoringOptions());
+  ASSERT_EQ(client->Submit(Task("a"))->outcome, SubmitOutcome::kStored);
+  ASSERT_EQ(client->Submit(Task("other"))->outcome, SubmitOutcome::kStored);
+  const auto newest = client->Submit(Task("a").ReplaceOnExist());
+  const CancelReceipt cancel = client->Cancel({"workers", "a"});
+  ASSERT_TRUE(cancel.stored);
+  EXPECT_EQ(cancel.job_id, newest->job_id);
+  tracker_.SetMode(FakeTracker::Mode::kAnswer);
+  AwaitEmptyStore(*client);
+  EXPECT_THAT(cancelled, ElementsAre(newest->job_id));
+}
+
+TEST_F(StoredTest, ACancelByIdGoesBehindTheStoredSubmitOfThatId) {
+  tracker_.SetMode(FakeTracker::Mode::kDown);
+  std::vector<std::string> cancelled;
+  tracker_.on_cancel = [&](const v1::CancelRequest& request) {
+    cancelled.push_back(request.job_id());
+    v1::CancelResponse response;
+    response.set_code(v1::NOT_FOUND);
+    return response;
+  };
+  JobClientOptions options = StoringOptions();
+  options.submit_timeout = Milliseconds(200);
+  const auto client = Open(options);
+  ASSERT_EQ(client->Submit(Task("other"))->outcome, SubmitOutcome::kStored);
+  const auto stored = client->Submit(Task("a"));
+  const CancelReceipt cancel = client->CancelById(stored->job_id);
+  ASSERT_TRUE(cancel.ok()) << cancel.status().ToString();
+  EXPECT_TRUE(cancel.stored);
+  EXPECT_EQ(cancel.job_id, stored->job_id);
+  // One that is not there is the JobTracker's business.
+  EXPECT_EQ(client->CancelById("nowhere").status().code(), StatusCode::kUnavailable);
+  tracker_.SetMode(FakeTracker::Mode::kAnswer);
+  AwaitEmptyStore(*client);
+  EXPECT_THAT(tracker_.Log(), ElementsAre("+other", "+a", "-a"));
+  EXPECT_THAT(cancelled, ElementsAre(stored->job_id));
+}
+
+TEST_F(StoredTest, AStoredCancelReachesTheJobThatItsSubmitWasADuplicateOf) {
+  tracker_.SetMode(FakeTracker::Mode::kDown);
+  tracker_.on_submit = [](const v1::SubmitItem&) {
+    v1::SubmitAnswer answer;
+    answer.set_outcome(v1::DUPLICATE);
+    answer.set_job_id("the-older-one");
+    return answer;
+  };
+  std::vector<std::string> cancelled;
+  tracker_.on_cancel = [&](const v1::CancelRequest& request) {
+    cancelled.push_back(request.job_id());
+    return v1::CancelResponse();
+  };
+  const auto client = Open(StoringOptions());
+  ASSERT_EQ(client->Submit(Task("a"))->outcome, SubmitOutcome::kStored);
+  ASSERT_TRUE(client->Cancel({"workers", "a"}).stored);
+  tracker_.SetMode(FakeTracker::Mode::kAnswer);
+  AwaitEmptyStore(*client);
+  EXPECT_THAT(cancelled, ElementsAre("the-older-one"));
+}
+
+TEST_F(StoredTest, AnAnswerThatComesWhileTheChannelsEndSendsNothingMore) {
+  tracker_.SetMode(FakeTracker::Mode::kDown);
+  tracker_.answers_at_the_end = true;
+  JobClientOptions options = StoringOptions();
+  options.registry_address = "jobtracker://one:1,two:2";
+  auto client = Open(options);
+  // Two of one task: the second is sent after the answer to the first.
+  ASSERT_EQ(client->Submit(Task("a"))->outcome, SubmitOutcome::kStored);
+  ASSERT_EQ(client->Submit(Task("a"))->outcome, SubmitOutcome::kStored);
+  tracker_.SetDownAddresses({"one:1"});
+  tracker_.SetMode(FakeTracker::Mode::kHold);
+  ASSERT_TRUE(tracker_.Await([&] { return tracker_.JobsSeen() == 1; }));
+  // The first channel, which ends first, is where the next request would go.
+  tracker_.SetDownAddresses({"two:2"});
+  tracker_.SetMode(FakeTracker::Mode::kAnswer);
+  ASSERT_EQ(client->Submit(Task("b"))->outcome, SubmitOutcome::kAccepted);
+  client.reset();
+  EXPECT_THAT(tracker_.Log(), ElementsAre("+a", "+b"));
+}
+
 TEST(FailRecords, ReadBackAndRefuseWhatIsNotTheirs) {
   v1::Job job;
   job.set_task_id("t");

@@ -164,6 +164,20 @@ TEST_F(SubmitTest, AListLongerThanTheLimitIsFedInBitByBit) {
   EXPECT_TRUE(client->SubmitAll({}).empty());
 }
 
+TEST_F(SubmitTest, AListOfMoreBytesThanTheLimitIsFedInBitByBit) {
+  JobClientOptions options = Options();
+  options.submit_in_flight_bytes_max = 1 << 20;
+  options.payload_bytes_max = 1 << 20;
+  const auto client = Open(options);
+  std::vector<lts::Job> jobs(200, Task("middle").Payload(std::string(16'000, 'x')));
+  // More than half of the limit each.
+  for (int i = 0; i < 3; ++i) jobs.push_back(Task("large").Payload(std::string(700'000, 'x')));
+  for (const auto& receipt : client->SubmitAll(jobs)) {
+    EXPECT_TRUE(receipt.ok()) << receipt.status().ToString();
+  }
+  EXPECT_EQ(tracker_.JobsSeen(), jobs.size());
+}
+
 TEST_F(SubmitTest, ManyThreadsGetTheirOwnAnswersAndEachKeepsItsOrder) {
   constexpr int kThreads = 64;
   constexpr int kJobs = 200;

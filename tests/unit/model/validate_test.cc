@@ -117,11 +117,13 @@ TEST(ValidateJob, NamesTheFieldAndWhatWouldBeRight) {
 
 TEST(ValidateJob, PayloadAndParametersShareOneLimit) {
   EXPECT_EQ(Message([](JobSpec& job) { job.payload = std::string(65'536, '\0'); }), "");
+  JobSpec over = Good();
+  over.payload = std::string(65'530, 'x');
+  over.params["key"] = "four";
+  const Status refused = ValidateJob(over, JobLimits(), kNow);
+  EXPECT_EQ(refused.code(), StatusCode::kFailedPrecondition);
   EXPECT_EQ(
-      Message([](JobSpec& job) {
-        job.payload = std::string(65'530, 'x');
-        job.params["key"] = "four";
-      }),
+      refused.message(),
       "payload of 65537 bytes: payload and params together have at most 65536 (job.payload.max)");
   EXPECT_THAT(Message([](JobSpec& job) { job.params[""] = "x"; }), HasSubstr("params"));
   EXPECT_THAT(Message([](JobSpec& job) { job.params["k"] = "\xff"; }),

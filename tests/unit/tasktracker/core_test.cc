@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <condition_variable>
+#include <mutex>
 #include <set>
 #include <stdexcept>
 
@@ -33,6 +35,50 @@ class Busy final : public JobRunner {
     --running;
     return RunResult::Success("task " + std::string(ctx.TaskId()));
   }
+};
+
+// Waits, in Run and in Cancel, until the test opens the gate.
+class Blocking final : public JobRunner {
+ public:
+  static void Open() {
+    const std::lock_guard lock(mutex);
+    open = true;
+    changed.notify_all();
+  }
+  RunResult Run(JobContext& ctx) override {
+    ctx.Progress(-1, "runs");
+    Wait();
+    return RunResult::Success();
+  }
+  void Cancel() noexcept override { Wait(); }
+
+ private:
+  static void Wait() {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [] { return open; });
+  }
+  static inline std::mutex mutex;
+  static inline std::condition_variable changed;
+  static inline bool open = false;
+};
+
+// Ends when it is asked to.
+class Obedient final : public JobRunner {
+ public:
+  RunResult Run(JobContext& ctx) override {
+    ctx.Progress(-1, "runs");
+    std::unique_lock lock(mutex_);
+    wake_.wait(lock, [&ctx] { return ctx.StopRequested(); });
+    return RunResult::Later("stopped");
+  }
+  void Cancel() noexcept override {
+    const std::lock_guard lock(mutex_);
+    wake_.notify_all();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable wake_;
 };
 
 class Refusing final : public JobRunner {
@@ -109,6 +155,63 @@ TEST(Core, FiveThousandJobsThrough64SlotsEachOnceAndNeverMoreThanTheCapacity) {
   EXPECT_EQ(report.running, 0);
   EXPECT_EQ(report.results_unsaved, 0);
   EXPECT_EQ(tracker.log_lines().size(), static_cast<std::size_t>(kJobs));
+}
+
+TEST(Core, ACancelThatBlocksHoldsUpNeitherOtherStopsNorTheEnd) {
+  const TempFolder folder;
+  const SystemClock clock;
+  FakeWorkTracker tracker;
+  TaskTrackerOptions options = Options(folder);
+  options.AddRunner<Blocking>("blocking");
+  options.AddRunner<Obedient>("obedient");
+  options.stop_timeout = std::chrono::milliseconds(1);
+  options.kill_grace = std::chrono::milliseconds(1);
+  auto started = Core::Start(std::move(options), tracker.Factory(), clock);
+  ASSERT_TRUE(started.ok()) << started.status().ToString();
+
+  std::set<std::string> begun;
+  std::set<std::string> ended;
+  const auto until = [&](const auto& reached) {
+    while (!reached()) {
+      const std::vector<v1::WorkerMessage> messages = tracker.WaitAndTake();
+      if (messages.empty()) return false;
+      for (const v1::WorkerMessage& message : messages) {
+        if (message.has_hello()) {
+          v1::TrackerMessage reply = Welcome();
+          std::uint64_t sequence = 0;
+          for (const char* runner : {"blocking", "obedient"}) {
+            v1::Assignment& assignment = *reply.add_assignments();
+            assignment.mutable_job()->set_job_id(runner);
+            assignment.mutable_job()->set_task_id(runner);
+            assignment.mutable_job()->set_runner(runner);
+            assignment.set_attempt(1);
+            assignment.mutable_token()->set_epoch(1);
+            assignment.mutable_token()->set_sequence(++sequence);
+          }
+          tracker.Send(std::move(reply));
+        }
+        for (const v1::WorkerProgress& each : message.progress()) {
+          begun.insert(each.key().job_id());
+        }
+        for (const v1::AttemptResult& each : message.results()) ended.insert(each.key().job_id());
+      }
+    }
+    return true;
+  };
+  ASSERT_TRUE(until([&] { return begun.size() == 2; }));
+  v1::TrackerMessage stops;
+  for (const char* runner : {"blocking", "obedient"}) {
+    v1::AttemptKey& key = *stops.add_stops();
+    key.set_job_id(runner);
+    key.set_attempt(1);
+    key.mutable_token()->set_epoch(1);
+    key.mutable_token()->set_sequence(runner == std::string("blocking") ? 1 : 2);
+  }
+  tracker.Send(std::move(stops));
+  EXPECT_TRUE(until([&] { return !ended.empty(); }));
+  EXPECT_EQ(ended.count("obedient"), 1U);
+  EXPECT_EQ((*started)->Stop().running, 1);
+  Blocking::Open();
 }
 
 TEST(Core, ARunnerThatRefusesToStartRefusesTheStart) {

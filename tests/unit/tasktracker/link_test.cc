@@ -351,6 +351,37 @@ TEST(Result, WhenTheFailStoreRefusesNoNewJobsAreTakenUntilItWorks) {
   EXPECT_THAT(world.capacities, ElementsAre(0, 4));
 }
 
+TEST(Result, ARefusalByTheFailStoreIsOverWhenAllThatWasLeftHasBeenAcknowledged) {
+  World world;
+  world.limits.count_max = 1;
+  world.Connect();
+  ASSERT_TRUE(world.store->Put(FailKind::kSubmit, "full", "x").ok());
+  world.Assign(World::Assignment("a", "gate", 1));
+  world.Assign(World::Assignment("young", "gate", 2));
+  world.jobs.WaitStarted("a");
+  world.jobs.WaitStarted("young");
+  world.tracker.Break();
+  world.strand.Run();
+  world.jobs.Release("a");
+  ASSERT_TRUE(world.strand.RunUntil([&] { return world.store->Usage().refused > 0; }));
+  world.strand.Advance(200);
+  const v1::WorkerHello hello = world.Hello();
+  EXPECT_EQ(hello.capacity(), 0);
+  ASSERT_EQ(hello.results_size(), 1);
+  world.Accept();
+  world.Ack(hello.results(0).key());
+  // When the store is tried again there is one result, and it is too young to be stored.
+  world.AliveFor(1'500);
+  world.jobs.Release("young");
+  const std::vector<v1::AttemptResult> results = world.Results(1);
+  ASSERT_THAT(results, SizeIs(1));
+  world.AliveFor(800);
+  EXPECT_THAT(world.capacities, IsEmpty());
+  world.Ack(results[0].key());
+  world.AliveFor(3'000);
+  EXPECT_THAT(world.capacities, ElementsAre(4));
+}
+
 TEST(Result, TooManyUnacknowledgedTakeTheCapacityAway) {
   World world;
   world.options.unacked_max = 2;

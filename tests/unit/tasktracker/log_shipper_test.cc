@@ -111,6 +111,23 @@ TEST(LogShipper, AtStopSendsWhatIsLeft) {
   EXPECT_THAT(world.tracker.log_lines(), SizeIs(3));
 }
 
+TEST(LogShipper, LinesOfAnAttemptThatOutlivesTheStopAreDroppedAndCounted) {
+  World world;
+  world.Connect();
+  bool stopped = false;
+  world.log->Stop([&stopped] { stopped = true; });
+  world.strand.Run();
+  ASSERT_TRUE(stopped);
+  tasktracker::Attempt stuck;
+  world.log->Add(stuck, runners::LogLevel::kInfo, "still here");
+  world.log->AttemptEnded(stuck);
+  world.strand.Advance(1'000);
+  EXPECT_THAT(world.tracker.log_lines(), IsEmpty());
+  EXPECT_THAT(world.Stored(FailKind::kBizLog), IsEmpty());
+  EXPECT_THAT(world.metrics->Text(),
+              HasSubstr("lts_limit_refused_total{limit=\"tasktracker.log.lines\"} 1"));
+}
+
 TEST(LogShipper, KeepsOutOfTheShareOfTheResults) {
   World world;
   world.logging.store_count_max = 1;

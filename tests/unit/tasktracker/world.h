@@ -152,7 +152,7 @@ class World {
                                             connected = is;
                                             reason = why;
                                           },
-                                          strand, strand, strand, clock, *metrics});
+                                          strand, strand, clock, *metrics});
     auto left = results->LoadNew();
     if (!left.ok()) abort();
     if (!slots->Start({"noop"}, [this] { link->SlotsHaveEnded(); }).ok()) abort();
