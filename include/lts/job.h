@@ -273,6 +273,9 @@ struct AttemptView {
   std::optional<SystemTime> due_at;
   std::optional<SystemTime> started_at;
   std::optional<SystemTime> ended_at;
+  // What a running attempt said last of how far it is: 0 … 100, -1 when it gave no figure.
+  std::int32_t progress_percent = -1;
+  std::string progress_text;
 };
 
 // A job or schedule as the JobTracker holds or held it.

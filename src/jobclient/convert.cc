@@ -87,6 +87,8 @@ JobView JobViewFrom(const v1::JobView& view) {
     attempt.due_at = TimeFrom(from.due_ms());
     attempt.started_at = TimeFrom(from.started_ms());
     attempt.ended_at = TimeFrom(from.ended_ms());
+    if (from.has_progress_percent()) attempt.progress_percent = from.progress_percent();
+    attempt.progress_text = from.progress_text();
     out.attempts.push_back(std::move(attempt));
   }
   return out;

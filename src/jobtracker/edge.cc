@@ -452,6 +452,12 @@ void Edge::WorkerConnection::Message(v1::WorkerMessage message) {
     event.heartbeat = message.heartbeat();
     if (message.has_capacity()) event.capacity = message.capacity();
     event.results = ResultsOf(message.mutable_results(), &hopeless);
+    for (v1::WorkerProgress& progress : *message.mutable_progress()) {
+      auto ref = RefOf(progress.key());
+      if (!ref.ok()) continue;
+      rpc::CutText(rpc::kProgressTextBytesMax, progress.mutable_text());
+      event.progress.push_back({*ref, progress.percent(), std::move(*progress.mutable_text())});
+    }
     event.goodbye = message.goodbye();
     Desk& desk = edge_.DeskOf(partition_);
     desk.strand->Post(

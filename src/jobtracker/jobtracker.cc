@@ -56,6 +56,10 @@ struct PartitionMetrics {
       : labels{{"partition", std::to_string(partition)}},
         pending(registry, fmt::format("partition.pending.max/{}", partition),
                 static_cast<std::int64_t>(options.pending_jobs_max)),
+        pending_bytes(registry, fmt::format("partition.pending.bytes.max/{}", partition),
+                      static_cast<std::int64_t>(options.pending_bytes_max)),
+        memory(registry, fmt::format("partition.memory.max/{}", partition),
+               static_cast<std::int64_t>(options.core.memory_bytes_max)),
         lookups(registry, fmt::format("partition.lookups.max/{}", partition),
                 static_cast<std::int64_t>(options.core.lookups_max)),
         resident(registry, fmt::format("partition.resident.max/{}", partition),
@@ -90,8 +94,16 @@ struct PartitionMetrics {
                                     "Fires of schedules that were skipped", labels)),
         commits(registry.AddCounter("lts_commits_total", "Group commits", labels)),
         mutations(registry.AddCounter("lts_mutations_total", "Rows changed by commits", labels)),
+        offenders(registry.AddCounter("lts_store_refused_total",
+                                      "Requests and results that the store refused for good",
+                                      labels)),
+        failed_reads(registry.AddCounter("lts_store_failed_reads_total",
+                                         "Reads of the scheduler that failed", labels)),
         executing(registry.AddGauge("lts_jobs_executing", "Attempts under way", labels)),
         ready(registry.AddGauge("lts_jobs_ready", "Due jobs held in memory", labels)),
+        silent(registry.AddGauge("lts_schedules_zone_unknown",
+                                 "Schedules that do not fire: this host lacks their time zone",
+                                 labels)),
         serving(registry.AddGauge("lts_partition_serving", "1 while the partition is served",
                                   labels)) {}
 
@@ -102,6 +114,12 @@ struct PartitionMetrics {
     Raise(mutations, counters.mutations);
     pending.SetCurrent(static_cast<std::int64_t>(counters.pending_jobs));
     if (counters.refused > pending.refused()) pending.Refused(counters.refused - pending.refused());
+    pending_bytes.SetCurrent(static_cast<std::int64_t>(counters.pending_bytes));
+    if (counters.refused_bytes > pending_bytes.refused()) {
+      pending_bytes.Refused(counters.refused_bytes - pending_bytes.refused());
+    }
+    Raise(offenders, counters.offenders);
+    Raise(failed_reads, counters.failed_reads);
     if (host.partition() == nullptr) return;
     const core::PartitionStats stats = host.partition()->Stats();
     // The counts of a core start at nothing after a reload: what it counted since then is added.
@@ -124,6 +142,9 @@ struct PartitionMetrics {
     resident.Refused(since(stats.over_resident, last.over_resident));
     schedules.Refused(since(stats.over_schedules, last.over_schedules));
     trackers.Refused(since(stats.over_workers, last.over_workers));
+    memory.Refused(since(stats.over_memory, last.over_memory));
+    memory.SetCurrent(static_cast<std::int64_t>(stats.memory_bytes));
+    silent.Set(static_cast<std::int64_t>(stats.schedules_without_fires));
     lookups.SetCurrent(static_cast<std::int64_t>(stats.waiting_operations));
     resident.SetCurrent(static_cast<std::int64_t>(stats.resident));
     schedules.SetCurrent(static_cast<std::int64_t>(stats.schedules));
@@ -140,10 +161,11 @@ struct PartitionMetrics {
   }
 
   const Labels labels;
-  LimitMetrics pending, lookups, resident, schedules, groups, trackers, window, feedback;
+  LimitMetrics pending, pending_bytes, memory, lookups, resident, schedules, groups, trackers,
+      window, feedback;
   Counter &accepted, &dispatched, &succeeded, &failed, &retried, &lost, &stale, &fires, &skipped,
-      &commits, &mutations;
-  Gauge &executing, &ready, &serving;
+      &commits, &mutations, &offenders, &failed_reads;
+  Gauge &executing, &ready, &silent, &serving;
   core::PartitionStats last;
 };
 
@@ -328,6 +350,7 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
     PartitionHostOptions host;
     host.owner = identity;
     host.pending_jobs_max = static_cast<std::size_t>(options.Int("partition.pending.max"));
+    host.pending_bytes_max = static_cast<std::size_t>(options.Bytes("partition.pending.bytes.max"));
     core::PartitionOptions& core = host.core;
     core.partition = i;
     core.seed = RandomSeed();
@@ -340,6 +363,7 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
     core.later_times_max = options.Int("job.later.times.max");
     core.dedup_horizon_ms = options.Duration("dedup.horizon");
     core.window_max = static_cast<std::size_t>(options.Int("partition.window.max"));
+    core.memory_bytes_max = static_cast<std::size_t>(options.Bytes("partition.memory.max"));
     core.lookups_max = static_cast<std::size_t>(options.Int("partition.lookups.max"));
     core.resident_max = static_cast<std::size_t>(options.Int("partition.resident.max"));
     core.schedules_max = static_cast<std::size_t>(options.Int("schedules.max"));

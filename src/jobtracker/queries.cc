@@ -50,6 +50,8 @@ void AddRunning(const core::LiveJob& live, v1::AttemptView* view) {
   view->set_due_ms(live.row.due_ms);
   view->set_started_ms(live.started_ms);
   view->set_state(v1::RUNNING);
+  if (live.progress_percent >= 0) view->set_progress_percent(live.progress_percent);
+  view->set_progress_text(live.progress_text);
 }
 
 // The attempts of a history (newest first), as many as one answer takes.
@@ -463,6 +465,10 @@ void Queries::Explain(v1::ExplainRequest request, Done<v1::ExplainResponse> done
             answer.set_state(rpc::ToProto(found.schedule->state));
             if (const auto next = core->NextFire(id)) {
               add("NEXT_FIRE", fmt::format("fires next in {} ms", *next - now.wall_ms));
+            } else if (core->ZoneUnknown(id)) {
+              add("ZONE_UNKNOWN",
+                  "does not fire: the host of its JobTracker does not know its time zone (install "
+                  "tzdata and restart, or replace the schedule)");
             } else {
               add("NO_FURTHER_FIRE", "no further fire; it ends when its last run has ended");
             }

@@ -14,6 +14,8 @@ constexpr std::size_t kBatchBytes = std::size_t{1} << 20;
 
 // Of the text of a result, and of a line of the business log; more is cut.
 constexpr std::size_t kResultMessageBytesMax = 4'096;
+// What a running attempt says of its progress.
+constexpr std::size_t kProgressTextBytesMax = 1'024;
 constexpr std::size_t kLogMessageBytesMax = 8'192;
 
 // A connection without a sign of life is asked this often, and given up when no answer comes in

@@ -167,6 +167,12 @@ class Order(harness.EndToEnd):
         harness.wait_until(lambda: len(self.journal_order()) == 5, "five jobs have not run")
         self.assertEqual(self.journal_order(), [job_id for _, _, job_id in sorted(wanted)])
 
+    def test_get_shows_how_far_a_running_attempt_is(self):
+        def progress():
+            [view] = self.ok(self.lts.cli("get", self.blocker["jobId"], "-o", "json")).json()
+            return [(each["progressPercent"], each["progressText"]) for each in view["attempts"]]
+        harness.wait_until(lambda: progress() == [(50, "half")], lambda: f"progress is {progress()}")
+
     def test_explain_a_job_without_a_slot_one_not_due_and_one_without_a_tasktracker(self):
         def codes(job):
             [answer] = self.ok(self.lts.cli("explain", job["jobId"], "-o", "json")).json()

@@ -97,6 +97,9 @@ Json AttemptJson(const v1::AttemptView& attempt) {
   json["state"] = attempt.final() ? Json(StateText(attempt.state())) : Json(nullptr);
   json["skipped"] = NumberJson(attempt.skipped());
   json["skippedLast"] = TimeJson(attempt.skipped_last_ms());
+  json["progressPercent"] =
+      attempt.has_progress_percent() ? Json(attempt.progress_percent()) : Json(nullptr);
+  json["progressText"] = attempt.progress_text();
   return json;
 }
 

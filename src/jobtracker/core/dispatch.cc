@@ -49,6 +49,8 @@ void Partition::AttachExecuting(Job& job, Worker& worker, const model::Token& to
   job.worker = &worker;
   job.token = token;
   job.started_ms = now_.wall_ms;
+  job.progress_percent = -1;
+  job.progress_text.clear();
   ++job.group->executing;
   ++executing_;
   worker.outstanding.insert(&job);

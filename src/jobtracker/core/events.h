@@ -80,11 +80,19 @@ struct HelloEvent {
   std::vector<AttemptRef> running;
   std::vector<AttemptResult> results;
 };
+// How far an attempt has come, in its own words. Kept in memory only, the newest one.
+struct AttemptProgress {
+  AttemptRef ref;
+  std::int32_t percent = -1;  // 0 … 100; -1: not told
+  std::string text;
+};
+
 struct WorkerEvent {
   StreamId stream = 0;
   std::uint64_t heartbeat = 0;
   std::optional<std::int32_t> capacity;
   std::vector<AttemptResult> results;
+  std::vector<AttemptProgress> progress;
   bool goodbye = false;
 };
 struct WorkerClosedEvent {

@@ -273,6 +273,8 @@ std::optional<LiveJob> Partition::Find(const model::JobKey& key) const {
     live.worker = job->worker->identity;
     live.token = job->token;
     live.started_ms = job->started_ms;
+    live.progress_percent = job->progress_percent;
+    live.progress_text = job->progress_text;
   }
   return live;
 }
@@ -281,6 +283,11 @@ std::optional<TimeMs> Partition::NextFire(const model::JobId& schedule) const {
   const auto found = schedules_.find(schedule);
   if (found == schedules_.end()) return std::nullopt;
   return found->second->next_ms;
+}
+
+bool Partition::ZoneUnknown(const model::JobId& schedule) const {
+  const auto found = schedules_.find(schedule);
+  return found != schedules_.end() && found->second->fires == nullptr;
 }
 
 std::vector<GroupView> Partition::Groups() const {

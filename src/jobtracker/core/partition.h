@@ -121,6 +121,8 @@ struct LiveJob {
   std::string worker;
   model::Token token;
   TimeMs started_ms = 0;
+  std::int32_t progress_percent = -1;
+  std::string progress_text;
 };
 
 struct GroupView {
@@ -174,6 +176,8 @@ class Partition {
   std::optional<LiveJob> Find(const model::JobKey& key) const;
   // The next fire of an active schedule, as the core will fire it.
   std::optional<TimeMs> NextFire(const model::JobId& schedule) const;
+  // It has no fires: its time zone is not known on this host.
+  bool ZoneUnknown(const model::JobId& schedule) const;
   std::vector<Explanation> Explain(const store::JobRow& row, Now now) const;
   std::vector<GroupView> Groups() const;
   std::vector<WorkerView> Workers() const;
@@ -318,6 +322,7 @@ class Partition {
   void OnHello(HelloEvent event);
   void RunHello(HelloEvent& event, bool looked_up);
   bool Adopt(Worker& worker, const AttemptRef& ref);
+  void KeepProgress(AttemptProgress& progress, const Worker& worker);
   void OnWorker(WorkerEvent event);
   void RunResults(StreamId stream, std::vector<AttemptResult>& results, bool looked_up);
   void OnWorkerClosed(StreamId stream);

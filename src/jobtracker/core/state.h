@@ -34,11 +34,13 @@ struct Partition::Job {
   Group* group = nullptr;
   Task* task = nullptr;
   Place place = Place::kNone;
-  Worker* worker = nullptr;  // executing
-  model::Token token;        // executing
-  TimeMs started_ms = 0;     // executing
-  bool settled = false;      // its last attempt ended before this owner: it runs nowhere
-  std::size_t bytes = 0;     // what it takes in memory, about
+  Worker* worker = nullptr;            // executing
+  model::Token token;                  // executing
+  TimeMs started_ms = 0;               // executing
+  std::int32_t progress_percent = -1;  // executing; -1: not told
+  std::string progress_text;           // executing
+  bool settled = false;                // its last attempt ended before this owner: it runs nowhere
+  std::size_t bytes = 0;               // what it takes in memory, about
 };
 
 // What stands under one task id of a group.

@@ -161,12 +161,20 @@ void Partition::OnWorker(WorkerEvent event) {
     worker.capacity = std::max(0, *event.capacity);
     WantDispatch(*worker.group);
   }
+  for (AttemptProgress& progress : event.progress) KeepProgress(progress, worker);
   if (!event.results.empty()) RunResults(event.stream, event.results, false);
   if (event.goodbye) {
     for (Job* job : InOrder(worker.outstanding)) Requeue(*job);
     CloseStream(event.stream);
     RemoveWorker(worker);
   }
+}
+
+void Partition::KeepProgress(AttemptProgress& progress, const Worker& worker) {
+  Job* job = FindJob(progress.ref.key);
+  if (job == nullptr || job->worker != &worker || job->token != progress.ref.token) return;
+  job->progress_percent = std::clamp(progress.percent, -1, 100);
+  job->progress_text = std::move(progress.text);
 }
 
 void Partition::RunResults(StreamId stream, std::vector<AttemptResult>& results, bool looked_up) {

@@ -167,6 +167,30 @@ TEST_F(Finish, AtMostOnceIsRetriedAfterAReportedException) {
   EXPECT_EQ(worker.given.size(), 2U);
 }
 
+TEST_F(Finish, ProgressBelongsToTheAttemptThatRuns) {
+  FakeWorker& worker = s.Hello("w", 1);
+  model::JobSpec spec = Shell::Spec("a");
+  spec.max_retry_times = 1;
+  const model::JobId id = s.Accept(spec);
+  const auto tell = [&](const AttemptRef& ref, int percent, const std::string& text) {
+    WorkerEvent event;
+    event.stream = worker.stream;
+    event.progress.push_back({ref, percent, text});
+    s.Handle(std::move(event));
+  };
+  const AttemptRef first = worker.given.at(0).ref;
+  tell(first, 40, "some");
+  tell(first, 170, "more");
+  EXPECT_EQ(s.core->Find({id, 0})->progress_percent, 100);
+  EXPECT_EQ(s.core->Find({id, 0})->progress_text, "more");
+  s.Report(worker, first, Outcome::kExecuteException);
+  s.Advance(1'000);
+  ASSERT_EQ(worker.given.size(), 2U);
+  tell(first, 40, "late");
+  EXPECT_EQ(s.core->Find({id, 0})->progress_percent, -1);
+  EXPECT_EQ(s.core->Find({id, 0})->progress_text, "");
+}
+
 TEST_F(Finish, ASnoozeBeyondItsExpiryExpires) {
   FakeWorker& worker = s.Hello("w", 1);
   model::JobSpec spec = Shell::Spec("a");

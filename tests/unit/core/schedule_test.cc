@@ -195,5 +195,26 @@ TEST_F(Plan, OneShotAndRelyScheduleOfOneTaskShareTheRunKey) {
   EXPECT_EQ(worker.given.size(), 2U);
 }
 
+TEST_F(Plan, AScheduleWhoseZoneIsNotKnownAnyMoreStaysAndIsCounted) {
+  model::JobSpec spec = Shell::Spec("a");
+  spec.cron = "* * * * * ?";
+  spec.time_zone = "Europe/Berlin";
+  const model::JobId id = s.Accept(spec);
+  // As after an update of the host's zones that dropped its name.
+  store::ScheduleRow row = s.store->FindSchedule(id).value().value();
+  spec.time_zone = "Europe/Berln";
+  row.spec = std::make_shared<model::JobSpec>(spec);
+  store::MutationBatch batch;
+  batch.mutations.emplace_back(store::PutSchedule{row});
+  ASSERT_TRUE(s.store->Commit(0, s.lease.epoch, ++s.lease.commit_no, batch).ok());
+  s.Load();
+  s.Advance(5'000);
+  EXPECT_EQ(s.core->Stats().schedules_without_fires, 1U);
+  EXPECT_TRUE(s.core->ZoneUnknown(id));
+  EXPECT_TRUE(s.store->FindSchedule(id).value().has_value());
+  EXPECT_EQ(s.Cancel("a").code, StatusCode::kOk);
+  EXPECT_EQ(s.core->Stats().schedules_without_fires, 0U);
+}
+
 }  // namespace
 }  // namespace lts::core

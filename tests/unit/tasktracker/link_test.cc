@@ -363,7 +363,7 @@ TEST(Result, ARefusalByTheFailStoreIsOverWhenAllThatWasLeftHasBeenAcknowledged) 
   world.tracker.Break();
   world.strand.Run();
   world.jobs.Release("a");
-  ASSERT_TRUE(world.strand.RunUntil([&] { return world.store->Usage().refused > 0; }));
+  ASSERT_TRUE(world.strand.RunUntil([&] { return world.store->Usage().refused_count > 0; }));
   world.strand.Advance(200);
   const v1::WorkerHello hello = world.Hello();
   EXPECT_EQ(hello.capacity(), 0);
