@@ -35,6 +35,15 @@ rm -rf -- "$stage"
 cmake --install build/release --prefix "$stage" --strip
 
 mkdir -p -- "$dist"
+# Plugins that somebody put there stay.
+if [ -d "$dist/lib/plugins" ]; then
+  (cd -- "$dist/lib/plugins" && find . -type f) | while IFS= read -r file; do
+    [ -e "$stage/lib/plugins/$file" ] && continue
+    mkdir -p -- "$(dirname -- "$stage/lib/plugins/$file")"
+    cp -p -- "$dist/lib/plugins/$file" "$stage/lib/plugins/$file"
+    echo "kept $dist/lib/plugins/${file#./}"
+  done
+fi
 for item in "$stage"/* ; do
   [ -e "$item" ] || continue
   name=$(basename -- "$item")

@@ -11,6 +11,16 @@ import harness
 
 SCRIPT = os.path.join(os.path.dirname(__file__), "..", "..", "scripts", "quickstart.sh")
 
+# A client that sends one of the files elsewhere.
+LOSING_CLIENT = """#!/bin/sh
+for argument in "$@"; do
+  shift
+  [ "$argument" != file=/usr/share/common-licenses/BSD ] || argument=file=/nowhere
+  set -- "$@" "$argument"
+done
+exec "$0.real" "$@"
+"""
+
 
 class Script(harness.EndToEnd):
     """scripts/quickstart.sh over the installed tree."""
@@ -71,10 +81,12 @@ class Script(harness.EndToEnd):
     def test_a_job_that_does_not_succeed_makes_it_fail(self):
         dist = os.path.join(self.folder, "dist")
         shutil.copytree(harness.TREE, dist, symlinks=True)
-        for plugin in glob.glob(os.path.join(dist, "lib", "plugins", "*.so")):
-            os.remove(plugin)
-        shutil.copy(os.path.join(harness.PROGRAMS, "lts_e2e_runners.so"), os.path.join(dist, "lib", "plugins"))
-        process = self.start(dist=dist)  # where no runner is called word_count
+        client = os.path.join(dist, "bin", "jobclient")
+        os.rename(client, client + ".real")
+        with open(client, "w", encoding="utf-8") as file:
+            file.write(LOSING_CLIENT)
+        os.chmod(client, 0o755)
+        process = self.start(dist=dist)
         out = process.communicate(timeout=240)[0]
         self.assertEqual(process.returncode, 1, out)
         self.assertIn("did not succeed", out)

@@ -22,18 +22,17 @@ using E = JobEvent;
 
 TEST(JobStates, FollowTheTable) {
   const std::map<std::pair<S, E>, S> table = {
-      {{S::kWaiting, E::kDispatch}, S::kRunning},   {{S::kWaiting, E::kCancel}, S::kCancelled},
-      {{S::kWaiting, E::kExpire}, S::kExpired},     {{S::kWaiting, E::kReplace}, S::kReplaced},
-      {{S::kWaiting, E::kYield}, S::kYielded},      {{S::kWaiting, E::kSuspend}, S::kSuspended},
-      {{S::kWaiting, E::kResume}, S::kWaiting},     {{S::kRunning, E::kSucceed}, S::kSucceeded},
-      {{S::kRunning, E::kFail}, S::kFailed},        {{S::kRunning, E::kRetry}, S::kWaiting},
-      {{S::kRunning, E::kLost}, S::kWaiting},       {{S::kRunning, E::kHandBack}, S::kWaiting},
-      {{S::kRunning, E::kExhaust}, S::kDead},       {{S::kRunning, E::kCancel}, S::kCancelled},
-      {{S::kRunning, E::kSuspend}, S::kRunning},    {{S::kRunning, E::kResume}, S::kRunning},
-      {{S::kRunning, E::kExpire}, S::kExpired},
-      {{S::kSuspended, E::kResume}, S::kWaiting},   {{S::kSuspended, E::kSuspend}, S::kSuspended},
-      {{S::kSuspended, E::kCancel}, S::kCancelled}, {{S::kSuspended, E::kExpire}, S::kExpired},
-      {{S::kSuspended, E::kReplace}, S::kReplaced},
+      {{S::kWaiting, E::kDispatch}, S::kRunning},    {{S::kWaiting, E::kCancel}, S::kCancelled},
+      {{S::kWaiting, E::kExpire}, S::kExpired},      {{S::kWaiting, E::kReplace}, S::kReplaced},
+      {{S::kWaiting, E::kYield}, S::kYielded},       {{S::kWaiting, E::kSuspend}, S::kSuspended},
+      {{S::kWaiting, E::kResume}, S::kWaiting},      {{S::kRunning, E::kSucceed}, S::kSucceeded},
+      {{S::kRunning, E::kFail}, S::kFailed},         {{S::kRunning, E::kRetry}, S::kWaiting},
+      {{S::kRunning, E::kLost}, S::kWaiting},        {{S::kRunning, E::kHandBack}, S::kWaiting},
+      {{S::kRunning, E::kExhaust}, S::kDead},        {{S::kRunning, E::kCancel}, S::kCancelled},
+      {{S::kRunning, E::kSuspend}, S::kRunning},     {{S::kRunning, E::kResume}, S::kRunning},
+      {{S::kRunning, E::kExpire}, S::kExpired},      {{S::kSuspended, E::kResume}, S::kWaiting},
+      {{S::kSuspended, E::kSuspend}, S::kSuspended}, {{S::kSuspended, E::kCancel}, S::kCancelled},
+      {{S::kSuspended, E::kExpire}, S::kExpired},    {{S::kSuspended, E::kReplace}, S::kReplaced},
   };
   for (int s = 0; s < kStates; ++s) {
     for (int e = 0; e < kJobEvents; ++e) {

@@ -72,6 +72,16 @@ class BuildScripts(unittest.TestCase):
         with open(self.dist(path), encoding="utf-8") as file:
             return file.read().strip()
 
+    def test_plugins_that_somebody_added_stay(self):
+        self.assertEqual(self.build().returncode, 0)
+        os.makedirs(self.dist("lib/plugins/more"))
+        for name in ("mine.so", "more/other one.so"):
+            with open(self.dist("lib/plugins/" + name), "w", encoding="utf-8") as file:
+                file.write(name)
+        self.assertEqual(self.build().returncode, 0)
+        for name in ("mine.so", "more/other one.so"):
+            self.assertEqual(self.content("lib/plugins/" + name), name)
+
     def test_build_installs_into_dist(self):
         result = self.build()
         self.assertEqual(result.returncode, 0, result.stderr)
