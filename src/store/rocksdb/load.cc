@@ -116,7 +116,6 @@ Result<LookupReply> RocksdbJobStore::Lookup(std::uint32_t partition,
   LTS_RETURN_IF_ERROR(Known(partition));
   const View view(*engine_);
   std::set<model::JobKey> jobs;
-  std::set<model::JobId> schedules;
   std::set<model::JobId> ended;
   const auto it = view.Prefixed(engine_->live());
   std::string key;
@@ -134,7 +133,6 @@ Result<LookupReply> RocksdbJobStore::Lookup(std::uint32_t partition,
       past->Seek(prefix);
       if (past->Valid() && past->key().starts_with(prefix)) ended.insert(id);
       if (!past->status().ok()) return engine_->ReadFailure(past->status());
-      schedules.insert(id);  // tried below; absent ones are left out
     }
   }
   for (const TaskKey& task : tasks) {
@@ -146,10 +144,6 @@ Result<LookupReply> RocksdbJobStore::Lookup(std::uint32_t partition,
       jobs.insert(KeyReader(it->key()).Skip(prefix.size()).Key());
     }
     if (!it->status().ok()) return engine_->ReadFailure(it->status());
-    ScheduleTaskKey(&key, partition, *gid, task.task_id);
-    const auto id = view.Get(engine_->live(), key);
-    if (!id.ok()) return id.status();
-    if (id->has_value()) schedules.insert(KeyReader(**id).Id());
   }
 
   LookupReply reply;
@@ -166,16 +160,6 @@ Result<LookupReply> RocksdbJobStore::Lookup(std::uint32_t partition,
   auto rows = ReadRows(view, partition, placed);
   if (!rows.ok()) return rows.status();
   reply.jobs = std::move(*rows);
-  Scratch scratch;
-  for (const model::JobId& id : schedules) {
-    ScheduleKey(&key, partition, id);
-    const auto value = view.Get(engine_->live(), key);
-    if (!value.ok()) return value.status();
-    if (!value->has_value()) continue;
-    auto row = DecodeSchedule(id, **value, scratch);
-    if (!row.ok()) return engine_->Damaged(row.status());
-    reply.schedules.push_back(std::move(*row));
-  }
   reply.ended.assign(ended.begin(), ended.end());
   return reply;
 }
