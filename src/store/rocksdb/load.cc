@@ -237,23 +237,9 @@ Result<std::vector<JobRow>> RocksdbJobStore::LoadRunning(std::uint32_t partition
 }
 
 Result<std::vector<std::string>> RocksdbJobStore::LoadGroups(std::uint32_t partition) {
-  LTS_RETURN_IF_ERROR(Known(partition));
-  std::vector<GroupId> gids;
-  {
-    const std::lock_guard lock(counts_mutex_);
-    for (auto it = counts_.lower_bound({partition, 0});
-         it != counts_.end() && it->first.first == partition; ++it) {
-      if (it->second.jobs > 0) gids.push_back(it->first.second);
-    }
-  }
-  std::vector<std::string> groups;
-  for (const GroupId gid : gids) {
-    auto name = groups_.Name(gid);
-    if (!name.ok()) return name.status();
-    groups.push_back(std::move(*name));
-  }
-  std::sort(groups.begin(), groups.end());
-  return groups;
+  // From the rows, not from the counters: those are for people, and a group that is left out here
+  // would stand still.
+  return NamesWith('P', partition);
 }
 
 Result<std::vector<JobRow>> RocksdbJobStore::LoadWaiting(std::uint32_t partition,
@@ -379,9 +365,14 @@ Result<std::vector<FeedbackRow>> RocksdbJobStore::LoadFeedback(std::uint32_t par
 }
 
 Result<std::vector<std::string>> RocksdbJobStore::LoadFeedbackGroups(std::uint32_t partition) {
+  return NamesWith('F', partition);
+}
+
+Result<std::vector<std::string>> RocksdbJobStore::NamesWith(char kind,
+                                                            std::uint32_t partition) const {
   LTS_RETURN_IF_ERROR(Known(partition));
   const View view(*engine_);
-  const auto gids = GroupsWith(view, engine_->live(), 'F', partition);
+  const auto gids = GroupsWith(view, engine_->live(), kind, partition);
   if (!gids.ok()) return gids.status();
   std::vector<std::string> groups;
   for (const GroupId gid : *gids) {
