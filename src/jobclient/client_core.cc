@@ -223,7 +223,8 @@ bool ClientCore::MayStillBeSent() const {
   return usage.count > usage.parked;
 }
 
-Result<v1::JobView> ClientCore::Wait(const std::string& job_id, Milliseconds timeout) {
+Result<v1::JobView> ClientCore::Wait(const std::string& job_id, Milliseconds timeout,
+                                     TimeMs since_ms) {
   const std::int64_t end_ms =
       clock_.MonotonicUs() / 1000 +
       std::clamp<std::int64_t>(timeout.count(), 0, 100LL * 365 * 86'400'000);
@@ -233,10 +234,12 @@ Result<v1::JobView> ClientCore::Wait(const std::string& job_id, Milliseconds tim
     v1::WaitRequest request;
     request.set_job_id(job_id);
     request.set_timeout_ms(std::min(left_ms, kWaitCallMaxMs));
+    request.set_since_ms(since_ms);
     Result<v1::WaitResponse> response =
         trackers_->Call(&rpc::Channel::Wait, request, request.timeout_ms() + kWaitGraceMs);
     Status status = response.ok() ? rpc::StatusOf(*response) : response.status();
     if (status.ok()) return std::move(*response->mutable_job());
+    if (since_ms == 0 && response.ok()) since_ms = response->since_ms();
     bool pause = false;
     switch (status.code()) {
       case StatusCode::kDeadlineExceeded: retry_ms = kWaitRetryMinMs; break;

@@ -35,7 +35,8 @@ class ClientCore {
   // One answer per spec; an element that is a Status is answered with it.
   std::vector<Result<SubmitReceipt>> SubmitAll(std::vector<Result<model::JobSpec>> specs);
   void SubmitAsync(model::JobSpec spec, std::function<void(Result<SubmitReceipt>)> done);
-  Result<v1::JobView> Wait(const std::string& job_id, Milliseconds timeout);
+  // `since_ms`: runs of a schedule that count although they have ended; see WaitRequest.
+  Result<v1::JobView> Wait(const std::string& job_id, Milliseconds timeout, TimeMs since_ms = 0);
   Result<v1::JobView> Get(const std::string& job_id, const TaskKey& task);
   CancelReceipt Cancel(const std::string& job_id, const TaskKey& task);
 

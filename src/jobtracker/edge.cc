@@ -72,8 +72,7 @@ class Edge::Desk final : public Outbox {
   Desk(std::uint32_t partition, const EdgeOptions& options, const Clock& clock)
       : waiters(clock, [this](const JobId& id) { host->Unwatch(id); }),
         partition_(partition),
-        options_(options),
-        clock_(clock) {}
+        options_(options) {}
 
   PartitionHost* host = nullptr;
   Strand* strand = nullptr;
@@ -137,7 +136,6 @@ class Edge::Desk final : public Outbox {
     for (const core::AttemptRef& ref : send.acks) PutRef(ref, message.add_acks());
     if (send.heartbeat != 0) message.set_heartbeat(send.heartbeat);
     message.set_frozen(send.frozen);
-    const TimeMs now = clock_.WallMs();
     // A round may fill many slots with large payloads. Every message carries `frozen`; the hello,
     // which must come first, and all that is small stand in the first one.
     std::size_t bytes = message.ByteSizeLong();
@@ -154,8 +152,6 @@ class Edge::Desk final : public Outbox {
         out.mutable_job()->set_job_id(assignment.ref.key.id.ToString());
       out.set_attempt(assignment.ref.attempt);
       rpc::ToProto(assignment.ref.token, out.mutable_token());
-      out.set_retries(assignment.retries);
-      out.set_due_ago_ms(std::max<DurationMs>(now - assignment.due_ms, 0));
       bytes += out.ByteSizeLong();
     }
     found->second->Send(std::move(message));
@@ -204,7 +200,6 @@ class Edge::Desk final : public Outbox {
 
   const std::uint32_t partition_;
   const EdgeOptions& options_;
-  const Clock& clock_;
 };
 
 Edge::Edge(EdgeOptions options, const Clock& clock, MetricsRegistry& metrics)

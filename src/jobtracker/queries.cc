@@ -54,6 +54,20 @@ void AddRunning(const core::LiveJob& live, v1::AttemptView* view) {
   view->set_progress_text(live.progress_text);
 }
 
+// Two ways lead to the answer of a wait; the first one there gives it.
+struct OneAnswer {
+  std::mutex mutex;
+  std::function<void(v1::WaitResponse)> done;
+  void Answer(v1::WaitResponse answer) {
+    std::function<void(v1::WaitResponse)> call;
+    {
+      const std::lock_guard lock(mutex);
+      call.swap(done);
+    }
+    if (call) call(std::move(answer));
+  }
+};
+
 // The attempts of a history (newest first), as many as one answer takes.
 void AddAttempts(const std::vector<HistoryRow>& history,
                  google::protobuf::RepeatedPtrField<v1::AttemptView>* out) {
@@ -550,71 +564,71 @@ void Queries::Wait(v1::WaitRequest request, Done<v1::WaitResponse> done) {
     done(std::move(response));
     return;
   }
-  // Answers from the store when the job has ended (a schedule: when a run of it has).
-  const auto ended = [this, id = *id](const Found& found) -> std::optional<v1::WaitResponse> {
-    v1::WaitResponse response;
-    if (auto view = EndedView(id, found)) {
-      *response.mutable_job() = *std::move(view);
-      return response;
-    }
-    if (found.schedule) {
-      for (const HistoryRow& row : found.history) {
-        if (!row.final || row.is_schedule || row.state == model::JobState::kSkipped) continue;
-        ToView(row, response.mutable_job());
-        return response;
-      }
-    }
-    return std::nullopt;
-  };
-  Read(done, [this, id = *id, ended,
-              timeout = std::clamp<DurationMs>(request.timeout_ms(), 0, kWaitMaxMs), done] {
+  auto once = std::make_shared<OneAnswer>();
+  once->done = done;
+  Read(done, [this, id = *id, since_ms = request.since_ms(),
+              timeout = std::clamp<DurationMs>(request.timeout_ms(), 0, kWaitMaxMs), once] {
     auto found = Find(id);
-    v1::WaitResponse response;
     if (!found.ok() || !found->any()) {
+      v1::WaitResponse response;
       rpc::PutStatus(found.ok() ? NoSuchJob(id.ToString()) : found.status(), &response);
-      done(std::move(response));
+      once->Answer(std::move(response));
       return;
     }
-    if (auto answer = ended(*found)) {
-      done(*std::move(answer));
+    auto known = std::make_shared<KnownRuns>();
+    for (const HistoryRow& row : found->history) {
+      if (since_ms == 0 || row.ended_ms < since_ms) known->emplace(row.key, row.attempt);
+    }
+    if (auto answer = EndFor(id, *found, *known)) {
+      once->Answer(*std::move(answer));
       return;
     }
-    struct Once {
-      std::mutex mutex;
-      Done<v1::WaitResponse> done;
-      void Answer(v1::WaitResponse answer) {
-        Done<v1::WaitResponse> call;
-        {
-          const std::lock_guard lock(mutex);
-          call.swap(done);
-        }
-        if (call) call(std::move(answer));
-      }
-    };
-    auto once = std::make_shared<Once>();
-    once->done = done;
     edge_.AwaitEnd(
         found->group(), id, timeout,
-        // It may have ended between the look above and the watch: look once more.
-        // Not counted once more: bounded by waits.max.
-        [this, id, ended, once] {
-          reads_.Post([this, id, ended, once] {
+        // It may have ended between the look above and the watch: look once more. Not counted once
+        // more: bounded by waits.max.
+        [this, id, known, once] {
+          reads_.Post([this, id, known, once] {
             auto again = Find(id);
             if (!again.ok()) return;
-            if (auto answer = ended(*again)) once->Answer(*std::move(answer));
+            if (auto answer = EndFor(id, *again, *known)) once->Answer(*std::move(answer));
           });
         },
-        [once, id](const Result<HistoryRow>& row) {
+        [host = &edge_.HostOf(edge_.PartitionOf(found->group())), once,
+         id](const Result<HistoryRow>& row) {
           v1::WaitResponse answer;
           if (row.ok()) {
             ToView(*row, answer.mutable_job());
             answer.mutable_job()->mutable_job()->set_job_id(id.ToString());
           } else {
             rpc::PutStatus(row.status(), &answer);
+            answer.set_since_ms(host->now().wall_ms);
           }
           once->Answer(std::move(answer));
         });
   });
+}
+
+std::optional<v1::WaitResponse> Queries::EndFor(const JobId& id, const Found& found,
+                                                const KnownRuns& known) const {
+  v1::WaitResponse response;
+  const HistoryRow* const end = found.End();
+  if (found.schedule || (end != nullptr && end->is_schedule)) {
+    const HistoryRow* first = nullptr;
+    for (const HistoryRow& row : found.history) {
+      if (!row.final || row.is_schedule || row.state == model::JobState::kSkipped) continue;
+      if (known.contains({row.key, row.attempt})) continue;
+      if (first == nullptr || row.ended_ms <= first->ended_ms) first = &row;
+    }
+    if (first != nullptr) {
+      ToView(*first, response.mutable_job());
+      return response;
+    }
+  }
+  auto view = EndedView(id, found);
+  if (!view) return std::nullopt;
+  *response.mutable_job() = *std::move(view);
+  return response;
 }
 
 void Queries::Cancel(v1::CancelRequest request, Done<v1::CancelResponse> done) {

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -82,6 +83,11 @@ class Queries {
   // `on_core` for each partition, `then` once after all of them.
   void WithEveryCore(std::function<void(std::uint32_t, const core::Partition*)> on_core,
                      std::function<void()> then);
+  // What a wait is answered with now: the end of a job; of a schedule its earliest run beyond the
+  // `known` ones, else its own end.
+  using KnownRuns = std::set<std::pair<model::JobKey, std::int32_t>>;
+  std::optional<v1::WaitResponse> EndFor(const model::JobId& id, const Found& found,
+                                         const KnownRuns& known) const;
   std::optional<v1::JobView> EndedView(const model::JobId& id, const Found& found) const;
 
   // Runs `query` on `reads`, or answers that too many wait.

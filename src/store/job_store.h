@@ -53,8 +53,7 @@ struct TaskKey {
 
 struct LookupReply {
   std::vector<JobRow> jobs;  // rows of the asked ids (all cycles) and of the asked tasks, once each
-  std::vector<ScheduleRow> schedules;  // of the asked ids and tasks
-  std::vector<model::JobId> ended;     // asked ids that have at least one history row
+  std::vector<model::JobId> ended;  // asked ids that have at least one history row
 };
 
 // Position in the ready order (priority, due, seq); rows strictly after it are returned.

@@ -78,7 +78,6 @@ std::unique_ptr<Attempt> MakeEnded(v1::AttemptResult result, DurationMs stored_a
   attempt->run_ms = result.run_ms();
   attempt->ended_ago_ms = result.ended_ago_ms() + std::max<DurationMs>(0, stored_ago_ms);
   attempt->ended = true;
-  attempt->from_fail_store = true;
   attempt->stored = true;
   return attempt;
 }
@@ -91,7 +90,6 @@ void FillResult(const Attempt& attempt, std::int64_t now_us, v1::AttemptResult* 
   result->set_run_ms(attempt.run_ms);
   result->set_ended_ago_ms(attempt.ended_ago_ms +
                            std::max<std::int64_t>(0, (now_us - attempt.ended_us) / 1000));
-  result->set_from_fail_store(attempt.from_fail_store);
 }
 
 void SetOutcome(Attempt& attempt, runners::RunOutcome outcome, bool ran, std::int64_t ended_us) {

@@ -56,11 +56,10 @@ struct Attempt {
   std::int64_t run_ms = 0;
   std::int64_t ended_us = 0;
   std::int64_t ended_ago_ms = 0;  // of a result of an earlier process: its age when it was loaded
-  bool from_fail_store = false;
-  bool to_send = false;      // gathered for the next message
-  std::int64_t sent_us = 0;  // on the present stream; 0 not sent
-  bool storing = false;      // on its way into the FailStore
-  bool stored = false;       // durable in the FailStore
+  bool to_send = false;           // gathered for the next message
+  std::int64_t sent_us = 0;       // on the present stream; 0 not sent
+  bool storing = false;           // on its way into the FailStore
+  bool stored = false;            // durable in the FailStore
 };
 
 // "job/cycle/attempt/epoch-sequence": the key of a result in the FailStore.

@@ -520,20 +520,18 @@ TEST_P(StoreContract, LookupFindsByIdAndTaskOnceEachAndTellsWhatEnded) {
   cycle2.key.cycle = 200;
   cycle2.seq = 2;
   EXPECT_OK(a.Commit({InsertJob{cycle1}, InsertJob{cycle2}, InsertJob{Job(3)},
-                      InsertJob{Job(8, "g", "nightly2")}, PutSchedule{Schedule(1, "g", "nightly")},
-                      InsertHistory{Ended(Job(4), 10)}, InsertHistory{Ended(cycle1, 11, false)}}));
+                      InsertJob{Job(8, "g", "nightly2")}, InsertHistory{Ended(Job(4), 10)},
+                      InsertHistory{Ended(cycle1, 11, false)}}));
   EXPECT_OK(other.Commit({InsertJob{Job(5)}}));
 
   auto reply = store().Lookup(0, {Id(1), Id(3), Id(4), Id(5), Id(6)},
                               {{"g", "nightly"}, {"g", "night"}, {"other", "nightly"}});
   ASSERT_TRUE(reply.ok());
   EXPECT_TRUE(Same(reply->jobs, {cycle1, cycle2, Job(3)}));
-  EXPECT_EQ(Numbers(reply->schedules), Ns{1});
   EXPECT_EQ(reply->ended, (std::vector<model::JobId>{Id(1), Id(4)}));
 
   reply = store().Lookup(0, {}, {{"g", "nightly"}});
   EXPECT_EQ(reply->jobs.size(), 2U);
-  EXPECT_EQ(reply->schedules.size(), 1U);
   EXPECT_TRUE(reply->ended.empty());
   reply = store().Lookup(0, {}, {});
   EXPECT_TRUE(reply->jobs.empty());
@@ -600,7 +598,7 @@ TEST_P(StoreContract, SchedulesAreReplacedPagedAndDeleted) {
   EXPECT_EQ(store().FindSchedule(Id(2))->value().last_fire_ms, 99);
   EXPECT_OK(a.Commit({DeleteSchedule{Id(2), "g", "b"}, DeleteSchedule{Id(7), "g", "x"}}));
   EXPECT_FALSE(store().FindSchedule(Id(2))->has_value());
-  EXPECT_TRUE(store().Lookup(0, {}, {{"g", "b"}})->schedules.empty());
+  EXPECT_TRUE(store().FindSchedules({"g", "b", {}, 0}, "", 10)->rows.empty());
   EXPECT_EQ(store().Counters()->at("g").schedules, 2);
 }
 
@@ -613,7 +611,7 @@ TEST_P(StoreContract, ATaskHasAtMostOneSchedule) {
       StatusCode::kInvalidArgument);
   EXPECT_FALSE(store().FindSchedule(Id(3))->has_value());
   EXPECT_OK(a.Commit({DeleteSchedule{Id(1), "g", "t"}, PutSchedule{Schedule(2, "g", "t")}}));
-  EXPECT_EQ(Numbers(store().Lookup(0, {}, {{"g", "t"}})->schedules), Ns{2});
+  EXPECT_EQ(Numbers(store().FindSchedules({"g", "t", {}, 0}, "", 10)->rows), Ns{2});
   EXPECT_EQ(store().Counters()->at("g").schedules, 1);
 }
 

@@ -291,6 +291,45 @@ TEST(RocksdbStore, FailedWriteIsUnknownUntilItsRepeatOrARestartTells) {
   EXPECT_EQ(rows->size(), recorded);  // the number tells whether the row is there
 }
 
+// The store of a folder, opened beside the engine to plant a fault.
+void Tamper(const std::string& folder,
+            const std::function<void(rocksdb::DB&, rocksdb::ColumnFamilyHandle*)>& with_live) {
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* raw = nullptr;
+  const auto opened = rocksdb::DB::Open(
+      rocksdb::DBOptions(), folder,
+      {{rocksdb::kDefaultColumnFamilyName, {}}, {"history", {}}, {"logs", {}}}, &handles, &raw);
+  ASSERT_TRUE(opened.ok()) << opened.ToString();
+  const std::unique_ptr<rocksdb::DB> db(raw);
+  with_live(*db, handles[0]);
+  for (auto* handle : handles) ASSERT_TRUE(db->DestroyColumnFamilyHandle(handle).ok());
+}
+
+TEST(RocksdbStore, GroupsAreFoundByTheirRowsWhateverTheCountersSay) {
+  const TempFolder temp;
+  const HandClock clock;
+  {
+    const auto store = Open(temp.path(), clock);
+    ASSERT_TRUE(store.ok());
+    Owner owner(**store, 0);
+    JobRow suspended = Job(3, "aside");
+    suspended.state = model::JobState::kSuspended;
+    EXPECT_OK(owner.Commit({InsertJob{Job(1, "b")}, InsertJob{Job(2, "a")}, InsertJob{suspended},
+                            InsertJob{Job(4, "gone")}, DeleteJob{Job(4, "gone")}}));
+  }
+  Tamper(temp.path(), [](rocksdb::DB& db, rocksdb::ColumnFamilyHandle* live) {
+    const std::unique_ptr<rocksdb::Iterator> it(db.NewIterator({}, live));
+    int counters = 0;
+    for (it->Seek("C"); it->Valid() && it->key().starts_with("C"); it->Next(), ++counters) {
+      ASSERT_TRUE(db.Delete({}, live, it->key()).ok());
+    }
+    ASSERT_GT(counters, 0);
+  });
+  const auto store = Open(temp.path(), clock);
+  ASSERT_TRUE(store.ok()) << store.status().ToString();
+  EXPECT_EQ(*(*store)->LoadGroups(0), (std::vector<std::string>{"a", "aside", "b"}));
+}
+
 TEST(RocksdbStore, UnreadableRecordIsDataLossNamingTheFolder) {
   const TempFolder temp;
   const HandClock clock;
@@ -300,23 +339,16 @@ TEST(RocksdbStore, UnreadableRecordIsDataLossNamingTheFolder) {
     Owner owner(**store, 0);
     EXPECT_OK(owner.Commit({InsertJob{Job(1)}}));
   }
-  {  // every row of the ready order becomes nonsense
-    std::vector<rocksdb::ColumnFamilyHandle*> handles;
-    rocksdb::DB* raw = nullptr;
-    const auto opened = rocksdb::DB::Open(
-        rocksdb::DBOptions(), temp.path(),
-        {{rocksdb::kDefaultColumnFamilyName, {}}, {"history", {}}, {"logs", {}}}, &handles, &raw);
-    ASSERT_TRUE(opened.ok()) << opened.ToString();
-    const std::unique_ptr<rocksdb::DB> db(raw);
-    const std::unique_ptr<rocksdb::Iterator> it(db->NewIterator({}, handles[0]));
+  // Every row of the ready order becomes nonsense.
+  Tamper(temp.path(), [](rocksdb::DB& db, rocksdb::ColumnFamilyHandle* live) {
+    const std::unique_ptr<rocksdb::Iterator> it(db.NewIterator({}, live));
     int damaged = 0;
     for (it->Seek("P"); it->Valid() && it->key().starts_with("P"); it->Next()) {
-      ASSERT_TRUE(db->Put({}, handles[0], it->key(), std::string("\x01\x00\xff\xff\xff", 5)).ok());
+      ASSERT_TRUE(db.Put({}, live, it->key(), std::string("\x01\x00\xff\xff\xff", 5)).ok());
       ++damaged;
     }
     ASSERT_EQ(damaged, 1);
-    for (auto* handle : handles) ASSERT_TRUE(db->DestroyColumnFamilyHandle(handle).ok());
-  }
+  });
   const auto store = Open(temp.path(), clock);
   ASSERT_TRUE(store.ok()) << store.status().ToString();
   for (const Status& status :

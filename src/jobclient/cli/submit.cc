@@ -188,7 +188,8 @@ int SubmitOne(const Context& context, const SubmitFlags& flags, const JobClientO
     return kOk;
   }
   context.env.err << "jobclient: " << Dump(json) << '\n';
-  return WaitForEnd(context, client, receipt->job_id, wait_ms, /*message_only=*/true);
+  return WaitForEnd(context, client, receipt->job_id, wait_ms, /*message_only=*/true,
+                    /*runs_so_far=*/true);
 }
 
 // One line of a file that is to be submitted.

@@ -8,8 +8,9 @@
 namespace lts::jobclient::cli {
 
 int WaitForEnd(const Context& context, ClientCore& client, const std::string& job_id,
-               DurationMs timeout_ms, bool message_only) {
-  const Result<v1::JobView> job = client.Wait(job_id, Milliseconds(timeout_ms));
+               DurationMs timeout_ms, bool message_only, bool runs_so_far) {
+  const Result<v1::JobView> job =
+      client.Wait(job_id, Milliseconds(timeout_ms), runs_so_far ? 1 : 0);
   if (!job.ok()) return context.Fail(job.status());
   if (!message_only && context.format == Format::kJson) {
     context.env.out << Dump(JobJson(*job)) << '\n';
@@ -46,7 +47,8 @@ void AddWait(CLI::App& app, Context& context) {
       if (!options.ok()) return context.Fail(options.status());
       auto client = ClientCore::Open(*options, context.env.channels);
       if (!client.ok()) return context.Fail(client.status());
-      return WaitForEnd(context, **client, flags->job_id, timeout_ms, /*message_only=*/false);
+      return WaitForEnd(context, **client, flags->job_id, timeout_ms, /*message_only=*/false,
+                        /*runs_so_far=*/false);
     };
   });
 }

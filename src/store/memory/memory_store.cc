@@ -365,14 +365,12 @@ class MemoryJobStore final : public JobStore {
     const Partition& p = partitions_[partition];
     LookupReply reply;
     std::set<JobKey> jobs;
-    std::set<JobId> schedules;
     std::set<JobId> ended;
     for (const JobId& id : ids) {
       for (auto it = p.jobs.lower_bound({id, INT64_MIN}); it != p.jobs.end() && it->first.id == id;
            ++it) {
         jobs.insert(it->first);
       }
-      if (p.schedules.count(id) != 0) schedules.insert(id);
       const auto it = p.history.lower_bound({{id, INT64_MIN}, INT32_MIN});
       if (it != p.history.end() && it->first.first.id == id) ended.insert(id);
     }
@@ -380,12 +378,8 @@ class MemoryJobStore final : public JobStore {
       if (const auto it = p.tasks.find(task); it != p.tasks.end()) {
         jobs.insert(it->second.begin(), it->second.end());
       }
-      if (const auto it = p.schedule_tasks.find(task); it != p.schedule_tasks.end()) {
-        schedules.insert(it->second);
-      }
     }
     for (const JobKey& key : jobs) reply.jobs.push_back(p.jobs.at(key));
-    for (const JobId& id : schedules) reply.schedules.push_back(p.schedules.at(id));
     reply.ended.assign(ended.begin(), ended.end());
     return reply;
   }

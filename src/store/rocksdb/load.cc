@@ -116,7 +116,6 @@ Result<LookupReply> RocksdbJobStore::Lookup(std::uint32_t partition,
   LTS_RETURN_IF_ERROR(Known(partition));
   const View view(*engine_);
   std::set<model::JobKey> jobs;
-  std::set<model::JobId> schedules;
   std::set<model::JobId> ended;
   const auto it = view.Prefixed(engine_->live());
   std::string key;
@@ -134,7 +133,6 @@ Result<LookupReply> RocksdbJobStore::Lookup(std::uint32_t partition,
       past->Seek(prefix);
       if (past->Valid() && past->key().starts_with(prefix)) ended.insert(id);
       if (!past->status().ok()) return engine_->ReadFailure(past->status());
-      schedules.insert(id);  // tried below; absent ones are left out
     }
   }
   for (const TaskKey& task : tasks) {
@@ -146,10 +144,6 @@ Result<LookupReply> RocksdbJobStore::Lookup(std::uint32_t partition,
       jobs.insert(KeyReader(it->key()).Skip(prefix.size()).Key());
     }
     if (!it->status().ok()) return engine_->ReadFailure(it->status());
-    ScheduleTaskKey(&key, partition, *gid, task.task_id);
-    const auto id = view.Get(engine_->live(), key);
-    if (!id.ok()) return id.status();
-    if (id->has_value()) schedules.insert(KeyReader(**id).Id());
   }
 
   LookupReply reply;
@@ -166,16 +160,6 @@ Result<LookupReply> RocksdbJobStore::Lookup(std::uint32_t partition,
   auto rows = ReadRows(view, partition, placed);
   if (!rows.ok()) return rows.status();
   reply.jobs = std::move(*rows);
-  Scratch scratch;
-  for (const model::JobId& id : schedules) {
-    ScheduleKey(&key, partition, id);
-    const auto value = view.Get(engine_->live(), key);
-    if (!value.ok()) return value.status();
-    if (!value->has_value()) continue;
-    auto row = DecodeSchedule(id, **value, scratch);
-    if (!row.ok()) return engine_->Damaged(row.status());
-    reply.schedules.push_back(std::move(*row));
-  }
   reply.ended.assign(ended.begin(), ended.end());
   return reply;
 }
@@ -253,23 +237,9 @@ Result<std::vector<JobRow>> RocksdbJobStore::LoadRunning(std::uint32_t partition
 }
 
 Result<std::vector<std::string>> RocksdbJobStore::LoadGroups(std::uint32_t partition) {
-  LTS_RETURN_IF_ERROR(Known(partition));
-  std::vector<GroupId> gids;
-  {
-    const std::lock_guard lock(counts_mutex_);
-    for (auto it = counts_.lower_bound({partition, 0});
-         it != counts_.end() && it->first.first == partition; ++it) {
-      if (it->second.jobs > 0) gids.push_back(it->first.second);
-    }
-  }
-  std::vector<std::string> groups;
-  for (const GroupId gid : gids) {
-    auto name = groups_.Name(gid);
-    if (!name.ok()) return name.status();
-    groups.push_back(std::move(*name));
-  }
-  std::sort(groups.begin(), groups.end());
-  return groups;
+  // From the rows, not from the counters: those are for people, and a group that is left out here
+  // would stand still.
+  return NamesWith('P', partition);
 }
 
 Result<std::vector<JobRow>> RocksdbJobStore::LoadWaiting(std::uint32_t partition,
@@ -395,9 +365,14 @@ Result<std::vector<FeedbackRow>> RocksdbJobStore::LoadFeedback(std::uint32_t par
 }
 
 Result<std::vector<std::string>> RocksdbJobStore::LoadFeedbackGroups(std::uint32_t partition) {
+  return NamesWith('F', partition);
+}
+
+Result<std::vector<std::string>> RocksdbJobStore::NamesWith(char kind,
+                                                            std::uint32_t partition) const {
   LTS_RETURN_IF_ERROR(Known(partition));
   const View view(*engine_);
-  const auto gids = GroupsWith(view, engine_->live(), 'F', partition);
+  const auto gids = GroupsWith(view, engine_->live(), kind, partition);
   if (!gids.ok()) return gids.status();
   std::vector<std::string> groups;
   for (const GroupId gid : *gids) {

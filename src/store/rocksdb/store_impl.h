@@ -202,9 +202,11 @@ class RocksdbJobStore final : public JobStore {
                                  Scratch* scratch) const;
   Result<std::optional<Place>> FindPlace(const View& view, std::uint32_t part,
                                          const model::JobKey& key) const;
-  // The groups that have keys of `kind` (E, F) in a partition: one seek each.
+  // The groups that have keys of `kind` (E, F, P) in a partition: one seek each.
   Result<std::vector<GroupId>> GroupsWith(const View& view, rocksdb::ColumnFamilyHandle* family,
                                           char kind, std::uint32_t part) const;
+  // Their names, sorted.
+  Result<std::vector<std::string>> NamesWith(char kind, std::uint32_t partition) const;
 
   Result<std::int64_t> RetainHistory(std::uint32_t part, std::uint64_t epoch, TimeMs before_ms,
                                      std::int64_t rows_max);

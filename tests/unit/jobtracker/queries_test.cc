@@ -221,5 +221,67 @@ TEST_F(QueriesTest, NodesTellWhatTheyIntroducedThemselvesWithAndWhoIsMaster) {
                                    "TASK_TRACKER " + group + " w1 host:1 2.0 7 3"));
 }
 
+TEST_F(QueriesTest, WaitingForAScheduleMeansItsFirstRunFromNow) {
+  Start();
+  v1::SubmitItem item = Job(GroupIn(0), "ticks");
+  item.mutable_job()->set_repeat_interval_ms(10'000);
+  item.mutable_job()->set_repeat_count(-1);
+  v1::WaitRequest request;
+  request.set_job_id(Accept(std::move(item)));
+  request.set_timeout_ms(60'000);
+  const auto worker = Connect(GroupIn(0), 1);
+  while (worker->Given().empty()) strand.Advance(1'000);
+  SucceedAll(*worker);  // a run that is over
+  std::vector<v1::WaitResponse> answers;
+  queries->Wait(request, [&](v1::WaitResponse answer) { answers.push_back(std::move(answer)); });
+  strand.Run();
+  EXPECT_TRUE(answers.empty());
+  while (worker->Given().size() < 2) strand.Advance(1'000);
+  EXPECT_TRUE(answers.empty());
+  SucceedAll(*worker, 1);
+  ASSERT_EQ(answers.size(), 1U);
+  EXPECT_EQ(answers[0].job().state(), v1::SUCCEEDED);
+  EXPECT_EQ(answers[0].job().cycle_ms(), worker->Given()[1].cycle_ms());
+}
+
+TEST_F(QueriesTest, ARunBetweenTwoWaitsForAScheduleIsNotMissed) {
+  Start();
+  v1::SubmitItem item = Job(GroupIn(0), "ticks");
+  item.mutable_job()->set_repeat_interval_ms(10'000);
+  item.mutable_job()->set_repeat_count(3);
+  v1::WaitRequest request;
+  request.set_job_id(Accept(std::move(item)));
+  request.set_timeout_ms(100);
+  const auto worker = Connect(GroupIn(0), 1);
+  std::vector<v1::WaitResponse> answers;
+  const auto wait = [&] {
+    queries->Wait(request, [&](v1::WaitResponse answer) { answers.push_back(std::move(answer)); });
+    strand.Run();
+  };
+  while (worker->Given().empty()) strand.Advance(1'000);
+  SucceedAll(*worker);
+  strand.Advance(1'000);
+  wait();
+  strand.Advance(1'000);
+  ASSERT_EQ(answers.size(), 1U);
+  ASSERT_EQ(answers[0].code(), v1::DEADLINE_EXCEEDED);
+  request.set_since_ms(answers[0].since_ms());
+  for (std::size_t run = 1; run < 3; ++run) {  // the last of which ends the schedule
+    while (worker->Given().size() == run) strand.Advance(1'000);
+    SucceedAll(*worker, run);
+  }
+  strand.Advance(1'000);
+  wait();
+  ASSERT_EQ(answers.size(), 2U);
+  EXPECT_EQ(answers[1].job().cycle_ms(), worker->Given()[1].cycle_ms());
+  // From the beginning, as after the submit; and from now on there is only its own end.
+  request.set_since_ms(1);
+  wait();
+  EXPECT_EQ(answers[2].job().cycle_ms(), worker->Given()[0].cycle_ms());
+  request.set_since_ms(0);
+  wait();
+  EXPECT_EQ(answers[3].job().state(), v1::ENDED);
+}
+
 }  // namespace
 }  // namespace lts

@@ -181,7 +181,6 @@ TEST(Assignment, OfAOneShotHasAFireTimeThatItsAttemptsShare) {
   world.Connect();
   v1::Assignment assignment = World::Assignment("t", "noop", 5);
   assignment.mutable_job()->set_job_id("018bcfe5-6800-7000-8000-000000000001");
-  assignment.set_due_ago_ms(17);
   world.Assign(assignment);
   world.Results(1);
   EXPECT_EQ(world.jobs.Input("t").fire_time_ms, 1'700'000'000'000);
@@ -319,7 +318,6 @@ TEST(Result, OfAnEarlierProcessIsToldInTheHelloAndForgottenWhenAcknowledged) {
   EXPECT_EQ(hello.session(), 0U);
   ASSERT_EQ(hello.results_size(), 1);
   EXPECT_EQ(hello.results(0).key().job_id(), "job-a");
-  EXPECT_TRUE(hello.results(0).from_fail_store());
   world.Accept();
   world.Ack(hello.results(0).key());
   EXPECT_THAT(world.Stored(FailKind::kResult), IsEmpty());
