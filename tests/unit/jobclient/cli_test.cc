@@ -146,7 +146,6 @@ TEST_F(CliTest, MistakesOnTheCommandLineAreUsageErrors) {
       {"cron", "next"},
       {"feedback", "--timeout", "soon"},
       {"nodes", "--registry", "redis://h:1"},
-      {"nodes", "--registry", "zookeeper://h:1"},
   };
   for (const auto& arguments : wrong) {
     EXPECT_EQ(Run(arguments), kUsage) << ::testing::PrintToString(arguments);
@@ -157,6 +156,11 @@ TEST_F(CliTest, MistakesOnTheCommandLineAreUsageErrors) {
   Run({"list", "--nosuch"});
   EXPECT_THAT(err_, HasSubstr("--nosuch"));
   EXPECT_THAT(err_, HasSubstr("jobclient list --help"));
+}
+
+TEST_F(CliTest, ARegistryThatThisBuildLacksIsRefused) {
+  EXPECT_EQ(Run({"nodes", "--registry", "zookeeper://h:1"}), kRefused);
+  EXPECT_THAT(err_, HasSubstr("no ZooKeeper registry"));
 }
 
 TEST(ExitCodes, TellAScriptWhatToDo) {
