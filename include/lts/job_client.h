@@ -142,7 +142,8 @@ class CancelReceipt {
 class LTS_API JobClient final {
  public:
   // Makes no connection yet: a client may start before its JobTracker. kInvalidArgument for options
-  // out of bounds or an address that cannot be used, and what opening the FailStore returns.
+  // out of bounds or an address that cannot be used, kFailedPrecondition for a registry that this
+  // build lacks (zookeeper://), and what opening the FailStore returns.
   static Result<std::unique_ptr<JobClient>> Open(JobClientOptions options);
 
   ~JobClient();  // closes

@@ -198,34 +198,6 @@ Result<bool> ParseBool(std::string_view text) {
   return Status::InvalidArgument("neither true nor false");
 }
 
-Result<DurationMs> ParseDuration(std::string_view text, std::int64_t bare_unit_ms) {
-  const std::size_t digits = std::min(text.find_first_not_of("-0123456789"), text.size());
-  const Result<std::int64_t> number = ParseInteger(text.substr(0, digits));
-  if (!number.ok()) {
-    return Status::InvalidArgument("not a duration like 500ms, 30s, 5m, 4h or 7d");
-  }
-  const std::string_view unit = text.substr(digits);
-  std::int64_t unit_ms = 0;
-  if (unit.empty()) {
-    unit_ms = bare_unit_ms;
-  } else if (unit == "ms") {
-    unit_ms = 1;
-  } else if (unit == "s") {
-    unit_ms = 1'000;
-  } else if (unit == "m" || unit == "min") {
-    unit_ms = 60'000;
-  } else if (unit == "h") {
-    unit_ms = 3'600'000;
-  } else if (unit == "d") {
-    unit_ms = 86'400'000;
-  } else {
-    return Status::InvalidArgument("unknown unit; use ms, s, m, h or d");
-  }
-  std::int64_t ms = 0;
-  if (__builtin_mul_overflow(*number, unit_ms, &ms)) return Status::InvalidArgument("too large");
-  return ms;
-}
-
 Result<std::int64_t> ParseBytes(std::string_view text) {
   const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
   const Result<std::int64_t> number = ParseInteger(text.substr(0, digits));

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "common/clock.h"
+#include "common/duration.h"
 #include "lts/status.h"
 
 namespace lts {
@@ -160,8 +161,8 @@ class OptionTable {
   std::vector<OptionRow> foreign_rows_;  // known, but of other daemons
 };
 
-// Parse the texts of the types above. kInvalidArgument with a reason that does not repeat the text.
-Result<DurationMs> ParseDuration(std::string_view text, std::int64_t bare_unit_ms = 1);
+// Parse the texts of the types above (durations: common/duration.h). kInvalidArgument with a reason
+// that does not repeat the text.
 Result<std::int64_t> ParseBytes(std::string_view text);
 Result<std::int64_t> ParseInteger(std::string_view text);
 Result<double> ParseDouble(std::string_view text);

@@ -15,9 +15,9 @@
 namespace lts {
 
 // Kinds are kept apart: order holds within a kind, and one kind never blocks another.
-enum class FailKind : std::uint8_t { kSubmit = 1, kResult = 2, kBizLog = 3, kCancel = 4 };
+enum class FailKind : std::uint8_t { kSubmit = 1, kResult = 2, kBizLog = 3 };
 inline constexpr FailKind kAllFailKinds[] = {FailKind::kSubmit, FailKind::kResult,
-                                             FailKind::kBizLog, FailKind::kCancel};
+                                             FailKind::kBizLog};
 
 struct FailRecord {
   std::uint64_t id = 0;  // ascending in the order of Put among the records of the store

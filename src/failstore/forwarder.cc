@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "common/log.h"
+#include "common/may_pass.h"
 
 namespace lts {
 namespace {
@@ -14,23 +15,8 @@ namespace {
 enum class Verdict { kTaken, kRefused, kLater };
 
 Verdict VerdictOnRecord(StatusCode code) {
-  switch (code) {
-    case StatusCode::kOk: return Verdict::kTaken;
-    case StatusCode::kInvalidArgument:
-    case StatusCode::kNotFound:
-    case StatusCode::kAlreadyExists:
-    case StatusCode::kFailedPrecondition:
-    case StatusCode::kPermissionDenied:
-    case StatusCode::kTooOld:
-    case StatusCode::kDataLoss: return Verdict::kRefused;
-    case StatusCode::kResourceExhausted:
-    case StatusCode::kUnavailable:
-    case StatusCode::kDeadlineExceeded:
-    case StatusCode::kFenced:
-    case StatusCode::kUnknownOutcome:
-    case StatusCode::kInternal: return Verdict::kLater;
-  }
-  return Verdict::kLater;
+  if (code == StatusCode::kOk) return Verdict::kTaken;
+  return MayPassLater(code) ? Verdict::kLater : Verdict::kRefused;
 }
 
 // A denied call says that our credentials are wrong, not that the records are.

@@ -29,13 +29,10 @@ struct ForwarderOptions {
 // record).
 //
 // What an answer means:
-//   overall not ok: nothing of the batch counts as taken. kInvalidArgument, kFailedPrecondition,
-//     kAlreadyExists, kNotFound, kTooOld, kDataLoss: the batch is sent again record by record, and
-//     a record that is refused alone is parked. Any other code: all is kept and sent again after a
-//     back-off.
-//   per record: ok → Ack. kInvalidArgument, kFailedPrecondition, kAlreadyExists, kNotFound,
-//   kTooOld,
-//     kPermissionDenied, kDataLoss → Park. Any other code → kept.
+//   overall not ok: nothing of the batch counts as taken. When it may pass (common/may_pass.h), and
+//     for kPermissionDenied, all is kept and sent again after a back-off; else the batch is sent
+//     again record by record, and a record that is refused alone is parked.
+//   per record: ok → Ack; when it may pass → kept; else → Park.
 //
 // Borrows store and strand; all work, the blocking store calls included, is done on the strand, so
 // hand in one that may block. The functions may be called from any thread. To end: Stop, and

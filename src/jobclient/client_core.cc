@@ -7,9 +7,9 @@
 #include <utility>
 
 #include "common/log.h"
+#include "common/registry_address.h"
 #include "jobclient/client_options.h"
 #include "jobclient/convert.h"
-#include "jobclient/registry_address.h"
 #include "lts/v1/query.pb.h"
 #include "model/validate.h"
 #include "rpc/codec.h"

@@ -59,12 +59,16 @@ void FeedbackReceiver::OnMessage(const SessionPtr& session, v1::FeedbackTrackerM
   session->heard = true;
   const int count = message.items_size();
   if (count == 0 || !session->live) return;
-  if (session->waiting.fetch_add(count) + count > options_.window) {
+  const std::int32_t waiting = session->waiting.fetch_add(count) + count;
+  if (waiting > OverrunMax(options_.window)) {
     // What is dropped is offered again on the next stream.
     session->live = false;
-    control_.Post([this, session] {
-      LTS_WARN("feedback beyond the window, connecting again address={} window={}",
-               trackers_.at(session->target).address(), options_.window);
+    control_.Post([this, session, waiting] {
+      LTS_WARN(
+          "the JobTracker sends feedback far beyond the window, connecting again address={} "
+          "waiting={} window={} max={}",
+          trackers_.at(session->target).address(), waiting, options_.window,
+          OverrunMax(options_.window));
       const std::lock_guard lock(session->mutex);
       if (session->stream) session->stream->Close();
     });

@@ -31,7 +31,9 @@ struct FeedbackOptions {
 
 // One stream to each JobTracker, opened again with backoff when it breaks. An item is acknowledged
 // after the handler has returned; items of a broken stream that the handler has not seen yet are
-// dropped, since they are offered again. At most `window` items per stream wait here.
+// dropped, since they are offered again. `window` items per stream are asked for; a JobTracker that
+// shares the window out to its partitions may send some more, so a stream is ended only far beyond,
+// at what OverrunMax says.
 //
 // Owns the handler's thread; borrows trackers and `control`, a strand for everything but the
 // handler. Stop() waits for the running handler and ends the streams in order; not from the handler
@@ -45,6 +47,9 @@ class FeedbackReceiver {
 
   void Start();
   void Stop();
+
+  // Items of one stream that may wait here before it is ended.
+  static std::int32_t OverrunMax(std::int32_t window) { return 2 * window + 1024; }
 
  private:
   // One life of one stream. Shared by the callbacks, the handler's tasks and `sessions_`.

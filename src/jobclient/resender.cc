@@ -6,6 +6,7 @@
 
 #include "common/ids.h"
 #include "common/log.h"
+#include "common/may_pass.h"
 #include "jobclient/convert.h"
 #include "jobclient/fail_records.h"
 #include "rpc/codec.h"
@@ -20,26 +21,6 @@ Status BehindAnother() { return Status::Unavailable("behind an earlier record of
 Status Closed() { return Status::Unavailable("the client is closed"); }
 
 constexpr std::size_t kStandsForMax = 10'000;
-
-bool WaitsForLater(const Status& status) {
-  switch (status.code()) {
-    case StatusCode::kResourceExhausted:
-    case StatusCode::kUnavailable:
-    case StatusCode::kDeadlineExceeded:
-    case StatusCode::kFenced:
-    case StatusCode::kUnknownOutcome:
-    case StatusCode::kInternal: return true;
-    case StatusCode::kOk:
-    case StatusCode::kInvalidArgument:
-    case StatusCode::kNotFound:
-    case StatusCode::kAlreadyExists:
-    case StatusCode::kFailedPrecondition:
-    case StatusCode::kPermissionDenied:
-    case StatusCode::kTooOld:
-    case StatusCode::kDataLoss: return false;
-  }
-  return false;
-}
 
 }  // namespace
 
@@ -205,7 +186,7 @@ void Resender::Answered(const RelayPtr& relay, const Status& overall,
   for (std::size_t n = 0; n < relay->under_way.size(); ++n) {
     const std::size_t i = relay->under_way[n];
     relay->answers[i] = overall.ok() ? std::move(per_record[n]) : overall;
-    if (!overall.ok() || WaitsForLater(relay->answers[i])) {
+    if (!overall.ok() || MayPassLater(relay->answers[i].code())) {
       relay->held_keys.insert(relay->batch[i].key);
     }
     if (relay->answers[i].ok()) {
@@ -223,7 +204,8 @@ void Resender::Answered(const RelayPtr& relay, const Status& overall,
   }
   if (!delivered) {
     // The codes for "refused for good" are about records; here they are about the call.
-    const bool passes = WaitsForLater(overall) || overall.code() == StatusCode::kPermissionDenied;
+    const bool passes =
+        MayPassLater(overall.code()) || overall.code() == StatusCode::kPermissionDenied;
     return relay->done(passes ? overall : Status::Unavailable(overall.message()), {});
   }
   const Status later = Status::Unavailable(overall.message());

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "common/log.h"
+#include "common/may_pass.h"
 #include "jobclient/convert.h"
 #include "jobclient/fail_records.h"
 #include "rpc/codec.h"
@@ -22,27 +23,6 @@ std::string KeyOf(const Entry& entry) {
   }
   const v1::Job& job = entry.item->job();
   return FailKey(job.task_tracker_node_group(), job.task_id());
-}
-
-// Whether a JobTracker that answered so may take the same later. Everything else is its last word.
-bool MayPass(StatusCode code) {
-  switch (code) {
-    case StatusCode::kResourceExhausted:
-    case StatusCode::kUnavailable:
-    case StatusCode::kDeadlineExceeded:
-    case StatusCode::kFenced:
-    case StatusCode::kUnknownOutcome: return true;
-    case StatusCode::kOk:
-    case StatusCode::kInvalidArgument:
-    case StatusCode::kNotFound:
-    case StatusCode::kAlreadyExists:
-    case StatusCode::kFailedPrecondition:
-    case StatusCode::kPermissionDenied:
-    case StatusCode::kTooOld:
-    case StatusCode::kDataLoss:
-    case StatusCode::kInternal: return false;
-  }
-  return false;
 }
 
 SubmitOutcome OutcomeOf(v1::SubmitOutcome outcome) {
@@ -316,7 +296,7 @@ void Submitter::OnSubmitted(const BatchPtr& batch, const Status& status,
       told.emplace_back(std::move(entry), std::move(answer));
     } else {
       Status why = rpc::StatusOf(from);
-      const bool may_pass = MayPass(why.code());
+      const bool may_pass = MayPassLater(why.code());
       failed.push_back({std::move(entry), std::move(why), may_pass});
     }
   }
@@ -339,7 +319,7 @@ void Submitter::OnCancelled(const BatchPtr& batch, const Status& status,
 // The call as a whole failed. It may have been carried out all the same, unless it was denied.
 std::vector<Submitter::Held> Submitter::FailAll(std::vector<Entry> entries,
                                                 const Status& why) const {
-  const bool may_pass = MayPass(why.code()) || why.code() == StatusCode::kInternal;
+  const bool may_pass = MayPassLater(why.code());
   const Status told = why.code() == StatusCode::kUnavailable
                           ? Status::Unavailable(fmt::format("no JobTracker answers at {}: {}",
                                                             trackers_.Addresses(), why.message()))

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "model/duration.h"
+#include "common/duration.h"
 
 namespace lts::model {
 namespace {
@@ -331,7 +331,7 @@ class CronExpression::Parser {
     std::string lower(interval.text);
     for (char& c : lower) c = IsLetter(c) ? static_cast<char>(c - 'A' + 'a') : c;
     const auto duration = ParseDuration(lower);
-    if (!duration || *duration < 1000 || *duration % 1000 != 0) {
+    if (!duration.ok() || *duration < 1000 || *duration % 1000 != 0) {
       return ErrorAt(interval,
                      "'" + lower + "' is not a time of whole seconds, 1s or more, like 90s");
     }

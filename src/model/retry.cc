@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <optional>
 
-#include "model/duration.h"
+#include "common/duration.h"
 
 namespace lts::model {
 namespace {
@@ -69,12 +69,12 @@ Result<RetryPolicy> ParseRetryPolicy(std::string_view text) {
   policy.kind = *kind;
   const std::size_t dots = delays.find("..");
   const auto initial = ParseDuration(delays.substr(0, dots));
-  if (!initial) return refused();
+  if (!initial.ok()) return refused();
   policy.initial_ms = *initial;
   policy.max_ms = std::max(policy.max_ms, *initial);
   if (dots != std::string_view::npos) {
     const auto max = ParseDuration(delays.substr(dots + 2));
-    if (!max || *kind == RetryPolicy::Kind::kFixed) return refused();
+    if (!max.ok() || *kind == RetryPolicy::Kind::kFixed) return refused();
     policy.max_ms = *max;
   }
   LTS_RETURN_IF_ERROR(ValidateRetryPolicy(policy));

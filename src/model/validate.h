@@ -8,8 +8,8 @@
 #include <string_view>
 
 #include "common/clock.h"
+#include "common/duration.h"
 #include "lts/status.h"
-#include "model/duration.h"
 #include "model/job.h"
 
 namespace lts::model {

@@ -12,6 +12,7 @@
 #include "common/daemon.h"
 #include "common/ids.h"
 #include "common/log.h"
+#include "common/registry_address.h"
 #include "tasktracker/options.h"
 
 namespace lts::tasktracker {
@@ -43,7 +44,7 @@ Result<std::unique_ptr<Core>> Core::Start(TaskTrackerOptions options, rpc::Chann
 }
 
 Status Core::Open(const rpc::ChannelFactory& channels) {
-  Result<std::vector<std::string>> job_trackers = JobTrackerAddresses(options_.registry_address);
+  Result<std::vector<std::string>> job_trackers = ParseRegistryAddress(options_.registry_address);
   if (!job_trackers.ok()) return job_trackers.status();
   const Result<int> level = BizLogLevel(options_.biz_logger_level);
   if (!level.ok()) return level.status();

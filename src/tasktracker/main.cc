@@ -13,6 +13,7 @@
 #include "common/clock.h"
 #include "common/daemon.h"
 #include "common/log.h"
+#include "common/registry_address.h"
 #include "common/signals.h"
 #include "common/strand.h"
 #include "lts/task_tracker.h"
@@ -106,7 +107,7 @@ int Run(const lts::DaemonStart& start) {
 
   lts::TaskTrackerOptions options =
       lts::tasktracker::OptionsFrom(start.options, start.home, start.name);
-  const auto addresses = lts::tasktracker::JobTrackerAddresses(options.registry_address);
+  const auto addresses = lts::ParseRegistryAddress(options.registry_address);
   if (!addresses.ok()) {
     // Not a mistake in the file: another build would take it.
     const bool other_build = addresses.status().code() == lts::StatusCode::kFailedPrecondition;

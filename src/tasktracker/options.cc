@@ -188,37 +188,6 @@ Status CheckOptions(const TaskTrackerOptions& options) {
   return Status::Ok();
 }
 
-Result<std::vector<std::string>> JobTrackerAddresses(std::string_view registry_address) {
-  constexpr std::string_view kScheme = "jobtracker://";
-  const auto bad = [&](const std::string& why) {
-    return Status::InvalidArgument(
-        fmt::format("registry address \"{}\": {}", registry_address, why));
-  };
-  if (registry_address.starts_with("zookeeper://")) {
-    return Status::FailedPrecondition(fmt::format(
-        "registry address \"{}\": this build has no ZooKeeper registry; use jobtracker://host:port",
-        registry_address));
-  }
-  if (!registry_address.starts_with(kScheme))
-    return bad("expected jobtracker://host:port[,host:port…]");
-  std::string_view rest = registry_address.substr(kScheme.size());
-  if (rest.ends_with('/')) rest.remove_suffix(1);
-  std::vector<std::string> addresses = ParseList(rest);
-  if (addresses.empty()) return bad("expected jobtracker://host:port[,host:port…]");
-  for (const std::string& address : addresses) {
-    const std::size_t colon = address.rfind(':');
-    const std::string host = address.substr(0, colon);
-    if (colon == std::string::npos || host.empty())
-      return bad("\"" + address + "\" is not host:port");
-    if (host.front() != '[' && host.find(':') != std::string::npos) {
-      return bad("an IPv6 host stands in brackets, as in [::1]:35001");
-    }
-    const Result<std::int64_t> port = ParseInteger(address.substr(colon + 1));
-    if (!port.ok() || *port < 1 || *port > 65535) return bad("the port is not in 1 … 65535");
-  }
-  return addresses;
-}
-
 Result<int> BizLogLevel(std::string_view text) {
   constexpr std::string_view kNames[] = {"DEBUG", "INFO", "WARN", "ERROR", "NO"};
   const auto* found = std::find(std::begin(kNames), std::end(kNames), text);

@@ -21,10 +21,6 @@ TaskTrackerOptions OptionsFrom(const Options& options, const std::string& home,
 // Bounds and names that must hold whoever filled the options in. kInvalidArgument naming the field.
 Status CheckOptions(const TaskTrackerOptions& options);
 
-// "jobtracker://host:port[,host:port…]" -> "host:port" …, at least one. kInvalidArgument; for
-// zookeeper:// kFailedPrecondition: this build has no such registry.
-Result<std::vector<std::string>> JobTrackerAddresses(std::string_view registry_address);
-
 // DEBUG INFO WARN ERROR -> 0 … 3, NO -> 4.
 Result<int> BizLogLevel(std::string_view text);
 

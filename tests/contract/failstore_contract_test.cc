@@ -222,7 +222,7 @@ TEST_P(FailStoreContract, ContainsFollowsEveryChange) {
   ASSERT_TRUE(store->PutAll(FailKind::kSubmit, {{"a", "1"}, {"a", "2"}, {"b", "3"}}).ok());
   const auto all = All(*store, FailKind::kSubmit);
   EXPECT_TRUE(store->Contains(FailKind::kSubmit, "a"));
-  EXPECT_FALSE(store->Contains(FailKind::kCancel, "a"));
+  EXPECT_FALSE(store->Contains(FailKind::kResult, "a"));
   ASSERT_TRUE(store->Ack({all[0].id}).ok());
   EXPECT_TRUE(store->Contains(FailKind::kSubmit, "a"));
   ASSERT_TRUE(store->Park(all[1].id, "no").ok());

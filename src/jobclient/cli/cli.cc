@@ -7,10 +7,10 @@
 #include <system_error>
 
 #include "common/daemon.h"
+#include "common/duration.h"
 #include "common/options.h"
+#include "common/registry_address.h"
 #include "jobclient/client_options.h"
-#include "jobclient/registry_address.h"
-#include "model/duration.h"
 
 namespace lts::jobclient::cli {
 namespace {
@@ -197,7 +197,7 @@ Result<TimeMs> ParseTime(std::string_view text) {
 }
 
 Result<TimeMs> ParseSince(std::string_view text, TimeMs now_ms) {
-  if (const auto ago = model::ParseDuration(text)) return now_ms - *ago;
+  if (const Result<DurationMs> ago = ParseDuration(text); ago.ok()) return now_ms - *ago;
   const Result<TimeMs> time = ParseTime(text);
   if (time.ok()) return time;
   return Status::InvalidArgument("--since: " + time.status().message() +
@@ -205,7 +205,8 @@ Result<TimeMs> ParseSince(std::string_view text, TimeMs now_ms) {
 }
 
 Result<DurationMs> ParseDurationOption(std::string_view option, std::string_view text) {
-  if (const auto duration = model::ParseDuration(text)) return *duration;
+  const Result<DurationMs> duration = ParseDuration(text);
+  if (duration.ok()) return duration;
   return Status::InvalidArgument(
       fmt::format("{} \"{}\": expected a duration such as 500ms, 10s, 1h30m", option, text));
 }

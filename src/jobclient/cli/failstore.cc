@@ -29,7 +29,6 @@ std::string RequestText(const FailRecord& record, std::string* job_id) {
   switch (record.kind) {
     case FailKind::kResult: return "RESULT";
     case FailKind::kBizLog: return "LOG";
-    case FailKind::kCancel:
     case FailKind::kSubmit: break;
   }
   const Result<StoredRequest> request = DecodeRecord(record.bytes);

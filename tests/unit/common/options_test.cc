@@ -318,20 +318,6 @@ TEST(OptionTableDeathTest, RowsThatContradictThemselvesAbort) {
       "option a: its default");
 }
 
-TEST(ParseDuration, UnitsAndBareNumbers) {
-  EXPECT_EQ(*ParseDuration("500ms"), 500);
-  EXPECT_EQ(*ParseDuration("30s"), 30'000);
-  EXPECT_EQ(*ParseDuration("5m"), 300'000);
-  EXPECT_EQ(*ParseDuration("1min"), 60'000);
-  EXPECT_EQ(*ParseDuration("4h"), 14'400'000);
-  EXPECT_EQ(*ParseDuration("7d"), 604'800'000);
-  EXPECT_EQ(*ParseDuration("12"), 12);
-  EXPECT_EQ(*ParseDuration("12", 60'000), 720'000);
-  for (const char* wrong : {"", "s", "1 s", "1.5s", "1w", "99999999999999999d"}) {
-    EXPECT_FALSE(ParseDuration(wrong).ok()) << wrong;
-  }
-}
-
 TEST(ParseBytes, PowersOf1024) {
   EXPECT_EQ(*ParseBytes("0"), 0);
   EXPECT_EQ(*ParseBytes("7B"), 7);

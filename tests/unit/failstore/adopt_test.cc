@@ -37,9 +37,9 @@ TEST(AdoptSiblings, MovesEverythingInOrderWithItsAgeAndRemovesTheFolder) {
       ASSERT_TRUE(dead->Put(FailKind::kSubmit, "k", std::to_string(i)).ok());
     }
     ASSERT_TRUE(dead->Put(FailKind::kResult, "r", "result").ok());
-    ASSERT_TRUE(dead->Put(FailKind::kCancel, "c", "cancel").ok());
-    const auto cancel = dead->Peek(FailKind::kCancel, 1);
-    ASSERT_TRUE(dead->Park((*cancel)[0].id, "refused once").ok());
+    ASSERT_TRUE(dead->Put(FailKind::kBizLog, "l", "log").ok());
+    const auto log = dead->Peek(FailKind::kBizLog, 1);
+    ASSERT_TRUE(dead->Park((*log)[0].id, "refused once").ok());
     stored_ms = (*dead->Peek(FailKind::kSubmit, 1))[0].stored_ms;
   }
   const auto report = AdoptSiblings("rocksdb", *target, base);
@@ -57,7 +57,7 @@ TEST(AdoptSiblings, MovesEverythingInOrderWithItsAgeAndRemovesTheFolder) {
   EXPECT_THAT(Waiting(*target, FailKind::kResult), ElementsAre("result"));
   const auto parked = *target->ListParked(10);
   ASSERT_EQ(parked.size(), 1U);
-  EXPECT_EQ(parked[0].key, "c");
+  EXPECT_EQ(parked[0].key, "l");
   EXPECT_EQ(parked[0].parked_reason, "refused once");
   EXPECT_TRUE(target->Contains(FailKind::kResult, "r"));
   // Nothing left to do.

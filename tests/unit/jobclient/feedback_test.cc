@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include <future>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -82,6 +83,25 @@ TEST_F(FeedbackTest, AClientMayStartBeforeItsJobTracker) {
   ASSERT_TRUE(tracker_.Await([&] { return !tracker_.Hellos().empty(); }));
 }
 
+TEST_F(FeedbackTest, SomeMoreThanTheWindowIsTaken) {
+  std::promise<void> release;
+  JobClientOptions options = Options();
+  options.feedback_window = 2;
+  options.on_job_completed = [released = release.get_future().share()](const JobResult&) {
+    released.wait();
+    return Ack::kDone;
+  };
+  const auto client = Open(options);
+  ASSERT_TRUE(tracker_.Await([&] { return tracker_.Hellos().size() == 1; }));
+  // Each of several partitions gives the window out on its own.
+  for (int partition = 0; partition < 16; ++partition) {
+    tracker_.Offer({Item("a" + std::to_string(partition)), Item("b" + std::to_string(partition))});
+  }
+  release.set_value();
+  ASSERT_TRUE(tracker_.Await([&] { return tracker_.Acks().size() == 32; }));
+  EXPECT_EQ(tracker_.Hellos().size(), 1U);
+}
+
 TEST_F(FeedbackTest, AJobTrackerThatIgnoresTheWindowIsLeftAndAskedAgain) {
   std::atomic<int> heard{0};
   JobClientOptions options = Options();
@@ -92,7 +112,7 @@ TEST_F(FeedbackTest, AJobTrackerThatIgnoresTheWindowIsLeftAndAskedAgain) {
   };
   const auto client = Open(options);
   ASSERT_TRUE(tracker_.Await([&] { return tracker_.Hellos().size() == 1; }));
-  tracker_.Offer({Item("a"), Item("b"), Item("c")});
+  tracker_.Offer(std::vector<v1::FeedbackItem>(2 * 2 + 1024 + 1, Item("a")));
   ASSERT_TRUE(tracker_.Await([&] { return tracker_.Hellos().size() == 2; }));
   EXPECT_EQ(heard, 0);
 }

@@ -1,37 +1,11 @@
 #include <gmock/gmock.h>
 
 #include "client_fixture.h"
-#include "jobclient/registry_address.h"
 
 namespace lts::jobclient {
 namespace {
 
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-TEST(RegistryAddress, NamesOneOrMoreJobTrackers) {
-  EXPECT_THAT(*ParseRegistryAddress("jobtracker://127.0.0.1:35001"),
-              ElementsAre("127.0.0.1:35001"));
-  EXPECT_THAT(*ParseRegistryAddress("jobtracker://a:1,[::1]:2,a:1/"),
-              ElementsAre("a:1", "[::1]:2"));
-}
-
-TEST(RegistryAddress, SaysWhatIsWrong) {
-  const auto message = [](std::string_view text) {
-    const auto parsed = ParseRegistryAddress(text);
-    EXPECT_EQ(parsed.status().code(), StatusCode::kInvalidArgument) << text;
-    return parsed.status().message();
-  };
-  EXPECT_THAT(message("zookeeper://a:2181"), HasSubstr("no ZooKeeper registry"));
-  EXPECT_THAT(message("http://a:1"), HasSubstr("jobtracker://host:port"));
-  EXPECT_THAT(message(""), HasSubstr("jobtracker://host:port"));
-  EXPECT_THAT(message("jobtracker://a"), HasSubstr("no port"));
-  EXPECT_THAT(message("jobtracker://:1"), HasSubstr("no host"));
-  EXPECT_THAT(message("jobtracker://a:0"), HasSubstr("1 … 65535"));
-  EXPECT_THAT(message("jobtracker://a:1x"), HasSubstr("1 … 65535"));
-  EXPECT_THAT(message("jobtracker://::1:1"), HasSubstr("brackets"));
-  EXPECT_THAT(message("jobtracker://a:1,,b:2"), HasSubstr("no port"));
-}
 
 using OptionsTest = ClientTest;
 
@@ -65,8 +39,8 @@ TEST_F(OptionsTest, OpenRefusesWhatCannotWork) {
     return opened.status().message();
   };
   JobClientOptions options = Options();
-  options.registry_address = "zookeeper://h:2181";
-  EXPECT_THAT(message(options), HasSubstr("ZooKeeper"));
+  options.registry_address = "jobtracker://h";
+  EXPECT_THAT(message(options), HasSubstr("no port"));
   options = Options();
   options.fail_store = "rocksdb";
   EXPECT_THAT(message(options), HasSubstr("data_path"));
@@ -79,6 +53,14 @@ TEST_F(OptionsTest, OpenRefusesWhatCannotWork) {
   options = Options();
   options.submit_timeout = Milliseconds(0);
   EXPECT_THAT(message(options), HasSubstr("submit_timeout"));
+}
+
+TEST_F(OptionsTest, AZooKeeperRegistryIsNotInThisBuild) {
+  JobClientOptions options = Options();
+  options.registry_address = "zookeeper://h:2181";
+  const auto opened = Access::Open(options, tracker_.Factory());
+  EXPECT_EQ(opened.status().code(), StatusCode::kFailedPrecondition);
+  EXPECT_THAT(opened.status().message(), HasSubstr("no ZooKeeper registry"));
 }
 
 TEST_F(OptionsTest, ASecondProcessOfTheGroupTakesTheNextFolder) {

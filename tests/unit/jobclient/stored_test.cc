@@ -76,6 +76,22 @@ TEST_F(StoredTest, AnOverloadedJobTrackersAnswerStoresTheJob) {
   ASSERT_TRUE(tracker_.Await([&] { return tracker_.JobsSeen() >= 2; }));
 }
 
+TEST_F(StoredTest, AFailureInsideTheJobTrackerStoresTheJob) {
+  std::atomic<bool> broken{true};
+  tracker_.on_submit = [&](const v1::SubmitItem& item) {
+    v1::SubmitAnswer answer;
+    answer.set_job_id(item.job().job_id());
+    if (broken) answer.set_code(v1::INTERNAL);
+    return answer;
+  };
+  const auto client = Open(StoringOptions());
+  const auto receipt = client->Submit(Task("t"));
+  ASSERT_TRUE(receipt.ok()) << receipt.status().ToString();
+  EXPECT_EQ(receipt->outcome, SubmitOutcome::kStored);
+  broken = false;
+  AwaitEmptyStore(*client);
+}
+
 TEST_F(StoredTest, AJobAndACancelGoBehindTheStoredRecordOfTheirTask) {
   JobClientOptions options = StoringOptions();
   options.submit_timeout = Milliseconds(100);

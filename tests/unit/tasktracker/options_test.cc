@@ -36,20 +36,6 @@ TEST(TaskTrackerOptions, TakesTheShippedKeys) {
   EXPECT_TRUE(CheckOptions(options).ok());
 }
 
-TEST(TaskTrackerOptions, ZooKeeperIsNotInThisBuild) {
-  const auto addresses = JobTrackerAddresses("zookeeper://127.0.0.1:2181");
-  EXPECT_EQ(addresses.status().code(), StatusCode::kFailedPrecondition);
-  EXPECT_THAT(addresses.status().message(), HasSubstr("no ZooKeeper registry"));
-}
-
-TEST(TaskTrackerOptions, RegistryAddresses) {
-  EXPECT_THAT(*JobTrackerAddresses("jobtracker://a:1,[::1]:2/"), ElementsAre("a:1", "[::1]:2"));
-  for (const char* bad : {"", "jobtracker://", "jobtracker://a", "jobtracker://a:0",
-                          "jobtracker://:1", "jobtracker://::1:5", "http://a:1"}) {
-    EXPECT_EQ(JobTrackerAddresses(bad).status().code(), StatusCode::kInvalidArgument) << bad;
-  }
-}
-
 TEST(TaskTrackerOptions, BoundsAreChecked) {
   lts::TaskTrackerOptions options;
   options.node_group = "g";

@@ -1,4 +1,4 @@
-#include "jobclient/registry_address.h"
+#include "common/registry_address.h"
 
 #include <fmt/core.h>
 
@@ -6,11 +6,17 @@
 
 #include "common/options.h"
 
-namespace lts::jobclient {
+namespace lts {
 namespace {
 
 constexpr std::string_view kScheme = "jobtracker://";
 constexpr std::size_t kHostsMax = 64;
+
+std::string_view Trimmed(std::string_view text) {
+  const std::size_t first = text.find_first_not_of(" \t");
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+}
 
 // What is wrong with "host:port"; empty: nothing.
 std::string Complaint(std::string_view address) {
@@ -37,7 +43,7 @@ std::string Complaint(std::string_view address) {
 
 Result<std::vector<std::string>> ParseRegistryAddress(std::string_view text) {
   if (text.substr(0, 12) == "zookeeper://") {
-    return Status::InvalidArgument(fmt::format(
+    return Status::FailedPrecondition(fmt::format(
         "registry address \"{}\": this build has no ZooKeeper registry; use jobtracker://host:port",
         text));
   }
@@ -50,7 +56,7 @@ Result<std::vector<std::string>> ParseRegistryAddress(std::string_view text) {
   std::vector<std::string> addresses;
   while (true) {
     const std::size_t comma = rest.find(',');
-    const std::string address(rest.substr(0, comma));
+    const std::string address(Trimmed(rest.substr(0, comma)));
     if (const std::string complaint = Complaint(address); !complaint.empty()) {
       return Status::InvalidArgument(
           fmt::format("registry address \"{}\": \"{}\": {}", text, address, complaint));
@@ -68,4 +74,4 @@ Result<std::vector<std::string>> ParseRegistryAddress(std::string_view text) {
   return addresses;
 }
 
-}  // namespace lts::jobclient
+}  // namespace lts

@@ -1,0 +1,44 @@
+#include "common/registry_address.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace lts {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+TEST(RegistryAddress, NamesOneOrMoreJobTrackers) {
+  EXPECT_THAT(*ParseRegistryAddress("jobtracker://127.0.0.1:35001"),
+              ElementsAre("127.0.0.1:35001"));
+  EXPECT_THAT(*ParseRegistryAddress("jobtracker://a:1, [::1]:2 ,a:1/"),
+              ElementsAre("a:1", "[::1]:2"));
+}
+
+TEST(RegistryAddress, SaysWhatIsWrong) {
+  const auto message = [](std::string_view text) {
+    const auto parsed = ParseRegistryAddress(text);
+    EXPECT_EQ(parsed.status().code(), StatusCode::kInvalidArgument) << text;
+    return parsed.status().message();
+  };
+  EXPECT_THAT(message("http://a:1"), HasSubstr("jobtracker://host:port"));
+  EXPECT_THAT(message(""), HasSubstr("jobtracker://host:port"));
+  EXPECT_THAT(message("jobtracker://"), HasSubstr("no port"));
+  EXPECT_THAT(message("jobtracker://a"), HasSubstr("no port"));
+  EXPECT_THAT(message("jobtracker://:1"), HasSubstr("no host"));
+  EXPECT_THAT(message("jobtracker://a:0"), HasSubstr("1 … 65535"));
+  EXPECT_THAT(message("jobtracker://a:1x"), HasSubstr("1 … 65535"));
+  EXPECT_THAT(message("jobtracker://::1:1"), HasSubstr("brackets"));
+  EXPECT_THAT(message("jobtracker://a b:1"), HasSubstr("not a host name"));
+  EXPECT_THAT(message("jobtracker://a:1,,b:2"), HasSubstr("no port"));
+}
+
+TEST(RegistryAddress, AZooKeeperIsNoMistakeButNotInThisBuild) {
+  const auto parsed = ParseRegistryAddress("zookeeper://127.0.0.1:2181");
+  EXPECT_EQ(parsed.status().code(), StatusCode::kFailedPrecondition);
+  EXPECT_THAT(parsed.status().message(), HasSubstr("no ZooKeeper registry"));
+}
+
+}  // namespace
+}  // namespace lts
