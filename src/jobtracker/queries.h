@@ -13,13 +13,13 @@
 #include <string>
 #include <vector>
 
+#include "common/duration.h"
 #include "common/metrics.h"
 #include "common/strand.h"
 #include "jobtracker/edge.h"
 #include "jobtracker/limit_slots.h"
 #include "lts/v1/cluster.pb.h"
 #include "lts/v1/query.pb.h"
-#include "model/duration.h"
 #include "store/job_store.h"
 
 namespace lts {
@@ -31,7 +31,7 @@ struct QueriesOptions {
   std::string cluster_name;
   std::string version;
   TimeMs started_ms = 0;
-  DurationMs log_retention_ms = 30 * model::kDayMs;
+  DurationMs log_retention_ms = 30 * kDayMs;
   std::int64_t pending_max = 10'000;    // queries.pending.max
   std::int64_t logs_pending_max = 100;  // logs.pending.max
 };

@@ -142,18 +142,18 @@ class JobStore {
                                                          const model::JobId& after,
                                                          std::size_t limit) = 0;
   virtual Result<std::vector<WorkerRow>> LoadWorkers(std::uint32_t partition) = 0;
-  // Rows that are marked kRunning, and rows that are blocked; ascending key, keys > after.
+  // Rows that are marked kRunning, and rows that are resident; ascending key, keys > after.
   virtual Result<std::vector<JobRow>> LoadRunning(std::uint32_t partition,
                                                   const model::JobKey& after,
                                                   std::size_t limit) = 0;
   // Groups that have job rows.
   virtual Result<std::vector<std::string>> LoadGroups(std::uint32_t partition) = 0;
-  // Rows in state kWaiting, not blocked, with due <= due_before, in the order (priority, due, seq),
-  // after `after` when given. One seek per priority, never a scan over rows that are not due.
+  // Rows in state kWaiting, not resident, with due <= due_before, in the order (priority, due,
+  // seq), after `after` when given. One seek per priority, never a scan over rows that are not due.
   virtual Result<std::vector<JobRow>> LoadWaiting(std::uint32_t partition, const std::string& group,
                                                   const std::optional<ReadyPosition>& after,
                                                   TimeMs due_before, std::size_t limit) = 0;
-  // Rows in state kWaiting, not blocked, with due > due_after, in the order (due, seq).
+  // Rows in state kWaiting, not resident, with due > due_after, in the order (due, seq).
   virtual Result<std::vector<JobRow>> LoadDated(std::uint32_t partition, const std::string& group,
                                                 TimeMs due_after, std::size_t limit) = 0;
   // Ascending seq, seq > after.

@@ -27,9 +27,9 @@ struct JobRow {
   // kWaiting: due or dated, or executing and not yet marked. kRunning: marked as executing.
   // kSuspended: left out of dispatch until resumed.
   model::JobState state = model::JobState::kWaiting;
-  // Its run key was taken when it arrived: not in the ready order until the one before it has
-  // ended.
-  bool blocked = false;
+  // It shares its run key with another row or a schedule, or did when it arrived: an owner holds it
+  // in memory always, and in no window, so that run keys are decided without asking the store.
+  bool resident = false;
   std::int32_t priority = 100;
   TimeMs due_ms = 0;
   std::uint64_t seq = 0;  // submit order within the partition
@@ -143,7 +143,7 @@ struct UpdateJob {
   JobRow row;
   std::int32_t before_priority;
   TimeMs before_due_ms;
-  bool before_blocked;
+  bool before_resident;
   model::JobState before_state;
 };
 struct DeleteJob {

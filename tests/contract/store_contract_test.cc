@@ -237,7 +237,7 @@ TEST_P(StoreContract, JobRowKeepsEveryField) {
   row.kind = JobKind::kOccurrence;
   row.spec = spec;
   row.state = JobState::kRunning;
-  row.blocked = true;
+  row.resident = true;
   row.priority = -10000;
   row.due_ms = 21;
   row.seq = UINT64_MAX;
@@ -354,17 +354,17 @@ TEST_P(StoreContract, WaitingRowsComeByPriorityThenDueThenSequence) {
 
 TEST_P(StoreContract, BlockedRunningAndSuspendedRowsAreNotWaiting) {
   Owner a(store(), 0);
-  JobRow blocked = Job(1);
-  blocked.blocked = true;
+  JobRow resident = Job(1);
+  resident.resident = true;
   JobRow running = Job(2);
   running.state = JobState::kRunning;
   JobRow suspended = Job(3);
   suspended.state = JobState::kSuspended;
   JobRow both = Job(4);
   both.state = JobState::kRunning;
-  both.blocked = true;
+  both.resident = true;
   std::vector<Mutation> inserts;
-  for (JobRow* row : {&blocked, &running, &suspended, &both}) {
+  for (JobRow* row : {&resident, &running, &suspended, &both}) {
     row->due_ms = 9000;  // dated too
     inserts.push_back(InsertJob{*row});
   }
@@ -429,12 +429,12 @@ TEST_P(StoreContract, UpdatesMoveRowsBetweenTheIndexes) {
   change([](JobRow& r) { r.priority = -3; });
   EXPECT_EQ(dated(), Ns{1});
   EXPECT_EQ(Waiting(INT64_MAX, 10, ReadyPosition{-4, 0, 0}), Ns{1});
-  change([](JobRow& r) { r.blocked = true; });
+  change([](JobRow& r) { r.resident = true; });
   EXPECT_TRUE(Waiting().empty());
   EXPECT_TRUE(dated().empty());
   EXPECT_EQ(running(), Ns{1});
   change([](JobRow& r) {
-    r.blocked = false;
+    r.resident = false;
     r.state = JobState::kSuspended;
   });
   EXPECT_TRUE(Waiting().empty());

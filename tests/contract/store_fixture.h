@@ -83,7 +83,7 @@ inline HistoryRow Ended(const JobRow& job, TimeMs ended_ms, bool final = true,
 }
 
 inline UpdateJob Change(const JobRow& before, JobRow after) {
-  return {std::move(after), before.priority, before.due_ms, before.blocked, before.state};
+  return {std::move(after), before.priority, before.due_ms, before.resident, before.state};
 }
 
 inline ScheduleRow Schedule(std::uint64_t n, const std::string& group, const std::string& task) {

@@ -42,7 +42,7 @@ class Model {
   void Shape(JobRow* row) {
     row->priority = static_cast<std::int32_t>(Below(4)) - 2;
     row->due_ms = 900 + static_cast<TimeMs>(Below(5)) * 100;
-    row->blocked = Below(6) == 0;
+    row->resident = Below(6) == 0;
     const JobState states[] = {JobState::kWaiting, JobState::kWaiting, JobState::kRunning,
                                JobState::kSuspended};
     row->state = states[Below(4)];

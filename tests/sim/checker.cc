@@ -142,7 +142,7 @@ void Checker::Apply(std::uint32_t partition, const store::Mutation& mutation) {
 void Checker::InsertJob(std::uint32_t partition, const JobRow& row) {
   const JobKey key = row.key;
   world_.Note(key.id, 2, "row inserted task={} cycle={} due={} seq={} resident={}",
-              row.spec->task_id, key.cycle, row.due_ms, row.seq, row.blocked);
+              row.spec->task_id, key.cycle, row.due_ms, row.seq, row.resident);
   if (row.kind == JobKind::kOccurrence) {
     const auto found = schedules_.find(key.id);
     if (found == schedules_.end() || found->second.ended) {
@@ -198,7 +198,7 @@ void Checker::UpdateJob(const store::UpdateJob& update) {
       row.key.id, 3,
       "row updated cycle={} attempt={} state={} mark={} lost={} cancel={} due={} resident={}",
       row.key.cycle, row.attempt, model::Name(row.state), model::ToString(row.mark), row.lost,
-      row.cancel_requested, row.due_ms, row.blocked);
+      row.cancel_requested, row.due_ms, row.resident);
   if (row.attempt != known.row.attempt) {
     if (row.attempt != known.row.attempt + 1 ||
         !history_[row.key].attempts.contains(known.row.attempt)) {
@@ -472,7 +472,7 @@ void Checker::CheckOrder(std::uint32_t partition, const std::string& group) {
     // the store.
     if (other.inserted_us < last_step_back_us_ + kOrderSlackUs) continue;
     if (tasks_[{other.row.spec->group, other.row.spec->task_id}].size() > 1)
-      continue;  // may be blocked
+      continue;  // may be resident
     world_.Note(other.row.key.id, 10, "was overtaken by {}", Text(started_key));
     Fail("I10", started_key.id,
          fmt::format(
@@ -608,7 +608,7 @@ std::vector<JobId> Checker::ActiveSchedules() const {
 
 std::size_t Checker::resident_rows() const {
   return static_cast<std::size_t>(std::count_if(
-      jobs_.begin(), jobs_.end(), [](const auto& each) { return each.second.row.blocked; }));
+      jobs_.begin(), jobs_.end(), [](const auto& each) { return each.second.row.resident; }));
 }
 
 std::string Checker::Unfinished() const {

@@ -169,7 +169,7 @@ void Partition::Generate(Schedule& schedule, TimeMs fire_ms) {
   job.key = {row.id, options_.faults.occurrence_without_fire_time ? 0 : fire_ms};
   job.kind = store::JobKind::kOccurrence;
   job.spec = row.spec;
-  job.blocked = true;
+  job.resident = true;
   job.priority = row.spec->priority;
   job.due_ms = fire_ms;
   job.seq = next_seq_++;

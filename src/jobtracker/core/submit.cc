@@ -342,7 +342,7 @@ void Partition::SubmitOneShot(Operation& operation, Group& group, Task* task) {
   // The task may have gone with the row that was replaced.
   const auto again = group.tasks.find(spec.task_id);
   if (again != group.tasks.end()) {
-    row.blocked = true;
+    row.resident = true;
     for (Job* other : std::vector<Job*>(again->second.jobs)) MakeResident(*other);
   }
   ++stats_.accepted;

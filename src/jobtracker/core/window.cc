@@ -82,7 +82,7 @@ Partition::Job* Partition::AddJob(JobRow row) {
   if (job->row.expires_ms != 0) expiry_timers_.emplace(job->row.expires_ms, job->row.key);
   job->bytes = sizeof(Job) + SpecBytes(*job->row.spec);
   memory_bytes_ += job->bytes;
-  if (job->row.blocked) CountResident(*job, 1);
+  if (job->row.resident) CountResident(*job, 1);
   jobs_.emplace(job->row.key, std::move(owned));
   // A started row that is not executing is between attempts and keeps its run key.
   if (job->row.attempt > 1 && job->row.state == JobState::kWaiting && SharesRunKey(job->row) &&
@@ -122,7 +122,7 @@ void Partition::RemoveJob(Job& job) {
   const bool freed = task.holder == &job;
   if (freed) task.holder = nullptr;
   if (job.row.expires_ms != 0) expiry_timers_.erase({job.row.expires_ms, job.row.key});
-  if (job.row.blocked) CountResident(job, -1);
+  if (job.row.resident) CountResident(job, -1);
   const std::string task_id = job.row.spec->task_id;
   jobs_.erase(JobKey(job.row.key));  // a copy: the key lives in what is erased
   if (task.jobs.empty()) {
@@ -197,7 +197,7 @@ bool Partition::MayRunUnseen(const Job& job) const {
 }
 
 bool Partition::Outside(const Group& group, const JobRow& row) const {
-  if (row.blocked || group.refilling || row.state != JobState::kWaiting) return false;
+  if (row.resident || group.refilling || row.state != JobState::kWaiting) return false;
   if (row.due_ms > now_.wall_ms) {
     return !group.dated_complete && std::pair(row.due_ms, row.seq) >= group.dated_end;
   }
@@ -216,8 +216,8 @@ void Partition::Insert(JobRow row) {
 void Partition::Update(Job& job, JobRow after) {
   Touch(after);
   effects_->batch.mutations.emplace_back(
-      store::UpdateJob{after, job.row.priority, job.row.due_ms, job.row.blocked, job.row.state});
-  if (after.blocked && !job.row.blocked) CountResident(job, 1);
+      store::UpdateJob{after, job.row.priority, job.row.due_ms, job.row.resident, job.row.state});
+  if (after.resident && !job.row.resident) CountResident(job, 1);
   if (job.place != Job::Place::kExecuting) Unplace(job);
   job.row = std::move(after);
   if (job.place != Job::Place::kExecuting) Place(job);
@@ -230,9 +230,9 @@ void Partition::Delete(Job& job) {
 }
 
 void Partition::MakeResident(Job& job) {
-  if (job.row.blocked) return;
+  if (job.row.resident) return;
   JobRow after = job.row;
-  after.blocked = true;
+  after.resident = true;
   Update(job, std::move(after));
 }
 
@@ -262,7 +262,7 @@ void Partition::ShedWindow(Group& group) {
     std::vector<Job*> out;
     std::size_t keep = WindowMax();
     for (Job* job : *rows) {
-      if (job->row.blocked) continue;
+      if (job->row.resident) continue;
       if (keep > 0) {
         --keep;
         continue;
@@ -280,7 +280,7 @@ void Partition::ShedWindow(Group& group) {
     std::vector<Job*> out;
     std::size_t keep = WindowMax();
     for (Job* job : group.dated) {
-      if (job->row.blocked) continue;
+      if (job->row.resident) continue;
       if (keep > 0) {
         --keep;
         continue;
@@ -311,7 +311,7 @@ void Partition::DropOutside(Group& group) {
     for (const auto* rows : {&group.ready, &group.held}) {
       for (auto it = rows->rbegin();
            it != rows->rend() && PositionOf((*it)->row) >= group.ready_end; ++it) {
-        if (!(*it)->row.blocked) out.push_back(*it);
+        if (!(*it)->row.resident) out.push_back(*it);
       }
     }
   }
@@ -320,7 +320,7 @@ void Partition::DropOutside(Group& group) {
          it != group.dated.rend() &&
          std::pair((*it)->row.due_ms, (*it)->row.seq) >= group.dated_end;
          ++it) {
-      if (!(*it)->row.blocked) out.push_back(*it);
+      if (!(*it)->row.resident) out.push_back(*it);
     }
   }
   for (Job* job : out) RemoveJob(*job);

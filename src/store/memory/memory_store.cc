@@ -33,7 +33,7 @@ using LogKey = std::tuple<JobKey, std::int32_t, std::uint64_t>;
 constexpr JobKey kFirstKey{{0, 0}, INT64_MIN};
 constexpr JobKey kLastKey{{UINT64_MAX, UINT64_MAX}, INT64_MAX};
 
-bool InOrder(JobState state, bool blocked) { return !blocked && state != JobState::kSuspended; }
+bool InOrder(JobState state, bool resident) { return !resident && state != JobState::kSuspended; }
 bool IsDated(const JobRow& row) { return row.due_ms > row.accepted_ms; }
 
 std::string Text(const JobKey& key) {
@@ -56,7 +56,7 @@ struct Partition {
   std::map<JobKey, JobRow> jobs;
   std::map<std::string, GroupIndex> groups;
   std::map<TaskKey, std::set<JobKey>> tasks;
-  std::set<JobKey> running;  // marked or blocked
+  std::set<JobKey> running;  // marked or resident
   std::map<JobId, ScheduleRow> schedules;
   std::map<TaskKey, JobId> schedule_tasks;
   std::map<AttemptKey, HistoryRow> history;
@@ -106,26 +106,26 @@ class Validator {
   }
 
   Status CheckBefore(const JobKey& key, const model::JobSpecPtr& spec, std::int32_t priority,
-                     TimeMs due_ms, bool blocked, JobState state, std::uint64_t seq,
+                     TimeMs due_ms, bool resident, JobState state, std::uint64_t seq,
                      TimeMs accepted_ms) {
     if (spec == nullptr) return Status::InvalidArgument(Text(key) + " has no spec");
     const JobRow* row = Find(key);
     if (row == nullptr) return Status::InvalidArgument(Text(key) + " is not there");
-    if (row->priority == priority && row->due_ms == due_ms && row->blocked == blocked &&
+    if (row->priority == priority && row->due_ms == due_ms && row->resident == resident &&
         row->state == state && row->seq == seq && row->accepted_ms == accepted_ms &&
         TaskOf(*row->spec) == TaskOf(*spec)) {
       return Status::Ok();
     }
     return Status::InvalidArgument(fmt::format(
-        "{} stands at priority {} due {} seq {} blocked {} state {}; the change names {} {} {} {} "
+        "{} stands at priority {} due {} seq {} resident {} state {}; the change names {} {} {} {} "
         "{}, or another group, task or time of acceptance",
-        Text(key), row->priority, row->due_ms, row->seq, row->blocked, Name(row->state), priority,
-        due_ms, seq, blocked, Name(state)));
+        Text(key), row->priority, row->due_ms, row->seq, row->resident, Name(row->state), priority,
+        due_ms, seq, resident, Name(state)));
   }
 
   Status Check(const UpdateJob& m) {
     LTS_RETURN_IF_ERROR(CheckBefore(m.row.key, m.row.spec, m.before_priority, m.before_due_ms,
-                                    m.before_blocked, m.before_state, m.row.seq,
+                                    m.before_resident, m.before_state, m.row.seq,
                                     m.row.accepted_ms));
     jobs_[m.row.key] = &m.row;
     return Status::Ok();
@@ -133,7 +133,7 @@ class Validator {
 
   Status Check(const DeleteJob& m) {
     LTS_RETURN_IF_ERROR(CheckBefore(m.row.key, m.row.spec, m.row.priority, m.row.due_ms,
-                                    m.row.blocked, m.row.state, m.row.seq, m.row.accepted_ms));
+                                    m.row.resident, m.row.state, m.row.seq, m.row.accepted_ms));
     jobs_[m.row.key] = nullptr;
     return Status::Ok();
   }
@@ -255,11 +255,11 @@ class Applier {
   void operator()(const DeleteWorker& m) { p_.workers.erase({m.group, m.identity}); }
 
  private:
-  static bool Marked(const JobRow& row) { return row.blocked || row.state == JobState::kRunning; }
+  static bool Marked(const JobRow& row) { return row.resident || row.state == JobState::kRunning; }
 
   void AddToIndexes(const JobRow& row) {
     if (Marked(row)) p_.running.insert(row.key);
-    if (!InOrder(row.state, row.blocked) || row.state != JobState::kWaiting) return;
+    if (!InOrder(row.state, row.resident) || row.state != JobState::kWaiting) return;
     GroupIndex& index = p_.groups[row.spec->group];
     index.ready.insert(index.ready.end(), {row.priority, row.due_ms, row.seq, row.key});
     if (IsDated(row)) index.dated.insert({row.due_ms, row.seq, row.key});
@@ -267,7 +267,7 @@ class Applier {
 
   void RemoveFromIndexes(const JobRow& row) {
     if (Marked(row)) p_.running.erase(row.key);
-    if (!InOrder(row.state, row.blocked) || row.state != JobState::kWaiting) return;
+    if (!InOrder(row.state, row.resident) || row.state != JobState::kWaiting) return;
     const auto it = p_.groups.find(row.spec->group);
     it->second.ready.erase({row.priority, row.due_ms, row.seq, row.key});
     it->second.dated.erase({row.due_ms, row.seq, row.key});

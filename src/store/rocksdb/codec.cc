@@ -112,7 +112,7 @@ model::JobSpecPtr ReadSpec(pb::JobSpec* in, const model::JobId& id) {
 }  // namespace
 
 Place PlaceOf(const JobRow& row, GroupId gid) {
-  return {gid, IsAside(row.state, row.blocked), row.priority, row.due_ms, row.seq};
+  return {gid, IsAside(row.state, row.resident), row.priority, row.due_ms, row.seq};
 }
 
 Result<Head> ReadHead(rocksdb::Slice value) {
@@ -143,7 +143,7 @@ void Encode(const JobRow& row, Scratch& scratch, std::string* out) {
   r.set_mark_epoch(row.mark.epoch);
   r.set_mark_sequence(row.mark.sequence);
   r.set_mark_worker(row.mark_worker);
-  PutHead(row.state, row.blocked, out);
+  PutHead(row.state, row.resident, out);
   Append(r, out);
 }
 
@@ -157,7 +157,7 @@ Result<JobRow> DecodeJob(const Place& place, const model::JobKey& key, rocksdb::
   row.kind = static_cast<JobKind>(r.kind());
   row.spec = ReadSpec(r.mutable_spec(), key.id);
   row.state = head.state;
-  row.blocked = head.flag;
+  row.resident = head.flag;
   row.priority = place.priority;
   row.due_ms = place.due_ms;
   row.seq = place.seq;

@@ -26,11 +26,11 @@ struct Scratch {
 };
 
 Place PlaceOf(const JobRow& row, GroupId gid);
-inline bool IsAside(model::JobState state, bool blocked) {
-  return blocked || state == model::JobState::kSuspended;
+inline bool IsAside(model::JobState state, bool resident) {
+  return resident || state == model::JobState::kSuspended;
 }
-inline bool IsBusy(model::JobState state, bool blocked) {
-  return blocked || state == model::JobState::kRunning;
+inline bool IsBusy(model::JobState state, bool resident) {
+  return resident || state == model::JobState::kRunning;
 }
 inline bool IsDated(const Place& place, TimeMs accepted_ms) {
   return !place.aside && place.due_ms > accepted_ms;
@@ -39,7 +39,7 @@ inline bool IsDated(const Place& place, TimeMs accepted_ms) {
 // The two bytes in front, for scans.
 struct Head {
   model::JobState state = model::JobState::kWaiting;
-  bool flag = false;  // of a job: blocked; of history: final
+  bool flag = false;  // of a job: resident; of history: final
 };
 Result<Head> ReadHead(rocksdb::Slice value);
 

@@ -169,7 +169,7 @@ class BatchWriter {
     TaskKeyKey(&key_, part_, *gid, row.spec->task_id, row.key);
     Put(key_, "");
     if (IsDated(place, row.accepted_ms)) PutDated(place, row.key);
-    if (IsBusy(row.state, row.blocked)) PutBusy(row.key);
+    if (IsBusy(row.state, row.resident)) PutBusy(row.key);
     ++Change(*gid).jobs;
     return Status::Ok();
   }
@@ -180,7 +180,7 @@ class BatchWriter {
     const auto gid = Gid(row.spec->group);
     if (!gid.ok()) return gid.status();
     const Place place = PlaceOf(row, *gid);
-    const Place before = {*gid, IsAside(m.before_state, m.before_blocked), m.before_priority,
+    const Place before = {*gid, IsAside(m.before_state, m.before_resident), m.before_priority,
                           m.before_due_ms, row.seq};
     RemoveRow(before, row.key);
     PutRow(place, row);
@@ -191,8 +191,8 @@ class BatchWriter {
       if (IsDated(before, row.accepted_ms)) RemoveDated(before, row.key);
       if (IsDated(place, row.accepted_ms)) PutDated(place, row.key);
     }
-    const bool was_busy = IsBusy(m.before_state, m.before_blocked);
-    const bool is_busy = IsBusy(row.state, row.blocked);
+    const bool was_busy = IsBusy(m.before_state, m.before_resident);
+    const bool is_busy = IsBusy(row.state, row.resident);
     if (is_busy && !was_busy) PutBusy(row.key);
     if (was_busy && !is_busy) RemoveBusy(row.key);
     return Status::Ok();
@@ -211,7 +211,7 @@ class BatchWriter {
     TaskKeyKey(&key_, part_, *gid, row.spec->task_id, row.key);
     Remove(key_);
     if (IsDated(place, row.accepted_ms)) RemoveDated(place, row.key);
-    if (IsBusy(row.state, row.blocked)) RemoveBusy(row.key);
+    if (IsBusy(row.state, row.resident)) RemoveBusy(row.key);
     --Change(*gid).jobs;
     return Status::Ok();
   }

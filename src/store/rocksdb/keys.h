@@ -11,8 +11,8 @@
 //   J part jobkey                                 → place        (gid aside priority due seq) of
 //   the row T part gid task jobkey                        → –            rows of a task D part gid
 //   due seq jobkey                     → priority     rows due later than they were accepted B part
-//   jobkey                                 → –            rows marked running, or blocked S part id
-//   → Schedule U part gid task                               → id           schedule of a task F
+//   jobkey                                 → –            rows marked running, or resident S part
+//   id → Schedule U part gid task                               → id           schedule of a task F
 //   part gid seq jobkey n                       → Feedback     gid of the submit group W part gid
 //   identity                           → Worker
 // Column family "history": what is inserted once and goes with age.
@@ -24,7 +24,7 @@
 //   X time jobkey n line                          → –
 //
 // Rows stand in the order in which the owner reads them: a refill of its window and a page of
-// history read neighbours. `aside` is 1 for rows that dispatch must not see (blocked, suspended);
+// history read neighbours. `aside` is 1 for rows that dispatch must not see (resident, suspended);
 // rows marked running stay in place, they are few and dispatch has passed them.
 //
 // The keys P, J, T, D and B are put once between two removals and removed with SingleDelete: a job

@@ -64,7 +64,7 @@ TEST_F(QueriesTest, LogLinesAreBroughtWithinBounds) {
   ASSERT_EQ(lines.entries_size(), 4);
   for (const v1::LogEntry& entry : lines.entries()) {
     EXPECT_LE(entry.time_ms(), clock.WallMs());
-    EXPECT_GE(entry.time_ms(), clock.WallMs() - 30 * model::kDayMs);
+    EXPECT_GE(entry.time_ms(), clock.WallMs() - 30 * kDayMs);
     EXPECT_EQ(entry.message().size(), 8'192U);
     EXPECT_EQ(entry.node().size(), 256U);
   }
