@@ -239,8 +239,10 @@ class FakeTracker::FakeChannel final : public rpc::Channel {
     strand_.Post([this, request, deadline_ms, done = std::move(done)]() mutable {
       if (!Arrives(done)) return;
       v1::SubmitResponse response;
+      Mode mode;
       {
         const std::lock_guard lock(tracker_.mutex_);
+        mode = tracker_.mode_;
         tracker_.submits_.push_back(request);
         tracker_.at_once_max_ = std::max(tracker_.at_once_max_, ++tracker_.at_once_);
         for (const v1::SubmitItem& item : request.items()) {
@@ -250,7 +252,7 @@ class FakeTracker::FakeChannel final : public rpc::Channel {
         tracker_.ChangedLocked();
       }
       Answer<v1::SubmitResponse>(
-          std::move(response), deadline_ms,
+          mode, std::move(response), deadline_ms,
           [this, done = std::move(done)](Status status, v1::SubmitResponse answer) {
             {
               const std::lock_guard lock(tracker_.mutex_);
@@ -265,13 +267,15 @@ class FakeTracker::FakeChannel final : public rpc::Channel {
     strand_.Post([this, request, deadline_ms, done = std::move(done)]() mutable {
       if (!Arrives(done)) return;
       v1::CancelResponse response;
+      Mode mode;
       {
         const std::lock_guard lock(tracker_.mutex_);
+        mode = tracker_.mode_;
         tracker_.log_.push_back("-" + request.task_id());
         response = tracker_.on_cancel(request);
         tracker_.ChangedLocked();
       }
-      Answer<v1::CancelResponse>(std::move(response), deadline_ms, std::move(done));
+      Answer<v1::CancelResponse>(mode, std::move(response), deadline_ms, std::move(done));
     });
   }
   void Wait(const v1::WaitRequest& request, std::int64_t deadline_ms,
@@ -350,23 +354,21 @@ class FakeTracker::FakeChannel final : public rpc::Channel {
       if (!Arrives(done)) return;
       if (!handler) return done(Status::Internal("the test has no answer to this call"), {});
       Response response;
+      Mode mode;
       {
         const std::lock_guard lock(tracker_.mutex_);
+        mode = tracker_.mode_;
         response = handler(request);
         tracker_.ChangedLocked();
       }
-      Answer<Response>(std::move(response), deadline_ms, std::move(done));
+      Answer<Response>(mode, std::move(response), deadline_ms, std::move(done));
     });
   }
-  // On the strand: answers now or later, as the mode says; exactly once.
+  // On the strand: answers now or later, as the mode said when the call was seen to arrive; exactly
+  // once.
   template <typename Response>
-  void Answer(Response response, std::int64_t deadline_ms,
+  void Answer(Mode mode, Response response, std::int64_t deadline_ms,
               std::function<void(Status, Response)> done) {
-    Mode mode;
-    {
-      const std::lock_guard lock(tracker_.mutex_);
-      mode = tracker_.mode_;
-    }
     if (mode == Mode::kAnswer || mode == Mode::kDown) {
       return done(Status::Ok(), std::move(response));
     }
