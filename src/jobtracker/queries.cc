@@ -68,12 +68,13 @@ struct OneAnswer {
   }
 };
 
-// The attempts of a history (newest first), as many as one answer takes.
-void AddAttempts(const std::vector<HistoryRow>& history,
+// The attempts of a history (newest first), at most `limit` and as many as one answer takes.
+void AddAttempts(const std::vector<HistoryRow>& history, std::size_t limit,
                  google::protobuf::RepeatedPtrField<v1::AttemptView>* out) {
   std::size_t bytes = 0;
   for (const HistoryRow& row : history) {
     if (row.is_schedule) continue;
+    if (static_cast<std::size_t>(out->size()) >= limit) return;
     v1::AttemptView view;
     ToView(row, &view);
     bytes += view.ByteSizeLong();
@@ -246,7 +247,7 @@ std::optional<v1::JobView> Queries::EndedView(const JobId& id, const Found& foun
   v1::JobView view;
   ToView(*end, &view);
   view.mutable_job()->set_job_id(id.ToString());
-  AddAttempts(found.history, view.mutable_attempts());
+  AddAttempts(found.history, kHistoryMax, view.mutable_attempts());
   return view;
 }
 
@@ -287,7 +288,7 @@ void Queries::Get(v1::GetRequest request, Done<v1::GetResponse> done) {
         // Between two reads: history rows without an end.
         ToView(found.history.front(), &view);
       }
-      AddAttempts(found.history, view.mutable_attempts());
+      AddAttempts(found.history, kHistoryMax, view.mutable_attempts());
       done(std::move(response));
     });
   });
@@ -417,7 +418,7 @@ void Queries::ListAttempts(v1::ListAttemptsRequest request, Done<v1::ListAttempt
       auto found = Find(*id);
       if (!found.ok()) return fail(found.status());
       if (!found->any()) return fail(NoSuchJob(request.job_id()));
-      AddAttempts(found->history, response.mutable_attempts());
+      AddAttempts(found->history, LimitOf(request.limit()), response.mutable_attempts());
       done(std::move(response));
       return;
     }

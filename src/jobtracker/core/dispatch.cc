@@ -73,7 +73,7 @@ void Partition::Start(Job& job, Worker& worker) {
   } else {
     mark_timers_.emplace_back(now_.mono_ms + options_.mark_delay_ms, ref);
   }
-  SendTo(worker.stream).assignments.push_back({ref, job.row.spec, job.row.retries, job.row.due_ms});
+  SendTo(worker.stream).assignments.push_back({ref, job.row.spec});
 }
 
 void Partition::Mark(Job& job) {

@@ -168,8 +168,6 @@ struct CancelReply {
 struct Assignment {
   AttemptRef ref;
   model::JobSpecPtr spec;
-  std::int32_t retries = 0;
-  TimeMs due_ms = 0;
 };
 
 struct HelloReply {
