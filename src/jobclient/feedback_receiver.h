@@ -31,8 +31,8 @@ struct FeedbackOptions {
 
 // One stream to each JobTracker, opened again with backoff when it breaks. An item is acknowledged
 // after the handler has returned; items of a broken stream that the handler has not seen yet are
-// dropped, since they are offered again. `window` items per stream are asked for; a JobTracker that
-// shares the window out to its partitions may send some more, so a stream is ended only far beyond,
+// dropped, since they are offered again. `window` items per stream are asked for; another
+// implementation of a JobTracker may send some more, so a stream is ended only far beyond,
 // at what OverrunMax says.
 //
 // Owns the handler's thread; borrows trackers and `control`, a strand for everything but the

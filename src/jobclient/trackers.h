@@ -47,7 +47,8 @@ class Trackers {
   // "host:port, host:port": for messages.
   std::string Addresses() const;
 
-  // Blocks until the answer is there; asks the next JobTracker when one is not reachable. The
+  // Blocks until the answer is there; asks the next JobTracker when one is not reachable, each once
+  // more after a moment. The
   // errors are those of the channel, and kFailedPrecondition after Interrupt(). Not from an RPC
   // thread.
   template <typename Request, typename Response>
@@ -55,7 +56,10 @@ class Trackers {
                                                      rpc::Channel::Done<Response>),
                         const Request& request, std::int64_t deadline_ms) {
     Status status;
-    for (std::size_t tries = 0; tries < size(); ++tries) {
+    // Twice round: a connection may fail in passing, as that to a JobTracker that is just
+    // restarted.
+    for (std::size_t tries = 0; tries < 2 * size(); ++tries) {
+      if (tries == size() && !Pause(kAgainMs)) return Interrupted();
       const std::size_t target = current();
       auto answer = std::make_shared<Answer<Response>>();
       if (!Enter(answer)) return Interrupted();
@@ -99,6 +103,9 @@ class Trackers {
   struct Answer : AnswerBase {
     Response response;
   };
+
+  // Longer than the channels wait before they connect again.
+  static constexpr std::int64_t kAgainMs = 150;
 
   static Status Interrupted() { return Status::FailedPrecondition("the client is closed"); }
   bool BeginUse();

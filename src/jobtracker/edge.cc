@@ -271,8 +271,7 @@ void Edge::Submit(v1::SubmitRequest request, std::function<void(v1::SubmitRespon
       continue;
     }
     if ((*spec)->submit_group.empty()) (*spec)->submit_group = request.node_group();
-    std::size_t payload = (*spec)->payload.size();
-    for (const auto& [key, value] : (*spec)->params) payload += key.size() + value.size();
+    const std::size_t payload = (*spec)->PayloadBytes();
     payload_max = std::max(payload_max, payload);
     if (payload > options_.limits.payload_bytes_max) payload_limit_.Refused();
     const Status valid = model::ValidateJob(**spec, options_.limits, now);

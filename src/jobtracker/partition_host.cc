@@ -3,10 +3,13 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <iterator>
+#include <optional>
 #include <utility>
 #include <variant>
 
 #include "common/log.h"
+#include "store/paging.h"
 
 namespace lts {
 
@@ -17,19 +20,112 @@ constexpr std::size_t kLoadPage = 1'000;
 // A tick is armed at most this far ahead, so that a step of the wall clock is noticed.
 constexpr std::int64_t kTickMaxUs = 1'000'000;
 
-// After a commit that was refused for good, so many events are committed one at a time.
-constexpr int kCarefulEvents = 1'000;
+// After a commit that was refused for good, so many commits are made of one event each.
+constexpr int kCarefulCommits = 1'000;
+
+// Rows that are left alone since the store refuses a change of them.
+constexpr std::size_t kRefusedMax = 100'000;
 
 std::size_t BytesOf(const core::SubmitEvent& submit) {
   std::size_t bytes = 0;
-  for (const core::SubmitItem& item : submit.items) {
-    bytes += item.spec->payload.size();
-    for (const auto& [key, value] : item.spec->params) bytes += key.size() + value.size();
-  }
+  for (const core::SubmitItem& item : submit.items) bytes += item.spec->PayloadBytes();
   return bytes;
 }
 
-bool OnlyHeartbeat(const core::Event& event) {
+// The row that a mutation is about, schedules with cycle 0; nothing where no row of a job is.
+std::optional<model::JobKey> KeyOf(const store::Mutation& mutation) {
+  using Key = std::optional<model::JobKey>;
+  struct Visitor {
+    Key operator()(const store::InsertJob& m) const { return m.row.key; }
+    Key operator()(const store::UpdateJob& m) const { return m.row.key; }
+    Key operator()(const store::DeleteJob& m) const { return m.row.key; }
+    Key operator()(const store::InsertHistory& m) const { return m.row.key; }
+    Key operator()(const store::PutSchedule& m) const { return model::JobKey{m.row.id, 0}; }
+    Key operator()(const store::DeleteSchedule& m) const { return model::JobKey{m.id, 0}; }
+    Key operator()(const store::InsertFeedback& m) const { return m.row.key; }
+    Key operator()(const store::DeleteFeedback&) const { return std::nullopt; }
+    Key operator()(const store::PutWorker&) const { return std::nullopt; }
+    Key operator()(const store::DeleteWorker&) const { return std::nullopt; }
+  };
+  return std::visit(Visitor(), mutation);
+}
+
+std::size_t BytesOf(const store::Mutation& mutation) {
+  if (const auto* insert = std::get_if<store::InsertJob>(&mutation)) {
+    return store::BytesOf(insert->row);
+  }
+  if (const auto* update = std::get_if<store::UpdateJob>(&mutation)) {
+    return store::BytesOf(update->row);
+  }
+  if (const auto* end = std::get_if<store::InsertHistory>(&mutation)) {
+    return store::BytesOf(end->row);
+  }
+  if (const auto* schedule = std::get_if<store::PutSchedule>(&mutation)) {
+    return store::BytesOf(schedule->row);
+  }
+  return 0;
+}
+
+constexpr std::size_t kRefillPage = 256;
+
+// Drops the rows behind those that take `bytes_max`, but not the first; whether there were any.
+bool CutToBytes(std::size_t bytes_max, std::vector<store::JobRow>* rows) {
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < rows->size(); ++i) {
+    bytes += store::BytesOf((*rows)[i]);
+    if (i == 0 || bytes <= bytes_max) continue;
+    rows->resize(i);
+    return true;
+  }
+  return false;
+}
+
+// The ready part of a window, page by page, so that no more is read than it may take.
+Status ReadReady(store::JobStore& store, std::uint32_t partition,
+                 const core::RefillRequest& request, core::RefillAnswer* answer) {
+  std::optional<store::ReadyPosition> after = request.after;
+  std::size_t bytes = 0;
+  answer->ready_more = true;
+  while (answer->ready.size() < request.ready_limit && bytes <= request.bytes_max) {
+    const std::size_t wanted = std::min(kRefillPage, request.ready_limit - answer->ready.size());
+    auto page = store.LoadWaiting(partition, request.group, after, request.now_ms, wanted);
+    if (!page.ok()) return page.status();
+    answer->ready_more = page->size() == wanted;
+    for (store::JobRow& row : *page) {
+      bytes += store::BytesOf(row);
+      after = store::ReadyPosition{row.priority, row.due_ms, row.seq};
+      answer->ready.push_back(std::move(row));
+    }
+    if (!answer->ready_more) break;
+  }
+  answer->ready_more = CutToBytes(request.bytes_max, &answer->ready) || answer->ready_more;
+  return Status::Ok();
+}
+
+// The dated part: a first page tells how much the rows take.
+Status ReadDated(store::JobStore& store, std::uint32_t partition,
+                 const core::RefillRequest& request, core::RefillAnswer* answer) {
+  std::size_t limit = std::min(kRefillPage, request.dated_limit);
+  auto rows = store.LoadDated(partition, request.group, request.now_ms, limit);
+  if (!rows.ok()) return rows.status();
+  if (rows->size() == limit && limit < request.dated_limit) {
+    std::size_t bytes = 1;
+    for (const store::JobRow& row : *rows) bytes += store::BytesOf(row);
+    const std::size_t fit = request.bytes_max / std::max<std::size_t>(bytes / limit, 1);
+    if (fit > limit) {
+      limit = std::min(fit, request.dated_limit);
+      rows = store.LoadDated(partition, request.group, request.now_ms, limit);
+      if (!rows.ok()) return rows.status();
+    }
+  }
+  answer->dated = *std::move(rows);
+  answer->dated_more = answer->dated.size() == limit;
+  answer->dated_more = CutToBytes(request.bytes_max, &answer->dated) || answer->dated_more;
+  return Status::Ok();
+}
+
+// It tells that a TaskTracker lives, and how far its jobs are: nothing is to be stored of it.
+bool StoresNothing(const core::Event& event) {
   const auto* worker = std::get_if<core::WorkerEvent>(&event);
   return worker != nullptr && worker->results.empty() && !worker->capacity && !worker->goodbye;
 }
@@ -58,7 +154,7 @@ std::vector<core::Event> Parts(core::Event event) {
     // Told after it, as if they had just ended.
     stream = hello->stream;
     results = std::exchange(hello->results, {});
-    for (const core::AttemptResult& result : results) hello->running.push_back(result.ref);
+    for (const core::AttemptResult& result : results) hello->results_follow.push_back(result.ref);
   } else if (auto* worker = std::get_if<core::WorkerEvent>(&event); worker && !worker->goodbye) {
     stream = worker->stream;
     results = std::exchange(worker->results, {});
@@ -170,6 +266,7 @@ void PartitionHost::OnLoaded(Result<core::LoadedState> loaded) {
   const std::size_t resident = loaded->resident.size();
   const std::size_t schedules = loaded->schedules.size();
   const std::size_t workers = loaded->workers.size();
+  loaded->refused = refused_;
   core_ = std::make_unique<core::Partition>(options_.core, *std::move(loaded), now());
   state_ = State::kServing;
   LTS_INFO(
@@ -234,7 +331,7 @@ void PartitionHost::Handle(core::Event event) {
     return;
   }
   if (!Admit(event)) return;
-  if (careful_ > 0 && !OnlyHeartbeat(event)) {
+  if (careful_ > 0 && !StoresNothing(event)) {
     for (core::Event& part : Parts(std::move(event))) Enqueue(std::move(part));
   } else {
     Enqueue(std::move(event));
@@ -278,8 +375,7 @@ bool PartitionHost::Admit(core::Event& event) {
 }
 
 bool PartitionHost::MustWait(const core::Event& event) const {
-  // A TaskTracker is answered however long the commit takes; nothing is to be stored of it.
-  if (OnlyHeartbeat(event) && (careful_ == 0 || !store_trouble_.ok())) return false;
+  if (StoresNothing(event)) return false;  // it is answered however long the others take
   if (careful_ > 0) return commit_under_way_;
   return commit_under_way_ && store_trouble_.ok() &&
          (gathering_.batch.mutations.size() >= options_.commit_mutations_max ||
@@ -287,13 +383,8 @@ bool PartitionHost::MustWait(const core::Event& event) const {
 }
 
 void PartitionHost::Enqueue(core::Event event) {
-  if (state_ != State::kServing) {
-    // The part before it made the partition load anew.
-    Refuse(std::move(event), StatusCode::kUnavailable, "the partition is loaded anew");
-    return;
-  }
-  const bool passes = OnlyHeartbeat(event) && !MustWait(event);
-  if (!passes && (!waiting_.empty() || MustWait(event))) {
+  if (state_ != State::kServing) return;  // the part before it made the partition load anew
+  if (!StoresNothing(event) && (!waiting_.empty() || MustWait(event))) {
     waiting_.push_back(std::move(event));
   } else {
     Take(std::move(event));
@@ -309,12 +400,14 @@ void PartitionHost::TakeWaiting() {
 }
 
 void PartitionHost::Take(core::Event event) {
-  if (const auto* submit = std::get_if<core::SubmitEvent>(&event)) {
-    gathering_bytes_ += BytesOf(*submit);
-  }
   core_->SetOneByOne(careful_ > 0);
-  if (careful_ > 0 && !std::holds_alternative<core::TickEvent>(event)) --careful_;
+  // A heartbeat that passes others leads to nothing that would be committed with them.
+  core_->SetFrozen(!store_trouble_.ok() || (careful_ > 0 && commit_under_way_));
+  const std::size_t before = gathering_.batch.mutations.size();
   core_->Handle(std::move(event), now(), &gathering_);
+  for (std::size_t i = before; i < gathering_.batch.mutations.size(); ++i) {
+    gathering_bytes_ += BytesOf(gathering_.batch.mutations[i]);
+  }
   if (!gathering_.fault.empty()) {
     LTS_ERROR("defect of the scheduling core partition={} what=\"{}\"", options_.core.partition,
               gathering_.fault);
@@ -323,7 +416,7 @@ void PartitionHost::Take(core::Event event) {
       committing_ = std::exchange(gathering_, {});
       RefuseOffender(why);
     }
-    careful_ = kCarefulEvents;
+    careful_ = kCarefulCommits;
     Reload(why);
     return;
   }
@@ -362,31 +455,34 @@ void PartitionHost::Refuse(core::Event event, StatusCode code, const std::string
 // `committing_` holds what one event led to, and the store refuses it for good.
 void PartitionHost::RefuseOffender(const Status& why) {
   ++counters_.offenders;
+  // What is no fault of the request may pass: damage, or a defect here.
+  const bool its_fault = why.code() != StatusCode::kDataLoss && why.code() != StatusCode::kInternal;
+  const StatusCode code = its_fault ? StatusCode::kInvalidArgument : why.code();
   const std::string message = "the store refuses it: " + why.message();
+  const bool asked_for = !committing_.submit_replies.empty() || !committing_.cancel_replies.empty();
   for (core::SubmitReply& reply : committing_.submit_replies) {
     if (reply.code != StatusCode::kOk) continue;
-    reply.code = StatusCode::kInvalidArgument;
+    reply.code = code;
     reply.message = message;
     LTS_ERROR("job refused by the store partition={} job={} error=\"{}\"", options_.core.partition,
               reply.id.ToString(), why.ToString());
   }
   for (core::CancelReply& reply : committing_.cancel_replies) {
-    reply.code = StatusCode::kInvalidArgument;
+    reply.code = code;
     reply.message = message;
   }
   outbox_.Submitted(std::exchange(committing_.submit_replies, {}));
   outbox_.Cancelled(std::exchange(committing_.cancel_replies, {}));
-  for (core::WorkerSend& send : committing_.worker_sends) {
-    if (send.acks.empty()) continue;
-    for (const core::AttemptRef& ref : send.acks) {
-      LTS_ERROR(
-          "result refused by the store and dropped partition={} job={} attempt={} error=\"{}\"",
-          options_.core.partition, ref.key.id.ToString(), ref.attempt, why.ToString());
-    }
-    core::WorkerSend acks;
-    acks.stream = send.stream;
-    acks.acks = std::move(send.acks);
-    outbox_.ToWorker(std::move(acks));
+  if (asked_for) return;
+  // A result, or something that came due: it would come again for ever. The rows stay in the store
+  // as they are; results of them are stale from now on.
+  for (const store::Mutation& mutation : committing_.batch.mutations) {
+    const auto key = KeyOf(mutation);
+    if (!key || refused_.size() >= kRefusedMax || !refused_.insert(*key).second) continue;
+    LTS_ERROR(
+        "the store refuses a change of this job, it is left alone until the restart partition={} "
+        "job={} cycle={} error=\"{}\"",
+        options_.core.partition, key->id.ToString(), key->cycle, why.ToString());
   }
 }
 
@@ -464,7 +560,7 @@ void PartitionHost::OnCommitted(const Status& status) {
                 lease_.commit_no + 1, status.ToString());
       if (status.code() != StatusCode::kFenced) {
         if (careful_ > 0) RefuseOffender(status);
-        careful_ = kCarefulEvents;
+        careful_ = kCarefulCommits;
       }
       Reload(status);
       return;
@@ -475,7 +571,11 @@ void PartitionHost::OnCommitted(const Status& status) {
     retry_us_ = 0;
     SetTrouble(Status::Ok());
   }
-  reload_delay_us_ = 0;
+  if (careful_ > 0) {
+    --careful_;
+  } else {
+    reload_delay_us_ = 0;
+  }
   ++lease_.commit_no;
   ++counters_.commits;
   counters_.mutations += committing_.batch.mutations.size();
@@ -542,6 +642,20 @@ void PartitionHost::StartReads(core::Effects& effects) {
     reads_.Post(
         [post, &store = store_, partition = options_.core.partition, request = std::move(request)] {
           auto reply = store.Lookup(partition, request.ids, request.tasks);
+          if (reply.status().code() == StatusCode::kDataLoss && request.tasks.empty()) {
+            // Of a hello or of results: only what is damaged counts as not there.
+            reply = store::LookupReply();
+            for (const model::JobId& id : request.ids) {
+              auto one = store.Lookup(partition, {id}, {});
+              if (!one.ok()) {
+                LTS_ERROR("the store is damaged partition={} job={} error=\"{}\"", partition,
+                          id.ToString(), one.status().ToString());
+                continue;
+              }
+              std::move(one->jobs.begin(), one->jobs.end(), std::back_inserter(reply->jobs));
+              reply->ended.insert(reply->ended.end(), one->ended.begin(), one->ended.end());
+            }
+          }
           if (reply.ok()) {
             post(core::LookupAnswer{request.id, *std::move(reply)});
           } else {
@@ -550,15 +664,15 @@ void PartitionHost::StartReads(core::Effects& effects) {
         });
   }
   for (core::RefillRequest& request : effects.refills) {
-    reads_.Post([post, &store = store_, partition = options_.core.partition,
-                 request = std::move(request)] {
-      auto ready = store.LoadWaiting(partition, request.group, request.after, request.now_ms,
-                                     request.ready_limit);
-      if (!ready.ok()) return post(core::ReadFailed{request.id, ready.status()});
-      auto dated = store.LoadDated(partition, request.group, request.now_ms, request.dated_limit);
-      if (!dated.ok()) return post(core::ReadFailed{request.id, dated.status()});
-      post(core::RefillAnswer{request.id, *std::move(ready), *std::move(dated)});
-    });
+    reads_.Post(
+        [post, &store = store_, partition = options_.core.partition, request = std::move(request)] {
+          core::RefillAnswer answer;
+          answer.id = request.id;
+          Status read = ReadReady(store, partition, request, &answer);
+          if (read.ok()) read = ReadDated(store, partition, request, &answer);
+          if (!read.ok()) return post(core::ReadFailed{request.id, std::move(read)});
+          post(std::move(answer));
+        });
   }
   for (core::FeedbackRefillRequest& request : effects.feedback_refills) {
     reads_.Post(

@@ -6,8 +6,8 @@
 //
 // A commit that the store refuses for good names no culprit, and the core has moved on: it is
 // loaded anew, and for a while one event at a time is handled and committed. The event that is
-// refused alone is the one: its requests are refused by name, its results acknowledged and dropped,
-// and the partition goes on without it.
+// refused alone is the one: its requests are refused by name; the rows of its results and timers
+// are left alone from then on (LoadedState::refused), and the partition goes on without them.
 //
 // Threads: all methods but Query() are called, and all state is touched, on `strand`. Store calls
 // run on `io` (commits) and `reads`. The Outbox is called on `strand`. In the simulator all three
@@ -20,6 +20,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "common/clock.h"
@@ -150,10 +151,11 @@ class PartitionHost {
   store::PartitionLease lease_;
   std::unique_ptr<core::Partition> core_;
   core::Effects gathering_;
-  std::size_t gathering_bytes_ = 0;  // of payloads and parameters
+  std::size_t gathering_bytes_ = 0;  // of the rows in it, about
   core::Effects committing_;
   std::deque<core::Event> waiting_;  // events that MustWait
-  int careful_ = 0;                  // > 0: so many events are still committed one at a time
+  int careful_ = 0;                  // > 0: so many commits are still made of one event each
+  std::unordered_set<model::JobKey> refused_;  // for LoadedState, over all loads
   std::unordered_map<core::RequestId, PendingRequest> pending_;
   std::int64_t reload_delay_us_ = 0;
   bool reads_fail_ = false;

@@ -64,6 +64,12 @@ struct JobSpec {
   std::optional<DurationMs> expires_in_ms;  // not started within this time of acceptance -> EXPIRED
   bool operator==(const JobSpec&) const = default;
 
+  // Of payload and parameters: what job.payload.max limits.
+  std::size_t PayloadBytes() const {
+    std::size_t bytes = payload.size();
+    for (const auto& [key, value] : params) bytes += key.size() + value.size();
+    return bytes;
+  }
   bool IsCron() const { return !cron.empty(); }
   bool IsRepeat() const { return !IsCron() && repeat_interval_ms > 0 && repeat_count != 0; }
   bool IsSchedule() const { return IsCron() || IsRepeat(); }

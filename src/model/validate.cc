@@ -134,7 +134,7 @@ Status CheckRange(std::string_view field, std::int64_t value, std::int64_t min, 
 }
 
 Status ValidateContents(const JobSpec& spec, const JobLimits& limits) {
-  std::size_t bytes = spec.payload.size();
+  const std::size_t bytes = spec.PayloadBytes();
   for (const auto& [key, value] : spec.params) {
     if (key.empty() || key.size() > kParamKeyBytesMax || !CountCodePoints(key)) {
       return Bad("params", Quoted(key), "a key is 1 to 256 bytes of valid UTF-8");
@@ -142,7 +142,6 @@ Status ValidateContents(const JobSpec& spec, const JobLimits& limits) {
     if (!CountCodePoints(value)) {
       return Bad("params", Quoted(key), "the value is not valid UTF-8; put bytes into the payload");
     }
-    bytes += key.size() + value.size();
   }
   if (bytes > limits.payload_bytes_max) {
     return Status::FailedPrecondition("payload of " + std::to_string(bytes) +

@@ -37,9 +37,7 @@ constexpr std::size_t kSmallFieldsBytes = 512;
 
 std::size_t BytesOf(const model::JobSpecPtr& spec) {
   if (spec == nullptr) return 0;
-  std::size_t bytes = spec->payload.size();
-  for (const auto& [key, value] : spec->params) bytes += key.size() + value.size() + 8;
-  return bytes;
+  return spec->PayloadBytes() + 8 * spec->params.size();
 }
 
 }  // namespace

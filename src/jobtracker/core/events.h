@@ -79,6 +79,8 @@ struct HelloEvent {
   std::int32_t capacity = 0;
   std::vector<AttemptRef> running;
   std::vector<AttemptResult> results;
+  // Attempts whose results come in events of their own right after it.
+  std::vector<AttemptRef> results_follow;
 };
 // How far an attempt has come, in its own words. Kept in memory only, the newest one.
 struct AttemptProgress {
@@ -123,8 +125,11 @@ struct LookupAnswer {
 };
 struct RefillAnswer {
   ReadId id = 0;
+  // In order; `…_more`: there are more behind the last one.
   std::vector<store::JobRow> ready;
   std::vector<store::JobRow> dated;
+  bool ready_more = false;
+  bool dated_more = false;
 };
 struct FeedbackRefillAnswer {
   ReadId id = 0;
@@ -214,6 +219,7 @@ struct RefillRequest {
   TimeMs now_ms = 0;  // ready: due <= now_ms; dated: due > now_ms
   std::size_t ready_limit = 0;
   std::size_t dated_limit = 0;
+  std::size_t bytes_max = 0;  // of each part, about; one row always
 };
 
 struct FeedbackRefillRequest {

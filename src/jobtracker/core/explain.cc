@@ -23,6 +23,12 @@ std::vector<Explanation> Partition::Explain(const store::JobRow& row, Now now) c
     add("SUSPENDED", "suspended; resume it to let it run");
     return reasons;
   }
+  if (refused_.contains(known.key)) {
+    add("STORE_REFUSES",
+        "the store has refused a change of this job for good; the log of the JobTracker says why. "
+        "It is tried again when the JobTracker is restarted");
+    return reasons;
+  }
   if (known.due_ms > now.wall_ms) {
     add(known.attempt > 1 ? "RETRY_WAITS" : "NOT_DUE",
         fmt::format("due in {} ms{}", known.due_ms - now.wall_ms,
@@ -36,7 +42,7 @@ std::vector<Explanation> Partition::Explain(const store::JobRow& row, Now now) c
     return reasons;
   }
   const Group& group = *found->second;
-  if (group.opening && known.seq < first_seq_) {
+  if (job != nullptr ? MayRunUnseen(*job) : group.opening && known.seq < first_seq_) {
     add("WAITING_FOR_WORKERS", fmt::format("{} TaskTrackers that may still run jobs of group {} "
                                            "have not reported since the JobTracker started",
                                            group.expected.size(), group.name));

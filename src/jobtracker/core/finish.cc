@@ -138,7 +138,8 @@ bool Partition::CountsUnasked(const Job& job, const model::Token& token,
 void Partition::ApplyResult(const AttemptResult& result, Worker& worker) {
   Job* job = FindJob(result.ref.key);
   const bool executing = job != nullptr && job->place == Job::Place::kExecuting;
-  bool counts = job != nullptr && job->row.attempt == result.ref.attempt;
+  bool counts = job != nullptr && job->row.attempt == result.ref.attempt &&
+                !refused_.contains(result.ref.key);
   if (counts)
     counts =
         executing ? job->token == result.ref.token : CountsUnasked(*job, result.ref.token, worker);

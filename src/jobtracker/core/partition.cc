@@ -14,6 +14,7 @@ using store::JobRow;
 Partition::Partition(PartitionOptions options, LoadedState loaded, Now now)
     : options_(std::move(options)),
       epoch_(loaded.epoch),
+      refused_(std::move(loaded.refused)),
       first_seq_(loaded.next_seq),
       next_seq_(loaded.next_seq),
       now_(now),
@@ -60,7 +61,7 @@ Partition::Partition(PartitionOptions options, LoadedState loaded, Now now)
       const auto schedule = schedules_.find(key.id);
       if (schedule != schedules_.end()) schedule->second->occurrences.insert(key);
     }
-    if (!marked) continue;
+    if (!marked || refused_.contains(key)) continue;
     const auto worker = workers_.find(std::pair(job->row.spec->group, worker_name));
     // A worker row goes in the same commit as the loss of its attempts, so a marked row has its
     // worker.

@@ -87,6 +87,9 @@ struct LoadedState {
   std::vector<store::JobRow> resident;  // LoadRunning: marked and resident rows
   std::vector<std::string> groups;      // groups that have job rows
   std::vector<std::string> feedback_groups;
+  // Rows (schedules: cycle 0) of which the store has refused a change for good, in this process:
+  // they are left alone.
+  std::unordered_set<model::JobKey> refused;
 };
 
 // Counts since construction, and present sizes, for metrics and simulator coverage.
@@ -347,6 +350,7 @@ class Partition {
 
   const PartitionOptions options_;
   const std::uint64_t epoch_;
+  const std::unordered_set<model::JobKey> refused_;
   const std::uint64_t first_seq_;  // rows below it were accepted by an earlier owner
   std::uint64_t next_seq_;
   std::uint64_t token_sequence_ = 0;

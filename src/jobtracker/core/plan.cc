@@ -45,7 +45,8 @@ void Partition::ArmSchedule(Schedule& schedule) {
   const bool used_up =
       row.spec->IsRepeat() && row.spec->repeat_count > 0 && row.runs >= row.spec->repeat_count;
   schedule.next_ms.reset();
-  if (row.state == JobState::kActive && schedule.fires != nullptr && !used_up) {
+  if (row.state == JobState::kActive && schedule.fires != nullptr && !used_up &&
+      !refused_.contains({row.id, 0})) {
     schedule.next_ms = schedule.fires->Next(row.last_fire_ms);
   }
   const TimeMs armed = schedule.next_ms.value_or(kNever);
@@ -225,6 +226,7 @@ void Partition::MaybeEndSchedule(Schedule& schedule) {
   if (schedule.next_ms || !schedule.occurrences.empty() || schedule.row.state != JobState::kActive)
     return;
   if (schedule.fires == nullptr) return;  // its zone is unknown here: kept, not ended
+  if (refused_.contains({schedule.row.id, 0})) return;
   DropSchedule(schedule, model::ScheduleEvent::kFinish, "no further fire");
 }
 

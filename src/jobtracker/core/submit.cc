@@ -82,9 +82,11 @@ bool Partition::MayBeLate(const JobId& id) const {
 // ids of jobs that have ended while their ids still count as new are kept for as long.
 void Partition::RememberEnded(const JobId& id) {
   if (id.TimeOf() < now_.wall_ms - options_.fresh_id_ms) return;
-  if (now_.mono_ms - ended_fresh_since_mono_ms_ >= options_.fresh_id_ms) {
+  // An id of a clock that is ahead counts as new for up to twice that long.
+  const DurationMs generation_ms = 2 * options_.fresh_id_ms;
+  if (now_.mono_ms - ended_fresh_since_mono_ms_ >= generation_ms) {
     // What was put in before the one before is too old to count as new.
-    const bool both = now_.mono_ms - ended_fresh_since_mono_ms_ >= 2 * options_.fresh_id_ms;
+    const bool both = now_.mono_ms - ended_fresh_since_mono_ms_ >= 2 * generation_ms;
     ended_fresh_before_ = both ? std::unordered_set<JobId>() : std::move(ended_fresh_);
     ended_fresh_ = {};
     ended_fresh_since_mono_ms_ = now_.mono_ms;
@@ -233,8 +235,12 @@ void Partition::RunSubmit(Operation& operation) {
       return;
     }
   }
-  if (item.spec->need_feedback && feedback_.size() >= options_.groups_max &&
-      !feedback_.contains(item.spec->submit_group)) {
+  const auto no_room_for_feedback = [&] {
+    return item.spec->need_feedback && feedback_.size() >= options_.groups_max &&
+           !feedback_.contains(item.spec->submit_group);
+  };
+  if (no_room_for_feedback()) SweepGroups();
+  if (no_room_for_feedback()) {
     ++stats_.over_groups;
     Reply(operation, StatusCode::kResourceExhausted, SubmitOutcome::kAccepted, item.id,
           fmt::format("{} groups of clients wait for feedback (limit groups.max={})",

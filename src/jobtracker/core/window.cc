@@ -41,9 +41,9 @@ constexpr std::size_t kWindowLeast = 8;
 // for each all the same.
 std::size_t SpecBytes(const model::JobSpec& spec) {
   constexpr std::size_t kNodes = 400;  // of the maps and sets that a job stands in
-  std::size_t bytes = sizeof(spec) + kNodes + spec.payload.size() + spec.task_id.size();
-  for (const auto& [key, value] : spec.params) bytes += 96 + key.size() + value.size();
-  return bytes;
+  constexpr std::size_t kParam = 96;
+  return sizeof(spec) + kNodes + spec.task_id.size() + spec.PayloadBytes() +
+         kParam * spec.params.size();
 }
 
 }  // namespace
@@ -79,7 +79,9 @@ Partition::Job* Partition::AddJob(JobRow row) {
   job->group = &GroupOf(job->row.spec->group);
   job->task = &TaskOf(*job->group, job->row.spec->task_id);
   job->task->jobs.push_back(job);
-  if (job->row.expires_ms != 0) expiry_timers_.emplace(job->row.expires_ms, job->row.key);
+  if (job->row.expires_ms != 0 && !refused_.contains(job->row.key)) {
+    expiry_timers_.emplace(job->row.expires_ms, job->row.key);
+  }
   job->bytes = sizeof(Job) + SpecBytes(*job->row.spec);
   memory_bytes_ += job->bytes;
   if (job->row.resident) CountResident(*job, 1);
@@ -157,6 +159,7 @@ void Partition::Unplace(Job& job) {
 
 void Partition::Place(Job& job) {
   Unplace(job);
+  if (refused_.contains(job.row.key)) return;  // the store takes no end of it
   Group& group = *job.group;
   const JobRow& row = job.row;
   if (row.state == JobState::kSuspended) {
@@ -392,6 +395,8 @@ void Partition::MaybeRefill(Group& group) {
     refill.after = {group.ready_end.priority, group.ready_end.due_ms, group.ready_end.seq - 1};
     refill.ready_limit = window;
   }
+  // Both parts together; what is in memory is shed only when they have come.
+  refill.bytes_max = std::max<std::size_t>(options_.memory_bytes_max / 8, 1);
   group.refilling = true;
   group.top_wanted = false;
   ++stats_.refills;
@@ -413,15 +418,15 @@ void Partition::OnRefill(RefillAnswer answer) {
       AddJob(std::move(row));
     }
   };
-  // A short page reached the end of the store; otherwise the window ends just behind its last row.
-  group.ready_complete = answer.ready.size() < read.refill.ready_limit;
+  // Where more is in the store, the window ends just behind its last row.
+  group.ready_complete = !answer.ready_more;
   if (!group.ready_complete) {
     group.ready_end = PositionOf(answer.ready.back());
     ++group.ready_end.seq;
   }
   const bool was_capped = std::exchange(group.dated_capped, read.clock_behind);
   const auto capped_end = group.dated_end;
-  group.dated_complete = answer.dated.size() < read.refill.dated_limit;
+  group.dated_complete = !answer.dated_more;
   if (!group.dated_complete) {
     group.dated_end = {answer.dated.back().due_ms, answer.dated.back().seq + 1};
   }
@@ -587,6 +592,7 @@ void Partition::OnReadFailed(ReadFailed failed) {
     }
     return;
   }
+  if (read.keys.empty()) return;  // of a stream that has closed
   const std::string& key = read.keys.front();
   RefuseOperation(waiting_keys_.at(key).front(), StatusCode::kDataLoss,
                   "what the store holds of this task cannot be read: " + failed.why.message());

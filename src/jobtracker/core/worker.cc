@@ -27,6 +27,7 @@ void Partition::RunHello(HelloEvent& event, bool looked_up) {
       if (!jobs_.contains(ref.key)) read.lookup.ids.push_back(ref.key.id);
     };
     for (const AttemptRef& ref : event.running) want(ref);
+    for (const AttemptRef& ref : event.results_follow) want(ref);
     for (const AttemptResult& result : event.results) want(result.ref);
     if (!read.lookup.ids.empty()) {
       read.hello = std::move(event);
@@ -112,6 +113,9 @@ void Partition::RunHello(HelloEvent& event, bool looked_up) {
       SendTo(event.stream).stops.push_back(ref);
     }
   }
+  for (const AttemptRef& ref : event.results_follow) {
+    if (Adopt(*worker, ref)) named.insert(ref.key);
+  }
   for (const model::JobKey& key : before) {
     Job* job = FindJob(key);
     // A result may have ended it, or begun its next attempt.
@@ -132,7 +136,7 @@ void Partition::RunHello(HelloEvent& event, bool looked_up) {
 // Takes over an attempt that the process says it runs; false when it must be stopped.
 bool Partition::Adopt(Worker& worker, const AttemptRef& ref) {
   Job* job = FindJob(ref.key);
-  if (job == nullptr || job->row.attempt != ref.attempt) return false;
+  if (job == nullptr || job->row.attempt != ref.attempt || refused_.contains(ref.key)) return false;
   if (job->place == Job::Place::kExecuting) {
     if (job->worker != &worker || job->token != ref.token) return false;
   } else {

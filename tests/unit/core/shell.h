@@ -269,11 +269,16 @@ class Shell {
         Handle(ReadFailed{request.id, failed});
         continue;
       }
-      Handle(RefillAnswer{
-          request.id,
+      RefillAnswer answer;
+      answer.id = request.id;
+      answer.ready =
           store->LoadWaiting(0, request.group, request.after, request.now_ms, request.ready_limit)
-              .value(),
-          store->LoadDated(0, request.group, request.now_ms, request.dated_limit).value()});
+              .value();
+      answer.ready_more = answer.ready.size() == request.ready_limit;
+      answer.dated =
+          store->LoadDated(0, request.group, request.now_ms, request.dated_limit).value();
+      answer.dated_more = answer.dated.size() == request.dated_limit;
+      Handle(std::move(answer));
     }
     for (const FeedbackRefillRequest& request : effects.feedback_refills) {
       Handle(FeedbackRefillAnswer{

@@ -108,7 +108,7 @@ class Host : public ::testing::Test {
   std::unique_ptr<PartitionHost> host_;
 };
 
-TEST_F(Host, AResultThatTheStoreRefusesIsDroppedAndTheOthersCount) {
+TEST_F(Host, AJobOfWhichTheStoreTakesNoEndIsLeftAloneAndTheOthersCount) {
   // A job that has ended already, and comes again later under an id that counts as new then.
   constexpr DurationMs kLaterMs = 120'000;
   const model::JobId twice = *model::JobId::Parse(ids_.Next(clock_.WallMs() + kLaterMs));
@@ -139,13 +139,19 @@ TEST_F(Host, AResultThatTheStoreRefusesIsDroppedAndTheOthersCount) {
 
   strand_.Advance(1'000);
   Hello(refs);
-  EXPECT_EQ(outbox_.acks, std::vector{refs[0]});
   EXPECT_EQ(host_->counters().offenders, 1U);
   strand_.Advance(1'000);
   ASSERT_TRUE(host_->serving());
-  Hello({refs[1]});
+  // Its row is left alone from now on: the result is stale, and it is not given out again.
+  outbox_.assigned.clear();
+  Hello(refs);
+  strand_.Advance(60'000);
   EXPECT_EQ(outbox_.acks, refs);
+  EXPECT_TRUE(outbox_.assigned.empty());
   EXPECT_EQ(host_->counters().offenders, 1U);
+  EXPECT_EQ(host_->counters().reloads, 2U);
+  const store::JobRow row = store_->FindJobRows(twice)->at(0);
+  EXPECT_EQ(host_->partition()->Explain(row, host_->now()).at(0).code, "STORE_REFUSES");
   const auto history = store_->FindHistory(once, 10);
   ASSERT_TRUE(history.ok());
   ASSERT_EQ(history->size(), 1U);
