@@ -293,11 +293,13 @@ lts_status() {
   return 3
 }
 
+lts_said_ready() { tail -c "+$((lts_offset + 1))" "$lts_out" | grep -q "^READY $lts_daemon "; }
+
 # Whether the daemon that just ended had come up: it left a file, said so, or lived for a while.
 lts_came_up() {
   [ -f "$lts_files.json" ] || [ -f "$lts_files.waiting" ] ||
     [ $(($(date +%s) - lts_begin)) -ge 5 ] ||
-    tail -c "+$((lts_offset + 1))" "$lts_out" | grep -q "^READY $lts_daemon "
+    lts_said_ready
 }
 
 # The supervisor: a process of its own that starts the daemon again when it crashes. It gives up when the
@@ -324,11 +326,16 @@ lts_supervise() {
     done
     lts_came_up && lts_was_up=1
     [ -n "$lts_stopping" ] && break
-    [ "$lts_code" -eq 0 ] && break
+    # An orderly end takes the ready files away; a job that calls exit() does not.
+    [ "$lts_code" -eq 0 ] && [ ! -f "$lts_files.json" ] && [ ! -f "$lts_files.waiting" ] && break
+    # These two say that trying again would not help, unless a job chose them.
     case $lts_code in
-      64 | 78) break ;;
+      64 | 78) lts_said_ready || lts_was_up= ;;
     esac
-    [ -z "$lts_was_up" ] && break
+    if [ -z "$lts_was_up" ]; then
+      lts_say "$lts_label ended with exit code $lts_code before it was ready: not started again"
+      break
+    fi
     [ $(($(date +%s) - lts_begin)) -ge 60 ] && lts_delay=$lts_first_delay
     lts_say "$lts_label ended with exit code $lts_code; started again in $lts_delay s"
     sleep "$lts_delay" &
@@ -341,7 +348,7 @@ lts_supervise() {
     [ "$lts_delay" -gt 30 ] && lts_delay=30
     [ "$lts_delay" -eq 0 ] && lts_delay=1
   done
-  if [ -n "$lts_stopping" ] || [ "$lts_code" -eq 0 ]; then
+  if [ -n "$lts_stopping" ] || { [ "$lts_code" -eq 0 ] && [ ! -f "$lts_files.json" ]; }; then
     lts_remove_files
     exit 0
   fi

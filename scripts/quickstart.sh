@@ -82,7 +82,7 @@ clusterName=quickstart
 registryAddress=jobtracker://$listen
 nodeGroup=demo
 workThreads=10
-runner.plugins=$dist/lib/plugins/*.so
+runner.plugins=$dist/lib/plugins/lts_word_count.so
 CFG
 tasktracker "$LTS_HOME/conf/quick" start
 LTS_REGISTRYADDRESS=jobtracker://$listen

@@ -52,7 +52,8 @@ bool Link::Accept(v1::Assignment& assignment, std::vector<Attempt*>* to_run) {
   Result<std::string> runner = resolve_(attempt.input.runner);
   if (!runner.ok()) {
     runners::RunOutcome outcome;
-    outcome.action = model::Action::kExecuteFailed;
+    // Another TaskTracker of the group may have it: worth the retries that the job has.
+    outcome.action = model::Action::kExecuteException;
     outcome.message = runner.status().message();
     Finish(attempt, std::move(outcome), true, NowUs());
     return true;

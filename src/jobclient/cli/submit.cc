@@ -337,7 +337,21 @@ void AddSubmit(CLI::App& app, Context& context) {
   verb->add_option("--wait-timeout", flags->wait_timeout,
                    "give up waiting after this time, exit 7");
   AddGroupOptions(*verb, context);
-  verb->callback([&context, flags] {
+  verb->callback([&context, flags, verb] {
+    // The lines of a file say everything of their jobs.
+    for (const char* option :
+         {"--group",        "--task",    "--job-id",   "--runner",         "--param",
+          "--payload",      "--at",      "--in",       "--cron",           "--tz",
+          "--every",        "--count",   "--priority", "--retries",        "--retry",
+          "--timeout",      "--expires", "--replace",  "--fail-if-exists", "--feedback",
+          "--at-most-once", "--overlap"}) {
+      if (flags->file.empty() || verb->count(option) == 0) continue;
+      context.action = [&context, option] {
+        return context.Usage(fmt::format(
+            "{} does not go with --file: each line of the file says it of its job", option));
+      };
+      return;
+    }
     context.action = [&context, flags] { return Submit(context, *flags); };
   });
 }

@@ -219,6 +219,20 @@ void Partition::Run(Operation& operation) {
 
 void Partition::RunSubmit(Operation& operation) {
   const SubmitItem& item = operation.submit;
+  const Job* const standing = FindJob({item.id, 0});
+  const auto schedule = schedules_.find(item.id);
+  const model::JobSpec* const same_id = standing != nullptr ? standing->row.spec.get()
+                                        : schedule != schedules_.end()
+                                            ? schedule->second->row.spec.get()
+                                            : nullptr;
+  if (same_id != nullptr &&
+      (same_id->task_id != item.spec->task_id || same_id->group != item.spec->group)) {
+    ++stats_.refused;
+    Reply(operation, StatusCode::kAlreadyExists, SubmitOutcome::kDuplicate, item.id,
+          fmt::format("job id {} is that of task {} of group {}; an id names one job",
+                      item.id.ToString(), same_id->task_id, same_id->group));
+    return;
+  }
   if (operation.id_ended || jobs_.contains({item.id, 0}) || schedules_.contains(item.id)) {
     // Sent again after it was accepted: the same answer, nothing new (I2).
     ++stats_.duplicates;

@@ -86,8 +86,8 @@ Status RocksdbJobStore::CheckIdentity(const StoreIdentity& wanted) {
   }
   if (differences.empty()) return Status::Ok();
   return Status::FailedPrecondition(
-      fmt::format("the store in {} was created otherwise: {}; mend the configuration or use "
-                  "another data folder",
+      fmt::format("the store in {} was created otherwise: {}; mend the configuration, use another "
+                  "data folder, or remove this one if it was never used",
                   engine_->folder(), differences));
 }
 

@@ -296,7 +296,8 @@ TEST_F(Submit, OneIdUnderTwoTasksOfOneRequestIsOneJob) {
   s.Handle(std::move(event));
   ASSERT_EQ(s.submit_replies.size(), 2U);
   EXPECT_EQ(s.submit_replies[0].code, StatusCode::kOk);
-  EXPECT_EQ(s.submit_replies[1].code, StatusCode::kOk);
+  EXPECT_EQ(s.submit_replies[1].code, StatusCode::kAlreadyExists);
+  EXPECT_NE(s.submit_replies[1].message.find("task one of group g"), std::string::npos);
   EXPECT_EQ(s.Rows(id).size(), 1U);
 }
 

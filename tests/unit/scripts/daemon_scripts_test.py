@@ -286,6 +286,14 @@ class TaskTrackerScript(ScriptTest):
         self.assertIn("refused: unknown key", text)
         self.expect(3, "status")
 
+    def test_a_job_that_calls_exit_does_not_end_the_supervisor(self):
+        for code in (0, 78, 3):
+            mark = os.path.join(self.top, f"exited {code}")
+            self.configure("conf/tasktracker.cfg", job_exits=mark, fail_with=code)
+            self.run_script("start")
+            self.await_true(lambda: os.path.exists(mark) and self.run_script("status").returncode == 0)
+            self.expect(0, "stop")
+
     def test_a_configuration_refused_after_a_crash_ends_the_supervisor(self):
         self.expect(0, "start")
         self.configure("conf/tasktracker.cfg", fail=78, reason="unknown key")
