@@ -213,7 +213,7 @@ class Handle final : public Registry {
         *wanted_};
   }
 
-  void TellRegistered(Status status) {
+  void TellRegistered(const Status& status) {
     if (registered_ == nullptr) return;
     gate_.Post([done = std::exchange(registered_, nullptr), status] { done(status); });
   }
