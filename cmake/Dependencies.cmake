@@ -10,6 +10,8 @@ find_package(nlohmann_json CONFIG REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(rocksdb REQUIRED IMPORTED_TARGET rocksdb)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
+# Containers, which groups are, came with 3.5.
+find_package(ZooKeeper 3.5 REQUIRED)
 find_path(LTS_HTTPLIB_INCLUDE httplib.h REQUIRED)
 find_library(LTS_HTTPLIB_LIBRARY cpp-httplib REQUIRED)
 if(LTS_BUILD_TESTS)

@@ -9,7 +9,9 @@
 namespace lts {
 namespace {
 
-constexpr std::string_view kScheme = "jobtracker://";
+constexpr std::string_view kJobTracker = "jobtracker://";
+constexpr std::string_view kZookeeper = "zookeeper://";
+constexpr std::string_view kZookeeperPort = ":2181";
 constexpr std::size_t kHostsMax = 64;
 
 std::string_view Trimmed(std::string_view text) {
@@ -39,30 +41,31 @@ std::string Complaint(std::string_view address) {
   return {};
 }
 
-}  // namespace
+bool StartsWith(std::string_view text, std::string_view beginning) {
+  return text.substr(0, beginning.size()) == beginning;
+}
 
-Result<std::vector<std::string>> ParseRegistryAddress(std::string_view text) {
-  if (text.substr(0, 12) == "zookeeper://") {
-    return Status::FailedPrecondition(fmt::format(
-        "registry address \"{}\": this build has no ZooKeeper registry; use jobtracker://host:port",
-        text));
-  }
-  if (text.substr(0, kScheme.size()) != kScheme) {
-    return Status::InvalidArgument(
-        fmt::format("registry address \"{}\": expected jobtracker://host:port[,host:port…]", text));
-  }
-  std::string_view rest = text.substr(kScheme.size());
-  if (!rest.empty() && rest.back() == '/') rest.remove_suffix(1);
+// Whether "host" or "[::1]" lacks the port altogether.
+bool LacksPort(std::string_view address) {
+  if (address.empty()) return false;
+  if (address.front() == '[') return address.back() == ']';
+  return address.find(':') == std::string_view::npos;
+}
+
+// The addresses in `rest`, the part of `text` after its scheme; `default_port` may be empty.
+Result<std::vector<std::string>> ParseHosts(std::string_view text, std::string_view rest,
+                                            std::string_view default_port) {
   std::vector<std::string> addresses;
   while (true) {
     const std::size_t comma = rest.find(',');
-    const std::string address(Trimmed(rest.substr(0, comma)));
+    std::string address(Trimmed(rest.substr(0, comma)));
+    if (LacksPort(address)) address += default_port;
     if (const std::string complaint = Complaint(address); !complaint.empty()) {
       return Status::InvalidArgument(
           fmt::format("registry address \"{}\": \"{}\": {}", text, address, complaint));
     }
     if (std::find(addresses.begin(), addresses.end(), address) == addresses.end()) {
-      addresses.push_back(address);
+      addresses.push_back(std::move(address));
     }
     if (comma == std::string_view::npos) break;
     rest.remove_prefix(comma + 1);
@@ -72,6 +75,75 @@ Result<std::vector<std::string>> ParseRegistryAddress(std::string_view text) {
                                                addresses.size(), kHostsMax));
   }
   return addresses;
+}
+
+// What is wrong with "/a/b", by the rules for ZooKeeper's paths; empty: nothing.
+std::string ChrootComplaint(std::string_view chroot) {
+  while (!chroot.empty()) {
+    chroot.remove_prefix(1);
+    const std::string_view name = chroot.substr(0, chroot.find('/'));
+    if (name.empty()) return "an empty name";
+    if (name == "." || name == "..") return "relative names";
+    for (const char c : name) {
+      if (c == ',') return "the path follows the last host, so it holds no ','";
+      if (static_cast<unsigned char>(c) <= ' ' || c == '\x7f') return "a blank";
+    }
+    chroot.remove_prefix(name.size());
+  }
+  return {};
+}
+
+Result<ZookeeperAddress> ParseZookeeper(std::string_view text) {
+  std::string_view rest = Trimmed(text.substr(kZookeeper.size()));
+  ZookeeperAddress address;
+  if (const std::size_t slash = rest.find('/'); slash != std::string_view::npos) {
+    std::string_view chroot = rest.substr(slash);
+    rest = rest.substr(0, slash);
+    if (chroot.back() == '/') chroot.remove_suffix(1);
+    if (const std::string complaint = ChrootComplaint(chroot); !complaint.empty()) {
+      return Status::InvalidArgument(
+          fmt::format("registry address \"{}\": path \"{}\": {}", text, chroot, complaint));
+    }
+    address.chroot = chroot;
+  }
+  Result<std::vector<std::string>> hosts = ParseHosts(text, rest, kZookeeperPort);
+  if (!hosts.ok()) return hosts.status();
+  address.hosts = *std::move(hosts);
+  return address;
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> ParseRegistryAddress(std::string_view text) {
+  if (StartsWith(text, kZookeeper)) {
+    return Status::FailedPrecondition(fmt::format(
+        "registry address \"{}\": this build has no ZooKeeper registry; use jobtracker://host:port",
+        text));
+  }
+  if (!StartsWith(text, kJobTracker)) {
+    return Status::InvalidArgument(
+        fmt::format("registry address \"{}\": expected jobtracker://host:port[,host:port…]", text));
+  }
+  std::string_view rest = text.substr(kJobTracker.size());
+  if (!rest.empty() && rest.back() == '/') rest.remove_suffix(1);
+  return ParseHosts(text, rest, {});
+}
+
+Result<RegistryAddress> ParseAnyRegistryAddress(std::string_view text) {
+  if (StartsWith(text, kZookeeper)) {
+    Result<ZookeeperAddress> address = ParseZookeeper(text);
+    if (!address.ok()) return address.status();
+    return RegistryAddress(*std::move(address));
+  }
+  if (!StartsWith(text, kJobTracker)) {
+    return Status::InvalidArgument(
+        fmt::format("registry address \"{}\": expected jobtracker://host:port[,host:port…] or "
+                    "zookeeper://host:port[,host:port…][/path]",
+                    text));
+  }
+  Result<std::vector<std::string>> hosts = ParseRegistryAddress(text);
+  if (!hosts.ok()) return hosts.status();
+  return RegistryAddress(JobTrackerAddresses{*std::move(hosts)});
 }
 
 }  // namespace lts

@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "lts/status.h"
@@ -14,5 +15,20 @@ namespace lts {
 // is wrong with it. kFailedPrecondition for zookeeper://: no mistake, but this build has no such
 // registry.
 Result<std::vector<std::string>> ParseRegistryAddress(std::string_view text);
+
+// "jobtracker://…" as above.
+struct JobTrackerAddresses {
+  std::vector<std::string> hosts;  // "host:port"
+};
+// "zookeeper://host[:port][,host[:port]…][/chroot]". The same rules; the port is 2181 when left
+// out.
+struct ZookeeperAddress {
+  std::vector<std::string> hosts;  // "host:port"
+  std::string chroot;              // "" or "/a/b": the folder below which everything is kept
+};
+using RegistryAddress = std::variant<JobTrackerAddresses, ZookeeperAddress>;
+
+// Either kind. kInvalidArgument says what is wrong with it.
+Result<RegistryAddress> ParseAnyRegistryAddress(std::string_view text);
 
 }  // namespace lts

@@ -40,5 +40,40 @@ TEST(RegistryAddress, AZooKeeperIsNoMistakeButNotInThisBuild) {
   EXPECT_THAT(parsed.status().message(), HasSubstr("no ZooKeeper registry"));
 }
 
+TEST(RegistryAddress, EitherKindIsRecognised) {
+  const auto direct = ParseAnyRegistryAddress("jobtracker://a:1,b:2");
+  ASSERT_TRUE(direct.ok());
+  EXPECT_THAT(std::get<JobTrackerAddresses>(*direct).hosts, ElementsAre("a:1", "b:2"));
+
+  const auto plain = ParseAnyRegistryAddress("zookeeper://h1:2181, h2:2182,h1:2181");
+  ASSERT_TRUE(plain.ok()) << plain.status().ToString();
+  EXPECT_THAT(std::get<ZookeeperAddress>(*plain).hosts, ElementsAre("h1:2181", "h2:2182"));
+  EXPECT_EQ(std::get<ZookeeperAddress>(*plain).chroot, "");
+
+  const auto chrooted = ParseAnyRegistryAddress("zookeeper://h1,[::1]:7/apps/lts/");
+  ASSERT_TRUE(chrooted.ok()) << chrooted.status().ToString();
+  EXPECT_THAT(std::get<ZookeeperAddress>(*chrooted).hosts, ElementsAre("h1:2181", "[::1]:7"));
+  EXPECT_EQ(std::get<ZookeeperAddress>(*chrooted).chroot, "/apps/lts");
+  EXPECT_EQ(std::get<ZookeeperAddress>(*ParseAnyRegistryAddress("zookeeper://h/")).chroot, "");
+}
+
+TEST(RegistryAddress, SaysWhatIsWrongWithAZooKeeper) {
+  const auto message = [](std::string_view text) {
+    const auto parsed = ParseAnyRegistryAddress(text);
+    EXPECT_EQ(parsed.status().code(), StatusCode::kInvalidArgument) << text;
+    return parsed.status().message();
+  };
+  EXPECT_THAT(message("redis://a:1"), HasSubstr("or zookeeper://host:port"));
+  EXPECT_THAT(message("zookeeper://"), HasSubstr("no port"));
+  EXPECT_THAT(message("zookeeper://:2181"), HasSubstr("no host"));
+  EXPECT_THAT(message("zookeeper://a:0"), HasSubstr("1 … 65535"));
+  EXPECT_THAT(message("zookeeper://a:1,,b:2"), HasSubstr("no port"));
+  EXPECT_THAT(message("zookeeper://a:1//x"), HasSubstr("an empty name"));
+  EXPECT_THAT(message("zookeeper://a:1/x/../y"), HasSubstr("relative names"));
+  EXPECT_THAT(message("zookeeper://a:1/x,b:2"), HasSubstr("follows the last host"));
+  EXPECT_THAT(message("zookeeper://a:1/x y"), HasSubstr("a blank"));
+  EXPECT_THAT(message("jobtracker://a"), HasSubstr("no port"));
+}
+
 }  // namespace
 }  // namespace lts

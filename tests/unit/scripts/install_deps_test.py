@@ -87,6 +87,18 @@ class InstallDeps(unittest.TestCase):
         self.assertIn(" libgrpc++-dev ", calls[1])
         self.assertNotIn("libgtest-dev", calls[1])
 
+    def test_servers_for_tests_come_from_packages_that_start_none(self):
+        self.run_script("cluster")
+        packages = self.calls()[-1].split("--no-install-recommends ")[1].split()
+        self.assertIn("zookeeper", packages)
+        self.assertIn("mariadb-server-core", packages)
+        for starts_one in ("zookeeperd", "mariadb-server", "default-mysql-server"):
+            self.assertNotIn(starts_one, packages)
+
+    def test_the_zookeeper_client_is_needed_to_build(self):
+        self.run_script("build")
+        self.assertIn(" libzookeeper-mt-dev ", self.calls()[-1] + " ")
+
     def test_nothing_is_done_when_all_is_there(self):
         self.run_script("test", "cluster")
         everything = self.calls()[-1].split("--no-install-recommends ")[1].split()
