@@ -219,7 +219,7 @@ TEST(Assignment, ForAnUnknownRunnerFailsNamingWhatThereIs) {
   world.Assign(World::Assignment("a", "nosuch", 1));
   const std::vector<v1::AttemptResult> results = world.Results(1);
   ASSERT_THAT(results, SizeIs(1));
-  EXPECT_EQ(results[0].outcome(), v1::OUTCOME_EXECUTE_FAILED);
+  EXPECT_EQ(results[0].outcome(), v1::OUTCOME_EXECUTE_EXCEPTION);
   EXPECT_THAT(results[0].message(), HasSubstr("nosuch"));
   EXPECT_THAT(results[0].message(), HasSubstr("noop"));
 }
