@@ -10,7 +10,7 @@ build_packages="g++ cmake ninja-build ccache mold pkg-config
   libspdlog-dev libfmt-dev libcli11-dev nlohmann-json3-dev libxxhash-dev
   libcpp-httplib-dev libssl-dev libzookeeper-mt-dev tzdata"
 test_packages="$build_packages libgtest-dev libgmock-dev libbenchmark-dev
-  clang-14 clang-format-14 python3 shellcheck dash procps"
+  clang-14 clang-format-14 make python3 shellcheck dash procps"
 # Servers for tests, which start them themselves: none of these packages starts one when it is installed (as
 # mariadb-server would).
 cluster_packages="zookeeper libmysqlcppconn-dev mariadb-server-core mariadb-client-core"

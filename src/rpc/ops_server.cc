@@ -82,14 +82,14 @@ Result<Address> ParseAddress(std::string_view text) {
   if (host.empty() || (!address.ipv6 && host.find(':') != std::string_view::npos)) {
     return fail("a malformed host");
   }
-  address.host = host;
+  // No name service is asked, which may answer otherwise tomorrow, or not be there.
+  address.host = host == "localhost" ? "127.0.0.1" : host;
   return address;
 }
 
-// Only what is of the loopback by its form: no name server is asked, whose answer may change.
+// Only what is of the loopback by its form.
 bool IsLoopback(const Address& address) {
   if (address.ipv6) return address.host == "::1";
-  if (address.host == "localhost") return true;
   in_addr parsed{};
   if (inet_pton(AF_INET, address.host.c_str(), &parsed) != 1) return false;
   return (ntohl(parsed.s_addr) >> 24) == 127;

@@ -528,7 +528,9 @@ bool MountSmall(const std::string& folder) {
     std::ofstream("/proc/self/setgroups") << "deny";
     std::ofstream("/proc/self/uid_map") << "0 " << uid << " 1";
   }
-  return ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+  // In a root folder that is no mount point of its own (chroot) propagation cannot be changed.
+  const bool made_private = ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
+  return (made_private || errno == EINVAL) &&
          ::mount("none", folder.c_str(), "tmpfs", 0, "size=12m") == 0;
 }
 

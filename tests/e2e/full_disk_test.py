@@ -11,7 +11,8 @@ import sys
 
 if "LTS_E2E_IN_NAMESPACE" not in os.environ:
     os.environ["LTS_E2E_IN_NAMESPACE"] = "1"
-    for flags in (["-m"], ["-rm"]):
+    # The last one: in a root folder that is no mount point of its own (chroot) propagation cannot be changed.
+    for flags in (["-m"], ["-rm"], ["-m", "--propagation", "unchanged"]):
         if subprocess.run(["unshare", *flags, "true"], check=False, stderr=subprocess.DEVNULL).returncode == 0:
             os.execvp("unshare", ["unshare", *flags, sys.executable, *sys.argv])
     sys.exit("neither a mount namespace nor a user namespace can be had: a full disk cannot be tested here")
