@@ -8,10 +8,10 @@ build_packages="g++ cmake ninja-build ccache mold pkg-config
   libgrpc++-dev protobuf-compiler-grpc protobuf-compiler libprotobuf-dev
   librocksdb-dev libgflags-dev libsnappy-dev zlib1g-dev libbz2-dev liblz4-dev libzstd-dev libtbb-dev
   libspdlog-dev libfmt-dev libcli11-dev nlohmann-json3-dev libxxhash-dev
-  libcpp-httplib-dev libssl-dev tzdata"
+  libcpp-httplib-dev libssl-dev libmysqlcppconn-dev tzdata"
 test_packages="$build_packages libgtest-dev libgmock-dev libbenchmark-dev
-  clang-14 clang-format-14 python3 shellcheck dash procps"
-cluster_packages="zookeeper libzookeeper-mt-dev libmysqlcppconn-dev mariadb-server"
+  clang-14 clang-format-14 python3 shellcheck dash procps openssl"
+cluster_packages="zookeeper libzookeeper-mt-dev mariadb-server"
 console_packages="chromium"
 
 usage() {
@@ -88,6 +88,18 @@ uris=$(apt-get install --print-uris -qq --no-install-recommends $missing) || {
 bytes=$(printf '%s\n' "$uris" | awk "/^'/ { sum += \$3 } END { printf \"%d\", sum }")
 count=$(printf '%s\n' "$uris" | grep -c "^'" || true)
 echo "installing $count packages, to download: $(((bytes + 1048575) / 1048576)) MiB ($missing)"
+
+# Tests start servers of their own; the package must not start one of the system beside them.
+case " $missing " in
+  *" mariadb-server "*)
+    policy=${LTS_POLICY_RC_D:-/usr/sbin/policy-rc.d}
+    if [ ! -e "$policy" ]; then
+      trap '$as_root rm -f "$policy"' EXIT
+      # shellcheck disable=SC2016
+      $as_root sh -c 'printf "#!/bin/sh\nexit 101\n" >"$1" && chmod 755 "$1"' sh "$policy"
+    fi
+    ;;
+esac
 
 # shellcheck disable=SC2086
 if ! apt_get install -y -qq --no-install-recommends $missing; then

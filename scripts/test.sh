@@ -30,7 +30,7 @@ case ${1:-} in
     ;;
 esac
 
-[ "${LTS_SKIP_DEPS:-}" = 1 ] || sh scripts/install-deps.sh test
+[ "${LTS_SKIP_DEPS:-}" = 1 ] || sh scripts/install-deps.sh test cluster
 cmake --preset "$preset"
 cmake --build --preset "$preset" --parallel "${LTS_BUILD_JOBS:-$(nproc)}"
 # Nothing after it: its exit code is this script's.

@@ -11,7 +11,7 @@ import tempfile
 import unittest
 
 SOURCE = sys.argv.pop(1)
-TOOLS = ("dash", "sh", "env", "grep", "awk", "sed", "cat", "printf", "true")
+TOOLS = ("dash", "sh", "env", "grep", "awk", "sed", "cat", "printf", "true", "chmod")
 
 DPKG_QUERY = """#!/bin/sh
 for last; do :; done
@@ -22,6 +22,7 @@ APT_CACHE = """#!/bin/sh
 """
 APT_GET = """#!/bin/sh
 echo "apt-get $*" >>"$FAKE/calls"
+[ -x "$FAKE/policy-rc.d" ] && "$FAKE/policy-rc.d" || echo "$?" >"$FAKE/policy"
 case " $* " in
   *" update "*) : >"$FAKE/lists" ;;
   *" --print-uris "*) printf "'http://x/a.deb' a.deb 1048576 SHA256:1\\n'http://x/b.deb' b.deb 1 SHA256:2\\n" ;;
@@ -66,7 +67,8 @@ class InstallDeps(unittest.TestCase):
     def run_script(self, *arguments):
         # Only the pretended tools are found, so that no real package manager can run.
         return subprocess.run([shutil.which("dash"), os.path.join(SOURCE, "scripts/install-deps.sh"),
-                               *arguments], env={"PATH": self.folder, "FAKE": self.folder},
+                               *arguments], env={"PATH": self.folder, "FAKE": self.folder,
+                                    "LTS_POLICY_RC_D": self.below("policy-rc.d")},
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
 
     def calls(self):
@@ -104,6 +106,21 @@ class InstallDeps(unittest.TestCase):
         self.write("installed", "\n".join(p for p in everything if p != "mold") + "\n")
         self.run_script("build", "test")
         self.assertTrue(self.calls()[-1].endswith("--no-install-recommends mold"))
+
+    def policy_during_install(self):
+        with open(self.below("policy"), encoding="utf-8") as file:
+            return file.read().strip()
+
+    def test_a_server_package_starts_no_server_of_the_system(self):
+        self.assertEqual(self.run_script("cluster").returncode, 0)
+        self.assertEqual(self.policy_during_install(), "101")  # forbidden
+        self.assertFalse(os.path.exists(self.below("policy-rc.d")))
+
+    def test_a_policy_of_the_administrator_stays(self):
+        self.tool("policy-rc.d", "#!/bin/sh\nexit 7\n")
+        self.assertEqual(self.run_script("cluster").returncode, 0)
+        self.assertEqual(self.policy_during_install(), "7")
+        self.assertTrue(os.path.exists(self.below("policy-rc.d")))
 
     def test_missing_lists_are_read_first(self):
         os.remove(self.below("lists"))
