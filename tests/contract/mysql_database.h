@@ -9,6 +9,7 @@
 
 #include "store/mysql/connection.h"
 #include "store/mysql/mysql_store.h"
+#include "store/mysql/schema.h"
 #include "support/mariadb_server.h"
 
 namespace lts::store::testing {
@@ -16,8 +17,10 @@ namespace lts::store::testing {
 // Runs statements as an administrator.
 class Admin {
  public:
-  explicit Admin(const std::string& url, const std::string& user, const std::string& password) {
+  Admin(const std::string& url, const std::string& user, const std::string& password,
+        const std::string& tls_ca = "") {
     MysqlStoreOptions options;
+    options.tls_ca = tls_ca;
     options.user = user;
     options.password = password;
     auto parsed = mysql::ParseJdbcUrl(url);
