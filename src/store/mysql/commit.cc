@@ -287,6 +287,7 @@ class Writer {
     // Which of them are there, and under which task.
     std::unordered_map<JobId, TaskKey> there;
     std::vector<JobId> ids;
+    ids.reserve(schedules.size());
     for (const auto& [id, row] : schedules) ids.push_back(id);
     for (std::size_t at = 0; at < ids.size(); at += kRowsPerStatement) {
       SqlText sql("SELECT job_id, grp, task_id FROM lts_schedule WHERE part = ", part_,

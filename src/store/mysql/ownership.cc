@@ -128,7 +128,7 @@ Result<RenewReply> MysqlJobStore::Renew(
 
 Status MysqlJobStore::Release(std::uint32_t partition, std::uint64_t epoch, bool clean) {
   LTS_RETURN_IF_ERROR(Known(partition));
-  const Status done = Write([&](Connection& connection) -> Step {
+  Status done = Write([&](Connection& connection) -> Step {
     PartitionState state;
     TimeMs now_ms = 0;
     Step read = ReadState(connection, partition, /*for_update=*/true, &state, &now_ms);

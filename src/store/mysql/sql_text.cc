@@ -35,9 +35,9 @@ void SqlText::PutBytes(std::string_view bytes) {
 
 void SqlText::Put(const model::JobId& id) {
   std::array<char, 16> bytes{};
-  for (int i = 0; i < 8; ++i) {
-    bytes[static_cast<std::size_t>(i)] = static_cast<char>(id.high >> (56 - 8 * i));
-    bytes[static_cast<std::size_t>(8 + i)] = static_cast<char>(id.low >> (56 - 8 * i));
+  for (std::size_t i = 0; i < 8; ++i) {
+    bytes[i] = static_cast<char>(id.high >> (56 - 8 * i));
+    bytes[8 + i] = static_cast<char>(id.low >> (56 - 8 * i));
   }
   PutBytes({bytes.data(), bytes.size()});
 }
