@@ -398,6 +398,42 @@ TEST_F(MysqlStore, RowBeyondWhatThePacketOfTheServerHoldsIsRefusedByName) {
   EXPECT_EQ(CountRows("lts_job"), 0);
 }
 
+TEST_F(MysqlStore, StatementsStayBelowASmallPacketOfTheServer) {
+  Admin admin = database_.As();
+  admin.Run("SET GLOBAL max_allowed_packet = 1048576");  // counts for new connections
+  {
+    const auto store = OpenStore(database_.Options());
+    Owner owner(*store, 0);
+    std::vector<Mutation> inserts;
+    for (std::uint64_t n = 1; n <= 300; ++n) {
+      JobRow job = Job(n);
+      auto spec = std::make_shared<model::JobSpec>(*job.spec);
+      spec->payload.assign(n == 150 ? 450'000 : 5'000, 'x');
+      job.spec = spec;
+      inserts.push_back(InsertJob{job});
+    }
+    EXPECT_OK(owner.Commit(inserts));
+    EXPECT_EQ(CountRows("lts_job"), 300);
+  }
+  admin.Run("SET GLOBAL max_allowed_packet = 16777216");
+}
+
+TEST_F(MysqlStore, StoreOfOnePartitionHasListings) {
+  StoreIdentity one = TestIdentity();
+  one.partitions = 1;
+  auto store = OpenMysqlStore(one, database_.Options());
+  ASSERT_TRUE(store.ok()) << store.status().ToString();
+  Owner owner(**store, 0);
+  EXPECT_OK(owner.Commit({InsertJob{Job(1)}, InsertJob{Job(2)}, PutSchedule{Schedule(3, "g", "s")},
+                          InsertHistory{Ended(Job(4), 5)}, InsertHistory{Ended(Job(5), 6)}}));
+  EXPECT_EQ(Numbers((*store)->FindJobs({}, "", 10)->rows), (Ns{2, 1}));
+  EXPECT_EQ(Numbers((*store)->FindSchedules({}, "", 10)->rows), Ns{3});
+  EXPECT_EQ(Numbers((*store)->FindEnded({}, true, "", 10)->rows), (Ns{5, 4}));
+  EXPECT_EQ((*store)->FindHistory(Id(4), 10)->size(), 1U);
+  EXPECT_EQ((*store)->FindJobRows(Id(1))->size(), 1U);
+  EXPECT_TRUE((*store)->FindSchedule(Id(3))->has_value());
+}
+
 TEST_F(MysqlStore, NamesAreKeptByteForByte) {
   const auto store = OpenStore(database_.Options());
   Owner owner(*store, 0);

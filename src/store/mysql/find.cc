@@ -31,6 +31,7 @@ template <typename PartSql>
 SqlText OverPartitions(std::uint32_t partitions, const PartSql& part_sql) {
   SqlText sql;
   for (std::uint32_t part = 0; part < partitions; ++part) {
+    if (partitions == 1) return part_sql(part);
     if (part > 0) sql.Add(" UNION ALL ");
     sql.Add("(", part_sql(part), ")");
   }
@@ -142,16 +143,6 @@ SqlText Rows(const std::vector<Candidate<Position>>& some, std::uint32_t partiti
   }
   return sql;
 }
-
-// Columns after the first one, which is the partition.
-class Shifted final : public Row {
- public:
-  explicit Shifted(const Row& row) : row_(row) {}
-  std::string Bytes(std::size_t column) const override { return row_.Bytes(column + 1); }
-
- private:
-  const Row& row_;
-};
 
 }  // namespace
 

@@ -20,15 +20,24 @@ Step TakeRows(Connection& connection, const SqlText& sql, const Decode& decode) 
   return damage;
 }
 
+constexpr std::size_t kSelectsPerStatement = 8;
+
+// Of LTS_JOB_COLUMNS.
+Result<JobRow> DecodeJobRow(const Row& row, records::Scratch& scratch) {
+  const model::JobKey key{row.Id(0), row.I64(1)};
+  auto job = records::DecodeJob({row.I32(2), row.I64(3), row.U64(4)}, key, row.Bytes(5), scratch);
+  if (!job.ok()) return job.status().WithContext(NameOf(key));
+  return job;
+}
+
 }  // namespace
 
 Step MysqlJobStore::TakeJobs(Connection& connection, const SqlText& sql,
                              std::vector<JobRow>* rows) const {
   records::Scratch scratch;
   return TakeRows(connection, sql, [&](const Row& row) -> Status {
-    const model::JobKey key{row.Id(0), row.I64(1)};
-    auto job = records::DecodeJob({row.I32(2), row.I64(3), row.U64(4)}, key, row.Bytes(5), scratch);
-    if (!job.ok()) return job.status().WithContext(NameOf(key));
+    auto job = DecodeJobRow(row, scratch);
+    if (!job.ok()) return job.status();
     rows->push_back(std::move(*job));
     return Status::Ok();
   });
@@ -64,54 +73,74 @@ Result<LookupReply> MysqlJobStore::Lookup(std::uint32_t partition,
                                           const std::vector<TaskKey>& tasks) {
   LTS_RETURN_IF_ERROR(Known(partition));
   LookupReply reply;
-  if (ids.empty() && tasks.empty()) return reply;
-  std::map<model::JobKey, JobRow> jobs;
-  std::set<model::JobId> ended;
+  // Selects of one form: 0 and a job row, or 1 and the id of a job that has ended.
+  std::vector<SqlText> selects;
+  for (std::size_t at = 0; at < ids.size(); at += kRowsPerStatement) {
+    SqlText list;
+    for (std::size_t i = at; i < std::min(ids.size(), at + kRowsPerStatement); ++i) {
+      if (i > at) list.Add(", ");
+      list.Add(ids[i]);
+    }
+    selects.emplace_back("SELECT 0, " LTS_JOB_COLUMNS " FROM lts_job WHERE part = ", partition,
+                         " AND job_id IN (", list, ")");
+    selects.emplace_back("SELECT DISTINCT 1, job_id, 0, 0, 0, 0, '' FROM lts_attempt WHERE part = ",
+                         partition, " AND job_id IN (", list, ")");
+  }
   std::vector<TaskKey> by_group = tasks;
   std::sort(by_group.begin(), by_group.end());
+  for (std::size_t at = 0; at < by_group.size();) {
+    const std::string& group = by_group[at].group;
+    SqlText sql("SELECT 0, " LTS_JOB_COLUMNS " FROM lts_job WHERE part = ", partition,
+                " AND grp = ", group, " AND task_id IN (");
+    for (std::size_t n = 0;
+         n < kRowsPerStatement && at < by_group.size() && by_group[at].group == group; ++n, ++at) {
+      if (n > 0) sql.Add(", ");
+      sql.Add(by_group[at].task_id);
+    }
+    selects.push_back(std::move(sql.Add(")")));
+  }
+  if (selects.empty()) return reply;
 
-  LTS_RETURN_IF_ERROR(ReadSnapshot([&](Connection& connection) -> Step {
-    jobs.clear();
-    ended.clear();
-    std::vector<JobRow> found;
-    for (std::size_t at = 0; at < ids.size(); at += kRowsPerStatement) {
-      SqlText list;
-      for (std::size_t i = at; i < std::min(ids.size(), at + kRowsPerStatement); ++i) {
-        if (i > at) list.Add(", ");
-        list.Add(ids[i]);
+  std::map<model::JobKey, JobRow> jobs;
+  std::set<model::JobId> ended;
+  const auto run = [&](Connection& connection, const SqlText& sql) {
+    records::Scratch scratch;
+    return TakeRows(connection, sql, [&](const Row& full) -> Status {
+      const Shifted row(full);
+      if (full.I64(0) == 1) {
+        ended.insert(row.Id(0));
+        return Status::Ok();
       }
-      Step step =
-          TakeJobs(connection,
-                   SqlText("SELECT " LTS_JOB_COLUMNS " FROM lts_job WHERE part = ", partition,
-                           " AND job_id IN (", list, ")"),
-                   &found);
-      if (!step.ok()) return step;
-      Failure failure = connection.Query(
-          SqlText("SELECT DISTINCT job_id FROM lts_attempt WHERE part = ", partition,
-                  " AND job_id IN (", list, ")"),
-          [&](const Row& row) { ended.insert(row.Id(0)); });
-      if (failure.failed()) return failure;
-    }
-    for (std::size_t at = 0; at < by_group.size();) {
-      const std::string& group = by_group[at].group;
-      SqlText sql("SELECT " LTS_JOB_COLUMNS " FROM lts_job WHERE part = ", partition,
-                  " AND grp = ", group, " AND task_id IN (");
-      for (std::size_t n = 0;
-           n < kRowsPerStatement && at < by_group.size() && by_group[at].group == group;
-           ++n, ++at) {
-        if (n > 0) sql.Add(", ");
-        sql.Add(by_group[at].task_id);
+      auto job = DecodeJobRow(row, scratch);
+      if (!job.ok()) return job.status();
+      const model::JobKey key = job->key;
+      jobs.try_emplace(key, std::move(*job));
+      return Status::Ok();
+    });
+  };
+  // A row that ends between two queries must not be missed by both: a few selects make one
+  // statement, which sees one state; more of them need a snapshot.
+  Status done;
+  if (selects.size() <= kSelectsPerStatement) {
+    SqlText all(selects[0]);
+    for (std::size_t i = 1; i < selects.size(); ++i) all.Add(" UNION ALL ", selects[i]);
+    done = Read([&](Connection& connection) -> Step {
+      jobs.clear();
+      ended.clear();
+      return run(connection, all);
+    });
+  } else {
+    done = ReadSnapshot([&](Connection& connection) -> Step {
+      jobs.clear();
+      ended.clear();
+      for (const SqlText& sql : selects) {
+        Step step = run(connection, sql);
+        if (!step.ok()) return step;
       }
-      sql.Add(")");
-      Step step = TakeJobs(connection, sql, &found);
-      if (!step.ok()) return step;
-    }
-    for (JobRow& row : found) {
-      const model::JobKey key = row.key;
-      jobs.try_emplace(key, std::move(row));
-    }
-    return {};
-  }));
+      return {};
+    });
+  }
+  LTS_RETURN_IF_ERROR(done);
   for (auto& [key, row] : jobs) reply.jobs.push_back(std::move(row));
   reply.ended.assign(ended.begin(), ended.end());
   return reply;

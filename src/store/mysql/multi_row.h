@@ -37,8 +37,8 @@ class MultiRow {
       if (!starts.empty()) sql.Add(", ");
       const std::size_t start = sql.size();
       put(*it, &sql);
-      if (!starts.empty() &&
-          (starts.size() == kRowsPerStatement || sql.size() > kBytesPerStatement)) {
+      if (!starts.empty() && (starts.size() == kRowsPerStatement ||
+                              sql.size() > std::min(kBytesPerStatement, PacketMax() / 2))) {
         // This row begins the next statement.
         const SqlText row = sql.Slice(start, sql.size());
         sql.Truncate(before);

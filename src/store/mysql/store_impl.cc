@@ -22,6 +22,13 @@ namespace {
 
 // A deadlock goes away with the first repeat as a rule; a lock wait has waited already.
 constexpr int kTriesMax = 6;
+constexpr int kLockWaitTimeout = 1205;
+constexpr int kLockWaitTriesMax = 2;
+
+bool TriesAgain(const Failure& failure, int attempt) {
+  return failure.kind == FailureKind::kAgain &&
+         attempt < (failure.code == kLockWaitTimeout ? kLockWaitTriesMax : kTriesMax);
+}
 
 }  // namespace
 
@@ -116,7 +123,7 @@ Status MysqlJobStore::Read(const std::function<Step(Connection&)>& body) {
       pool_.Purge();
       if (attempt < kTriesMax) continue;
     }
-    if (kind == FailureKind::kAgain && attempt < kTriesMax) {
+    if (TriesAgain(step.failure, attempt)) {
       WaitBefore(attempt);
       continue;
     }
@@ -155,7 +162,7 @@ Status MysqlJobStore::Write(const std::function<Step(Connection&)>& body) {
       pool_.Purge();
       if (attempt < kTriesMax) continue;
     }
-    if (kind == FailureKind::kAgain && attempt < kTriesMax) {
+    if (TriesAgain(step.failure, attempt)) {
       WaitBefore(attempt);
       continue;
     }

@@ -167,6 +167,16 @@ class MysqlJobStore final : public JobStore {
 #define LTS_SCHEDULE_COLUMNS "job_id, record"
 #define LTS_ATTEMPT_COLUMNS "job_id, cycle, attempt, grp, ended_ms, record"
 
+// The columns after the first one of a row.
+class Shifted final : public Row {
+ public:
+  explicit Shifted(const Row& row) : row_(row) {}
+  std::string Bytes(std::size_t column) const override { return row_.Bytes(column + 1); }
+
+ private:
+  const Row& row_;
+};
+
 // "(job_id, cycle) IN (…)" for keys that end with `)`; `keys` is not empty.
 SqlText KeyList(const std::vector<model::JobKey>& keys);
 
