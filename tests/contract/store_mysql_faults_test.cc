@@ -298,27 +298,62 @@ TEST_F(MysqlStore, ManyPartitionsCommitAtOnceOverFewConnections) {
   EXPECT_EQ(CountRows("lts_attempt"), 4 * 25 * 20);
 }
 
+// Waits until the server runs a statement that begins so.
+void AwaitStatement(Admin& admin, const std::string& begin) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  std::int64_t running = 0;
+  while (running == 0 && std::chrono::steady_clock::now() < deadline) {
+    const mysql::Failure failure = admin.connection().Query(
+        mysql::SqlText("SELECT COUNT(*) FROM information_schema.processlist"
+                       " WHERE LEFT(info, ",
+                       begin.size(), ") = ", begin),
+        [&](const mysql::Row& row) { running = row.I64(0); });
+    ASSERT_FALSE(failure.failed()) << failure.ToString();
+  }
+  ASSERT_EQ(running, 1) << begin;
+}
+
 TEST_F(MysqlStore, LockedRowsAreWaitedFor) {
   const auto store = OpenStore(database_.Options());
   Owner owner(*store, 0);
   Admin other = database_.As();
   other.Run("START TRANSACTION");
-  other.Run("UPDATE `" + database_.name() + "`.lts_partition SET asker = 'x' WHERE part = 0");
+  other.Run("UPDATE lts_partition SET asker = 'x' WHERE part = 0");
   std::thread commit([&] { EXPECT_OK(owner.Commit({InsertJob{Job(1)}})); });
-  // The commit waits for the row, however long it takes to get there.
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-  std::int64_t waiting = 0;
-  while (waiting == 0 && std::chrono::steady_clock::now() < deadline) {
-    const mysql::Failure failure = other.connection().Query(
-        mysql::SqlText("SELECT COUNT(*) FROM information_schema.processlist"
-                       " WHERE info LIKE 'UPDATE lts_partition SET commit_no%'"),
-        [&](const mysql::Row& row) { waiting = row.I64(0); });
-    ASSERT_FALSE(failure.failed()) << failure.ToString();
-  }
-  EXPECT_EQ(waiting, 1);
+  AwaitStatement(other, "UPDATE lts_partition SET commit_no");
   other.Run("ROLLBACK");
   commit.join();
   EXPECT_EQ(CountRows("lts_job"), 1);
+}
+
+TEST_F(MysqlStore, DeadlockIsTriedAgain) {
+  const auto store = OpenStore(database_.Options());
+  Owner owner(*store, 0);
+  EXPECT_OK(owner.Commit({InsertJob{Job(1)}}));
+  Admin other = database_.As();
+  const auto deadlocks = [&] {
+    std::int64_t count = -1;
+    const mysql::Failure failure =
+        other.connection().Query(mysql::SqlText("SHOW GLOBAL STATUS LIKE 'Innodb_deadlocks'"),
+                                 [&](const mysql::Row& row) { count = row.I64(1); });
+    EXPECT_FALSE(failure.failed()) << failure.ToString();
+    return count;
+  };
+  const std::int64_t before = deadlocks();
+  // This side has written more, so that the server gives up the other.
+  other.Run("START TRANSACTION");
+  for (int i = 0; i < 50; ++i) {
+    other.Run("INSERT INTO lts_worker VALUES (3, 'g', 'w" + std::to_string(i) + "', '')");
+  }
+  other.Run("UPDATE lts_counter SET n = n + 1 WHERE part = 0");
+  std::thread commit([&] { EXPECT_OK(owner.Commit({InsertJob{Job(2)}})); });
+  AwaitStatement(other, "INSERT INTO lts_counter");
+  other.Run("UPDATE lts_partition SET asker = 'x' WHERE part = 0");
+  EXPECT_GT(deadlocks(), before);
+  other.Run("ROLLBACK");
+  commit.join();
+  EXPECT_EQ(CountRows("lts_job"), 2);
+  EXPECT_EQ(store->Counters()->at("g").jobs, 2);
 }
 
 // ---- the schema
