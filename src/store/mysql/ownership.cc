@@ -105,12 +105,16 @@ Result<RenewReply> MysqlJobStore::Renew(
     update.Add("(", partition, ", ", epoch, ")");
   }
   update.Add(")");
-  // A partition that the second statement shows as held was held when the first renewed it: an
-  // epoch never comes back.
+  // Over a connection of each use: asked for each second, that keeps one of either open for a lone
+  // job and its look-up.
+  const Status renewed =
+      Write([&](Connection& connection) -> Step { return connection.Execute(update); });
+  if (renewed.code() == StatusCode::kUnknownOutcome) return Status::Unavailable(renewed.message());
+  LTS_RETURN_IF_ERROR(renewed);
+  // A partition that is shown as held now was held when it was renewed: an epoch never comes back.
   std::map<std::uint32_t, std::pair<std::uint64_t, std::string>> held;
   LTS_RETURN_IF_ERROR(Read([&](Connection& connection) -> Step {
     held.clear();
-    if (Failure failure = connection.Execute(update); failure.failed()) return failure;
     return connection.Query(
         SqlText("SELECT part, epoch, asker FROM lts_partition WHERE owner = ", owner),
         [&](const Row& row) {
