@@ -9,6 +9,7 @@
 #include "common/ids.h"
 #include "contract/mysql_database.h"
 #include "contract/store_fixture.h"
+#include "store/paging.h"
 #include "support/tcp_proxy.h"
 
 namespace lts::store::testing {
@@ -517,6 +518,115 @@ TEST_F(MysqlStore, BatchOfManyStatementsIsOneCommit) {
   EXPECT_EQ(store->Lookup(0, ids, {})->ended.size(), 1300U);
   EXPECT_EQ(CountRows("lts_job"), 0);
   EXPECT_TRUE(store->LoadGroups(0)->empty());
+}
+
+// The server's optimizer chooses; this looks at what it read.
+TEST_F(MysqlStore, ReadsLookAtFewRowsHoweverManyThereAre) {
+  const auto store = OpenStore(database_.Options());
+  Owner owner(*store, 0);
+  constexpr std::uint64_t kRows = 12'000;
+  for (std::uint64_t n = 1; n <= kRows;) {
+    std::vector<Mutation> batch;
+    for (; n <= kRows && batch.size() < 4000; ++n) {
+      JobRow job = Job(n, n % 3 == 0 ? "h" : "g");
+      job.priority = static_cast<std::int32_t>(n % 4);
+      job.due_ms = n % 2 == 0 ? 1'000'000 + static_cast<TimeMs>(n) : 1000;
+      if (n % 1000 == 0) job.state = model::JobState::kRunning;
+      batch.push_back(InsertJob{job});
+      batch.push_back(InsertHistory{Ended(Job(100'000 + n), static_cast<TimeMs>(n))});
+    }
+    EXPECT_OK(owner.Commit(std::move(batch)));
+  }
+  Admin admin = database_.As();
+  const auto rows_read = [&] {
+    std::int64_t rows = 0;
+    const mysql::Failure failure =
+        admin.connection().Query(mysql::SqlText("SHOW GLOBAL STATUS LIKE 'Handler_read%'"),
+                                 [&](const mysql::Row& row) { rows += row.I64(1); });
+    EXPECT_FALSE(failure.failed()) << failure.ToString();
+    return rows;
+  };
+  // What asking itself reads.
+  const std::int64_t first = rows_read();
+  const std::int64_t asking = rows_read() - first;
+  const std::int64_t before_a_scan = rows_read();
+  EXPECT_EQ(CountRows("lts_job"), static_cast<std::int64_t>(kRows));
+  EXPECT_GE(rows_read() - before_a_scan, static_cast<std::int64_t>(kRows));  // it would show
+  const auto few = [&](const char* what, const auto& result_of, std::int64_t most) {
+    const std::int64_t before = rows_read();
+    const auto result = result_of();
+    EXPECT_TRUE(result.ok()) << result.status().ToString();
+    EXPECT_LE(rows_read() - before - asking, most) << what;
+  };
+  for (const bool analyzed : {false, true}) {
+    few(
+        "LoadWaiting", [&] { return store->LoadWaiting(0, "g", std::nullopt, 2000, 10); }, 60);
+    few(
+        "LoadWaiting of what is not due",
+        [&] {
+          return store->LoadWaiting(0, "g", ReadyPosition{1, 1000, kRows}, 2000, 10);
+        },
+        60);
+    few(
+        "LoadDated", [&] { return store->LoadDated(0, "g", 1'000'500, 10); }, 60);
+    few(
+        "LoadRunning", [&] { return store->LoadRunning(0, Key(0), 10); }, 100);
+    few(
+        "LoadGroups", [&] { return store->LoadGroups(0); }, 20);
+    few(
+        "LoadFeedbackGroups", [&] { return store->LoadFeedbackGroups(0); }, 20);
+    few(
+        "Lookup",
+        [&] {
+          return store->Lookup(0, {Id(5), Id(100'005), Id(999'999)},
+                               {{"g", "task-7"}, {"g", "no"}});
+        },
+        60);
+    few(
+        "FindJobRows", [&] { return store->FindJobRows(Id(7)); }, 20);
+    few(
+        "FindHistory", [&] { return store->FindHistory(Id(100'007), 10); }, 20);
+    few(
+        "FindJobs", [&] { return store->FindJobs({}, "", 10); }, 120);
+    few(
+        "FindJobs of a task",
+        [&] {
+          return store->FindJobs({"g", "task-7", {}, 0}, "", 10);
+        },
+        60);
+    few(
+        "FindJobs that run",
+        [&] {
+          return store->FindJobs({"", "", model::JobState::kRunning, 0}, "", 10);
+        },
+        120);
+    few(
+        "FindEnded", [&] { return store->FindEnded({}, false, "", 10); }, 120);
+    few(
+        "FindEnded of a group",
+        [&] {
+          return store->FindEnded({"g", "", {}, 0}, false, "", 10);
+        },
+        120);
+    few(
+        "FindEnded of a task",
+        [&] {
+          return store->FindEnded({"g", "task-100007", {}, 0}, false, "", 10);
+        },
+        60);
+    few(
+        "FindEnded, a later page",
+        [&] {
+          return store->FindEnded({}, false, ToToken(EndedPosition{6000, Key(106'000), 1, 0}), 10);
+        },
+        120);
+    few(
+        "Counters", [&] { return store->Counters(); }, 60);
+    if (analyzed) break;
+    const mysql::Failure failure = admin.connection().Query(
+        mysql::SqlText("ANALYZE TABLE lts_job, lts_attempt"), [](const mysql::Row&) {});
+    ASSERT_FALSE(failure.failed()) << failure.ToString();
+  }
 }
 
 TEST_F(MysqlStore, UnreadableRecordIsDataLossNamingTheJobAndTheDatabase) {
