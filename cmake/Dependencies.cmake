@@ -12,6 +12,7 @@ pkg_check_modules(rocksdb REQUIRED IMPORTED_TARGET rocksdb)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 # Containers, which groups are, came with 3.5.
 find_package(ZooKeeper 3.5 REQUIRED)
+find_package(MySQLConnectorCpp REQUIRED)
 find_path(LTS_HTTPLIB_INCLUDE httplib.h REQUIRED)
 find_library(LTS_HTTPLIB_LIBRARY cpp-httplib REQUIRED)
 if(LTS_BUILD_TESTS)

@@ -48,5 +48,6 @@ install(PROGRAMS "${PROJECT_SOURCE_DIR}/scripts/jobtracker.sh" "${PROJECT_SOURCE
 install(FILES "${PROJECT_SOURCE_DIR}/scripts/lts-common.sh" DESTINATION bin)
 install(FILES "${PROJECT_SOURCE_DIR}/conf/standalone/jobtracker.cfg" DESTINATION conf/standalone)
 install(FILES "${PROJECT_SOURCE_DIR}/conf/zoo/jobtracker.cfg" DESTINATION conf/zoo)
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/conf/mysql" DESTINATION conf FILES_MATCHING PATTERN "V*.sql")
 install(FILES "${PROJECT_SOURCE_DIR}/conf/tasktracker.cfg" "${PROJECT_SOURCE_DIR}/conf/jobclient.cfg" DESTINATION conf)
 install(FILES "${PROJECT_SOURCE_DIR}/cmake/RUNTIME-DEPS" DESTINATION .)

@@ -8,12 +8,12 @@ build_packages="g++ cmake ninja-build ccache mold pkg-config
   libgrpc++-dev protobuf-compiler-grpc protobuf-compiler libprotobuf-dev
   librocksdb-dev libgflags-dev libsnappy-dev zlib1g-dev libbz2-dev liblz4-dev libzstd-dev libtbb-dev
   libspdlog-dev libfmt-dev libcli11-dev nlohmann-json3-dev libxxhash-dev
-  libcpp-httplib-dev libssl-dev libzookeeper-mt-dev tzdata"
+  libcpp-httplib-dev libssl-dev libzookeeper-mt-dev libmysqlcppconn-dev tzdata"
 test_packages="$build_packages libgtest-dev libgmock-dev libbenchmark-dev
-  clang-14 clang-format-14 make python3 shellcheck dash procps"
+  clang-14 clang-format-14 make python3 shellcheck dash procps openssl"
 # Servers for tests, which start them themselves: none of these packages starts one when it is installed (as
 # mariadb-server would).
-cluster_packages="zookeeper libmysqlcppconn-dev mariadb-server-core mariadb-client-core"
+cluster_packages="libzookeeper-java default-jre-headless mariadb-server-core mariadb-client-core"
 console_packages="chromium"
 
 usage() {

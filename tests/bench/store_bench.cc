@@ -6,7 +6,6 @@
 //
 // Prints the file system of the folder: on a tmpfs nothing is durable and the figures mean little.
 #include <sys/resource.h>
-#include <sys/statfs.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -17,14 +16,16 @@
 #include <string>
 #include <vector>
 
+#include "bench/store_rows.h"
 #include "common/clock.h"
-#include "common/ids.h"
 #include "store/rocksdb/rocksdb_store.h"
 
 namespace {
 
+using lts::bench::EndOf;
+using lts::bench::FileSystemOf;
+using lts::bench::RowMaker;
 using lts::store::DeleteJob;
-using lts::store::HistoryRow;
 using lts::store::InsertHistory;
 using lts::store::InsertJob;
 using lts::store::JobRow;
@@ -46,22 +47,6 @@ double CpuSeconds() {
          static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
-std::string FileSystemOf(const std::string& folder) {
-  struct statfs fs {};
-  if (statfs(folder.c_str(), &fs) != 0) return "unknown";
-  switch (static_cast<unsigned long>(fs.f_type)) {
-    case 0xEF53: return "ext4";
-    case 0x58465342: return "xfs";
-    case 0x9123683E: return "btrfs";
-    case 0x794C7630: return "overlay";
-    case 0x01021994: return "tmpfs, NOT DURABLE";
-    default: break;
-  }
-  char text[32];
-  std::snprintf(text, sizeof text, "type 0x%lx", static_cast<unsigned long>(fs.f_type));
-  return text;
-}
-
 class Bench {
  public:
   explicit Bench(lts::store::JobStore& store) : store_(store) {
@@ -72,39 +57,7 @@ class Bench {
     seq_ = lease->next_seq;
   }
 
-  JobRow NewRow() {
-    const lts::TimeMs now = clock_.WallMs();
-    auto spec = std::make_shared<lts::model::JobSpec>();
-    spec->job_id = ids_.Next(now);
-    spec->task_id = "task-" + std::to_string(seq_);
-    spec->group = "bench_group";
-    spec->submit_group = "bench_client";
-    spec->payload.assign(200, 'x');
-    JobRow row;
-    row.key.id = *lts::model::JobId::Parse(spec->job_id);
-    row.spec = std::move(spec);
-    row.accepted_ms = row.due_ms = now;
-    row.seq = seq_++;
-    return row;
-  }
-
-  static HistoryRow EndOf(const JobRow& row, lts::TimeMs now) {
-    HistoryRow end;
-    end.key = row.key;
-    end.attempt = 1;
-    end.outcome = lts::model::Outcome::kExecuteSuccess;
-    end.final = true;
-    end.state = lts::model::JobState::kSucceeded;
-    end.group = row.spec->group;
-    end.task_id = row.spec->task_id;
-    end.node = "worker-1";
-    end.token = {7, row.seq};
-    end.message = "done";
-    end.due_ms = row.due_ms;
-    end.started_ms = end.ended_ms = now;
-    end.spec = row.spec;
-    return end;
-  }
+  JobRow NewRow() { return maker_.NewRow(seq_++); }
 
   void Commit(const MutationBatch& batch) {
     const lts::Status status = store_.Commit(0, epoch_, ++commit_no_, batch);
@@ -213,7 +166,7 @@ class Bench {
 
  private:
   const lts::SystemClock clock_;
-  lts::UuidGenerator ids_{lts::RandomSeed()};
+  RowMaker maker_;
   lts::store::JobStore& store_;
   std::uint64_t epoch_ = 0;
   std::uint64_t commit_no_ = 0;

@@ -11,10 +11,10 @@ using model::JobState;
 
 class StoreContract : public ::testing::TestWithParam<std::string> {
  protected:
-  StoreContract() : engine_(GetParam()), store_(&engine_.Open(clock_)) {}
+  StoreContract() : engine_(MakeEngine(GetParam())), store_(&engine_->Open(clock_)) {}
 
   JobStore& store() { return *store_; }
-  void Reopen() { store_ = &engine_.Open(clock_); }
+  void Reopen() { store_ = &engine_->Open(clock_); }
 
   Ns Waiting(TimeMs due_before = INT64_MAX, std::size_t limit = 1000,
              const std::optional<ReadyPosition>& after = std::nullopt) {
@@ -24,11 +24,11 @@ class StoreContract : public ::testing::TestWithParam<std::string> {
   }
 
   HandClock clock_;
-  Engine engine_;
+  const std::unique_ptr<Engine> engine_;
   JobStore* store_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Engines, StoreContract, ::testing::Values("memory", "rocksdb"),
+INSTANTIATE_TEST_SUITE_P(Engines, StoreContract, ::testing::ValuesIn(EngineNames()),
                          [](const auto& engine) { return engine.param; });
 
 // ---- ownership

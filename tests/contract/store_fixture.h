@@ -3,8 +3,6 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <rocksdb/env.h>
-#include <rocksdb/file_system.h>
 
 #include <functional>
 #include <memory>
@@ -16,8 +14,6 @@
 #include "common/clock.h"
 #include "store/job_store.h"
 #include "store/memory/memory_store.h"
-#include "store/rocksdb/rocksdb_store.h"
-#include "support/temp_folder.h"
 
 namespace lts::store::testing {
 
@@ -129,57 +125,26 @@ std::vector<std::uint64_t> Numbers(const std::vector<Row>& rows) {
 }
 using Ns = std::vector<std::uint64_t>;
 
-// Files without sync: these tests close the store or kill its process, never the machine.
-class UnsyncedFile final : public rocksdb::FSWritableFileOwnerWrapper {
- public:
-  using FSWritableFileOwnerWrapper::FSWritableFileOwnerWrapper;
-  rocksdb::IOStatus Sync(const rocksdb::IOOptions&, rocksdb::IODebugContext*) override {
-    return rocksdb::IOStatus::OK();
-  }
-  rocksdb::IOStatus Fsync(const rocksdb::IOOptions&, rocksdb::IODebugContext*) override {
-    return rocksdb::IOStatus::OK();
-  }
-};
-class UnsyncedFiles final : public rocksdb::FileSystemWrapper {
- public:
-  UnsyncedFiles() : FileSystemWrapper(rocksdb::FileSystem::Default()) {}
-  const char* Name() const override { return "UnsyncedFiles"; }
-  rocksdb::IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
-                                    std::unique_ptr<rocksdb::FSWritableFile>* file,
-                                    rocksdb::IODebugContext* debug) override {
-    std::unique_ptr<rocksdb::FSWritableFile> real;
-    rocksdb::IOStatus s = FileSystemWrapper::NewWritableFile(name, options, &real, debug);
-    if (s.ok()) *file = std::make_unique<UnsyncedFile>(std::move(real));
-    return s;
-  }
-};
-
-// One engine under test.
+// One engine under test, with a store of its own. Which engines a test program runs over is said by
+// the file that it links: store_engines_embedded.cc or store_engines_mysql.cc.
 class Engine {
  public:
-  explicit Engine(std::string name) : name_(std::move(name)) {}
+  virtual ~Engine() = default;
+  // Opens the store, or opens it again with what is in it. Leases follow `clock`, which is the
+  // store's clock too: engines whose store has a clock of its own take this one in its place.
+  virtual JobStore& Open(const Clock& clock) = 0;
+};
+std::vector<std::string> EngineNames();
+std::unique_ptr<Engine> MakeEngine(const std::string& name);
 
-  JobStore& Open(const Clock& clock) {
-    if (name_ == "memory") {
-      if (store_ == nullptr) store_ = MakeMemoryStore({TestIdentity(), kLeaseMs}, clock);
-      return *store_;
-    }
-    store_.reset();
-    RocksdbStoreOptions options;
-    options.lease_ms = kLeaseMs;
-    options.env = env_.get();
-    options.write_buffer_bytes = 256U << 10;  // small: tests reach flushes and compactions
-    auto opened = OpenRocksdbStore(folder_.Below("store"), TestIdentity(), clock, options);
-    EXPECT_TRUE(opened.ok()) << opened.status().ToString();
-    store_ = std::move(*opened);
+class MemoryEngine final : public Engine {
+ public:
+  JobStore& Open(const Clock& clock) override {
+    if (store_ == nullptr) store_ = MakeMemoryStore({TestIdentity(), kLeaseMs}, clock);
     return *store_;
   }
 
  private:
-  const std::string name_;
-  const std::unique_ptr<rocksdb::Env> env_ =
-      rocksdb::NewCompositeEnv(std::make_shared<UnsyncedFiles>());
-  ::lts::testing::TempFolder folder_;
   std::unique_ptr<JobStore> store_;
 };
 

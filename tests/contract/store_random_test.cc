@@ -1,5 +1,5 @@
-// Random batches over RocksDB and memory at once: every answer of the two must be the same, and the
-// counters must equal a recount. The seed is printed; LTS_TEST_SEED repeats a run.
+// Random batches over an engine and memory at once: every answer of the two must be the same, and
+// the counters must equal a recount. The seed is printed; LTS_TEST_SEED repeats a run.
 #include <algorithm>
 #include <cstdlib>
 #include <map>
@@ -234,15 +234,26 @@ void ExpectCountersEqualRecount(JobStore& store) {
   }
 }
 
-TEST(StoreRandom, RocksdbAnswersAsMemoryDoes) {
+class StoreRandom : public ::testing::TestWithParam<std::string> {};
+
+std::vector<std::string> EnginesButMemory() {
+  std::vector<std::string> names = EngineNames();
+  names.erase(std::remove(names.begin(), names.end(), "memory"), names.end());
+  return names;
+}
+
+INSTANTIATE_TEST_SUITE_P(Engines, StoreRandom, ::testing::ValuesIn(EnginesButMemory()),
+                         [](const auto& engine) { return engine.param; });
+
+TEST_P(StoreRandom, AnswersAsMemoryDoes) {
   const std::uint64_t seed = Seed();
   std::printf("LTS_TEST_SEED=%llu\n", static_cast<unsigned long long>(seed));
   SCOPED_TRACE("LTS_TEST_SEED=" + std::to_string(seed));
   HandClock clock;
-  Engine memory("memory");
-  Engine rocksdb("rocksdb");
+  MemoryEngine memory;
+  const std::unique_ptr<Engine> engine = MakeEngine(GetParam());
   JobStore* a = &memory.Open(clock);
-  JobStore* b = &rocksdb.Open(clock);
+  JobStore* b = &engine->Open(clock);
   std::vector<Model> models;
   std::vector<std::unique_ptr<Owner>> of_a;
   std::vector<std::unique_ptr<Owner>> of_b;
@@ -276,7 +287,7 @@ TEST(StoreRandom, RocksdbAnswersAsMemoryDoes) {
     if (round % 1000 == 999) {
       ExpectCountersEqualRecount(*a);
       ExpectCountersEqualRecount(*b);
-      b = &rocksdb.Open(clock);
+      b = &engine->Open(clock);
       for (std::uint32_t p = 0; p < 2; ++p) {
         of_a[p] = std::make_unique<Owner>(*a, p);
         of_b[p] = std::make_unique<Owner>(*b, p);

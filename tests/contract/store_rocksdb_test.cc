@@ -12,6 +12,8 @@
 #include <fstream>
 
 #include "contract/store_fixture.h"
+#include "store/rocksdb/rocksdb_store.h"
+#include "support/temp_folder.h"
 
 namespace lts::store::testing {
 namespace {

@@ -212,7 +212,7 @@ Result<JobPage> RocksdbJobStore::FindJobs(const JobFilter& filter, const PageTok
       const auto head = ReadHead(**value);
       if (!head.ok()) return engine_->Damaged(head.status());
       if (!filter.state || head->state == *filter.state) {
-        auto row = DecodeJob(*place, at->key, **value, scratch);
+        auto row = DecodeJob(PositionOf(*place), at->key, **value, scratch);
         if (!row.ok()) return engine_->Damaged(row.status());
         if (row->accepted_ms >= filter.since_ms) {
           if (!room.Take(*row)) {
@@ -271,10 +271,10 @@ Result<SchedulePage> RocksdbJobStore::FindSchedules(const JobFilter& filter, con
   PageRoom room(limit);
   std::optional<JobPosition> before;
   for (std::optional<JobPosition> at; (at = candidates.Top()); candidates.Pop()) {
-    const auto head = ReadHead(candidates.TopValue());
+    const auto head = ReadHead(candidates.TopValue().ToStringView());
     if (!head.ok()) return engine_->Damaged(head.status());
     if (!filter.state || head->state == *filter.state) {
-      auto row = DecodeSchedule(at->key.id, candidates.TopValue(), scratch);
+      auto row = DecodeSchedule(at->key.id, candidates.TopValue().ToStringView(), scratch);
       if (!row.ok()) return engine_->Damaged(row.status());
       if ((!gid || scratch.schedule.gid() == *gid) && row->accepted_ms >= filter.since_ms) {
         if (!room.Take(*row)) {

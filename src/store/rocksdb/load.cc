@@ -71,7 +71,7 @@ Result<std::vector<JobRow>> RocksdbJobStore::ReadRows(const View& view, std::uin
                                          placed.key.id.ToString(), placed.key.cycle)));
       }
       if (!statuses[i].ok()) return engine_->ReadFailure(statuses[i]);
-      auto row = DecodeJob(placed.place, placed.key, values[i], scratch);
+      auto row = DecodeJob(PositionOf(placed.place), placed.key, values[i].ToStringView(), scratch);
       if (!row.ok()) return engine_->Damaged(row.status());
       rows.push_back(std::move(*row));
     }
@@ -179,7 +179,7 @@ Result<std::vector<ScheduleRow>> RocksdbJobStore::LoadSchedules(std::uint32_t pa
   for (range.Seek(from); range.Valid() && rows.size() < limit; range.Next()) {
     const model::JobId id = range.Rest().Id();
     if (id == after) continue;
-    auto row = DecodeSchedule(id, range.value(), scratch);
+    auto row = DecodeSchedule(id, range.value().ToStringView(), scratch);
     if (!row.ok()) return engine_->Damaged(row.status());
     rows.push_back(std::move(*row));
   }
@@ -199,7 +199,7 @@ Result<std::vector<WorkerRow>> RocksdbJobStore::LoadWorkers(std::uint32_t partit
     KeyReader key = range.Rest();
     const auto group = groups_.Name(key.U32());
     if (!group.ok()) return group.status();
-    auto row = DecodeWorker(*group, std::string(key.rest()), range.value(), scratch);
+    auto row = DecodeWorker(*group, std::string(key.rest()), range.value().ToStringView(), scratch);
     if (!row.ok()) return engine_->Damaged(row.status());
     rows.push_back(std::move(*row));
   }
@@ -286,10 +286,10 @@ Result<std::vector<JobRow>> RocksdbJobStore::ReadReady(const View& view, const s
       range.Seek(After(whole));
       continue;
     }
-    const auto head = ReadHead(range.value());
+    const auto head = ReadHead(range.value().ToStringView());
     if (!head.ok()) return engine_->Damaged(head.status());
     if (head->state == model::JobState::kWaiting) {
-      auto row = DecodeJob(place, job, range.value(), scratch);
+      auto row = DecodeJob(PositionOf(place), job, range.value().ToStringView(), scratch);
       if (!row.ok()) return engine_->Damaged(row.status());
       rows.push_back(std::move(*row));
     }
@@ -356,7 +356,8 @@ Result<std::vector<FeedbackRow>> RocksdbJobStore::LoadFeedback(std::uint32_t par
     const std::uint64_t seq = key.U64();
     const model::JobKey job = key.Key();
     const std::int32_t attempt = key.I32();
-    auto row = DecodeFeedback(submit_group, seq, job, attempt, range.value(), scratch);
+    auto row =
+        DecodeFeedback(submit_group, seq, job, attempt, range.value().ToStringView(), scratch);
     if (!row.ok()) return engine_->Damaged(row.status());
     rows.push_back(std::move(*row));
   }

@@ -42,7 +42,7 @@ Result<std::vector<LogRow>> RocksdbJobStore::FindLogs(const model::JobKey& key,
   std::vector<LogRow> rows;
   Scratch scratch;
   for (range.Seek(After(from)); range.Valid() && rows.size() < ClampPage(limit); range.Next()) {
-    auto row = DecodeLog(key, attempt, range.Rest().U64(), range.value(), scratch);
+    auto row = DecodeLog(key, attempt, range.Rest().U64(), range.value().ToStringView(), scratch);
     if (!row.ok()) return engine_->Damaged(row.status());
     rows.push_back(std::move(*row));
   }

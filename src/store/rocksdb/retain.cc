@@ -53,7 +53,8 @@ Result<std::int64_t> RocksdbJobStore::RetainHistory(std::uint32_t part, std::uin
         const model::JobKey job = rest.Key();
         const std::int32_t attempt = rest.I32();
         if (ended_ms >= before_ms) break;
-        const auto row = DecodeHistory("", ended_ms, job, attempt, range.value(), scratch);
+        const auto row =
+            DecodeHistory("", ended_ms, job, attempt, range.value().ToStringView(), scratch);
         if (!row.ok()) return engine_->Damaged(row.status());
         writes.Delete(engine_->history(), range.key());
         AttemptKey(&key, part, job, attempt);

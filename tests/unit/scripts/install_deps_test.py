@@ -11,7 +11,7 @@ import tempfile
 import unittest
 
 SOURCE = sys.argv.pop(1)
-TOOLS = ("dash", "sh", "env", "grep", "awk", "sed", "cat", "printf", "true")
+TOOLS = ("dash", "sh", "env", "grep", "awk", "sed", "cat", "printf", "true", "chmod")
 
 DPKG_QUERY = """#!/bin/sh
 for last; do :; done
@@ -22,6 +22,7 @@ APT_CACHE = """#!/bin/sh
 """
 APT_GET = """#!/bin/sh
 echo "apt-get $*" >>"$FAKE/calls"
+[ -x "$FAKE/policy-rc.d" ] && "$FAKE/policy-rc.d" || echo "$?" >"$FAKE/policy"
 case " $* " in
   *" update "*) : >"$FAKE/lists" ;;
   *" --print-uris "*) printf "'http://x/a.deb' a.deb 1048576 SHA256:1\\n'http://x/b.deb' b.deb 1 SHA256:2\\n" ;;
@@ -66,7 +67,8 @@ class InstallDeps(unittest.TestCase):
     def run_script(self, *arguments):
         # Only the pretended tools are found, so that no real package manager can run.
         return subprocess.run([shutil.which("dash"), os.path.join(SOURCE, "scripts/install-deps.sh"),
-                               *arguments], env={"PATH": self.folder, "FAKE": self.folder},
+                               *arguments], env={"PATH": self.folder, "FAKE": self.folder,
+                                    "LTS_POLICY_RC_D": self.below("policy-rc.d")},
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
 
     def calls(self):
@@ -90,7 +92,7 @@ class InstallDeps(unittest.TestCase):
     def test_servers_for_tests_come_from_packages_that_start_none(self):
         self.run_script("cluster")
         packages = self.calls()[-1].split("--no-install-recommends ")[1].split()
-        self.assertIn("zookeeper", packages)
+        self.assertIn("libzookeeper-java", packages)
         self.assertIn("mariadb-server-core", packages)
         for starts_one in ("zookeeperd", "mariadb-server", "default-mysql-server"):
             self.assertNotIn(starts_one, packages)

@@ -1,11 +1,11 @@
-#include "store/rocksdb/codec.h"
+#include "store/records/codec.h"
 
 #include <fmt/core.h>
 #include <google/protobuf/message_lite.h>
 
 #include <utility>
 
-namespace lts::store::rocks {
+namespace lts::store::records {
 namespace {
 
 constexpr char kFormat = 1;
@@ -23,7 +23,7 @@ void Append(const google::protobuf::MessageLite& message, std::string* out) {
   message.SerializeWithCachedSizesToArray(reinterpret_cast<std::uint8_t*>(out->data() + head));
 }
 
-Status Parse(rocksdb::Slice value, google::protobuf::MessageLite* message) {
+Status Parse(std::string_view value, google::protobuf::MessageLite* message) {
   const Result<Head> head = ReadHead(value);
   if (!head.ok()) return head.status();
   value.remove_prefix(2);
@@ -111,11 +111,7 @@ model::JobSpecPtr ReadSpec(pb::JobSpec* in, const model::JobId& id) {
 
 }  // namespace
 
-Place PlaceOf(const JobRow& row, GroupId gid) {
-  return {gid, IsAside(row.state, row.resident), row.priority, row.due_ms, row.seq};
-}
-
-Result<Head> ReadHead(rocksdb::Slice value) {
+Result<Head> ReadHead(std::string_view value) {
   if (value.size() < 2) return Status::DataLoss("a stored record is cut off");
   if (value[0] != kFormat) {
     return Status::DataLoss(fmt::format("a stored record has format {}; this build reads format {}",
@@ -147,7 +143,7 @@ void Encode(const JobRow& row, Scratch& scratch, std::string* out) {
   Append(r, out);
 }
 
-Result<JobRow> DecodeJob(const Place& place, const model::JobKey& key, rocksdb::Slice value,
+Result<JobRow> DecodeJob(const Position& at, const model::JobKey& key, std::string_view value,
                          Scratch& scratch) {
   pb::Job& r = scratch.job;
   LTS_RETURN_IF_ERROR(Parse(value, &r));
@@ -158,9 +154,9 @@ Result<JobRow> DecodeJob(const Place& place, const model::JobKey& key, rocksdb::
   row.spec = ReadSpec(r.mutable_spec(), key.id);
   row.state = head.state;
   row.resident = head.flag;
-  row.priority = place.priority;
-  row.due_ms = place.due_ms;
-  row.seq = place.seq;
+  row.priority = at.priority;
+  row.due_ms = at.due_ms;
+  row.seq = at.seq;
   row.accepted_ms = r.accepted_ms();
   row.expires_ms = r.expires_ms();
   row.attempt = r.attempt();
@@ -173,7 +169,7 @@ Result<JobRow> DecodeJob(const Place& place, const model::JobKey& key, rocksdb::
   return row;
 }
 
-void Encode(const ScheduleRow& row, GroupId gid, Scratch& scratch, std::string* out) {
+void Encode(const ScheduleRow& row, std::uint32_t gid, Scratch& scratch, std::string* out) {
   pb::Schedule& r = scratch.schedule;
   FillSpec(*row.spec, row.id, r.mutable_spec());
   r.set_seq(row.seq);
@@ -189,7 +185,8 @@ void Encode(const ScheduleRow& row, GroupId gid, Scratch& scratch, std::string* 
   Append(r, out);
 }
 
-Result<ScheduleRow> DecodeSchedule(const model::JobId& id, rocksdb::Slice value, Scratch& scratch) {
+Result<ScheduleRow> DecodeSchedule(const model::JobId& id, std::string_view value,
+                                   Scratch& scratch) {
   pb::Schedule& r = scratch.schedule;
   LTS_RETURN_IF_ERROR(Parse(value, &r));
   ScheduleRow row;
@@ -235,7 +232,7 @@ void Encode(const HistoryRow& row, Scratch& scratch, std::string* out) {
 
 Result<HistoryRow> DecodeHistory(const std::string& group, TimeMs ended_ms,
                                  const model::JobKey& key, std::int32_t attempt,
-                                 rocksdb::Slice value, Scratch& scratch) {
+                                 std::string_view value, Scratch& scratch) {
   pb::History& r = scratch.history;
   LTS_RETURN_IF_ERROR(Parse(value, &r));
   const Head head = *ReadHead(value);
@@ -276,7 +273,7 @@ void Encode(const FeedbackRow& row, Scratch& scratch, std::string* out) {
 
 Result<FeedbackRow> DecodeFeedback(const std::string& submit_group, std::uint64_t seq,
                                    const model::JobKey& key, std::int32_t attempt,
-                                   rocksdb::Slice value, Scratch& scratch) {
+                                   std::string_view value, Scratch& scratch) {
   pb::Feedback& r = scratch.feedback;
   LTS_RETURN_IF_ERROR(Parse(value, &r));
   FeedbackRow row;
@@ -301,7 +298,7 @@ void Encode(const WorkerRow& row, Scratch& scratch, std::string* out) {
 }
 
 Result<WorkerRow> DecodeWorker(const std::string& group, const std::string& identity,
-                               rocksdb::Slice value, Scratch& scratch) {
+                               std::string_view value, Scratch& scratch) {
   pb::Worker& r = scratch.worker;
   LTS_RETURN_IF_ERROR(Parse(value, &r));
   WorkerRow row;
@@ -326,7 +323,7 @@ void Encode(const LogRow& row, Scratch& scratch, std::string* out) {
 }
 
 Result<LogRow> DecodeLog(const model::JobKey& key, std::int32_t attempt, std::uint64_t line,
-                         rocksdb::Slice value, Scratch& scratch) {
+                         std::string_view value, Scratch& scratch) {
   pb::Log& r = scratch.log;
   LTS_RETURN_IF_ERROR(Parse(value, &r));
   LogRow row;
@@ -343,4 +340,4 @@ Result<LogRow> DecodeLog(const model::JobKey& key, std::int32_t attempt, std::ui
   return row;
 }
 
-}  // namespace lts::store::rocks
+}  // namespace lts::store::records

@@ -1,0 +1,311 @@
+// What a user meets who sets up the database: each mistake gives one message that names the
+// setting.
+#include <cstdlib>
+
+#include "contract/mysql_database.h"
+#include "contract/store_fixture.h"
+
+namespace lts::store::testing {
+namespace {
+
+using ::lts::testing::MariadbServer;
+using ::lts::testing::TempFolder;
+using ::lts::testing::TestDatabaseServer;
+
+// A server of its own: it is made read-only, and its users are changed.
+MariadbServer& Server() {
+  static MariadbServer server;
+  return server;
+}
+
+TestDatabaseServer Reach(const MariadbServer& server) {
+  return {"127.0.0.1:" + std::to_string(server.port()), "errors_", MariadbServer::kUser,
+          MariadbServer::kPassword};
+}
+
+class MysqlSetup : public ::testing::Test {
+ protected:
+  MysqlSetup()
+      : database_(Reach(Server())), admin_(database_.As()), options_(database_.Options()) {}
+
+  void Refused(StatusCode code, const std::vector<std::string>& parts,
+               const StoreIdentity& wanted = TestIdentity()) {
+    const auto store = OpenMysqlStore(wanted, options_);
+    ASSERT_FALSE(store.ok());
+    EXPECT_EQ(store.status().code(), code) << store.status().ToString();
+    for (const std::string& part : parts) {
+      EXPECT_NE(store.status().message().find(part), std::string::npos)
+          << "'" << part << "' is not in: " << store.status().message();
+    }
+    EXPECT_EQ(store.status().message().find(options_.password), std::string::npos);
+  }
+  void Made() {
+    const auto store = OpenMysqlStore(TestIdentity(), options_);
+    ASSERT_TRUE(store.ok()) << store.status().ToString();
+  }
+  // A user with these rights on the database of the test.
+  void Use(const std::string& rights) {
+    admin_.Run("CREATE OR REPLACE USER someone@'%' IDENTIFIED BY 'pass word'");
+    if (!rights.empty()) {
+      admin_.Run("GRANT " + rights + " ON `" + database_.name() + "`.* TO someone@'%'");
+    }
+    options_.user = "someone";
+    options_.password = "pass word";
+  }
+
+  TestDatabase database_;
+  Admin admin_;
+  MysqlStoreOptions options_;
+};
+
+TEST_F(MysqlSetup, WrongPassword) {
+  options_.password = "not the password";
+  Refused(StatusCode::kPermissionDenied,
+          {"configs.jdbc.username", "configs.jdbc.password", MariadbServer::kUser});
+}
+
+TEST_F(MysqlSetup, UserIsNotSet) {
+  options_.user.clear();
+  Refused(StatusCode::kInvalidArgument, {"configs.jdbc.username"});
+}
+
+TEST_F(MysqlSetup, UrlWithoutDatabase) {
+  options_.url = "jdbc:mysql://127.0.0.1:3306";
+  Refused(StatusCode::kInvalidArgument, {"configs.jdbc.url", "jdbc:mysql://host:3306/database"});
+}
+
+TEST_F(MysqlSetup, MissingDatabase) {
+  options_.url = Server().Url("nowhere");
+  Refused(StatusCode::kFailedPrecondition, {"configs.jdbc.url", "'nowhere'", "CREATE DATABASE"});
+}
+
+TEST_F(MysqlSetup, NoRightsOnTheDatabase) {
+  Use("");
+  Refused(StatusCode::kPermissionDenied,
+          {"configs.jdbc.username", "'someone'", database_.name(), "configs.jdbc.url"});
+}
+
+TEST_F(MysqlSetup, NoRightsToCreateTables) {
+  Use("SELECT, INSERT, UPDATE, DELETE");
+  Refused(StatusCode::kPermissionDenied, {"configs.jdbc.username", "'someone'", "create",
+                                          "configs.jdbc.create.db.table", "conf/mysql/"});
+}
+
+TEST_F(MysqlSetup, RightsToUseTheTablesAreEnoughOnceTheyAreThere) {
+  Made();
+  Use("SELECT, INSERT, UPDATE, DELETE");
+  options_.create_tables = false;
+  Made();
+}
+
+TEST_F(MysqlSetup, NoRightsToWrite) {
+  Made();
+  Use("SELECT");
+  Refused(StatusCode::kPermissionDenied, {"configs.jdbc.username", "'someone'"});
+}
+
+TEST_F(MysqlSetup, MissingTables) {
+  options_.create_tables = false;
+  Refused(StatusCode::kFailedPrecondition,
+          {"configs.jdbc.create.db.table=true", "conf/mysql/", database_.name()});
+}
+
+TEST_F(MysqlSetup, TablesMadeByHandAreTakenAsTheyAre) {
+  for (const mysql::Migration& migration : mysql::Migrations()) {
+    for (const std::string_view statement : mysql::SplitStatements(migration.sql)) {
+      admin_.Run(std::string(statement));
+    }
+  }
+  options_.create_tables = false;
+  Made();
+}
+
+TEST_F(MysqlSetup, ReadOnlyServer) {
+  for (const bool made : {false, true}) {
+    if (made) Made();
+    const MysqlStoreOptions as_admin = options_;
+    Use("ALL");  // which the mode does not exempt
+    admin_.Run("SET GLOBAL read_only = 1");
+    Refused(StatusCode::kFailedPrecondition, {"read-only", "configs.jdbc.url"});
+    admin_.Run("SET GLOBAL read_only = 0");
+    options_ = as_admin;
+  }
+}
+
+TEST_F(MysqlSetup, ServerThatBecomesReadOnlyIsUnavailableUntilItIsNot) {
+  Made();
+  Use("ALL");
+  auto store = OpenMysqlStore(TestIdentity(), options_);
+  ASSERT_TRUE(store.ok()) << store.status().ToString();
+  Owner owner(**store, 0);
+  admin_.Run("SET GLOBAL read_only = 1");
+  const Status refused = owner.Commit({InsertJob{Job(1)}});
+  EXPECT_TRUE(refused.code() == StatusCode::kUnavailable) << refused.ToString();
+  EXPECT_NE(refused.message().find("configs.jdbc.url"), std::string::npos) << refused.message();
+  admin_.Run("SET GLOBAL read_only = 0");
+  EXPECT_OK(owner.Commit({InsertJob{Job(1)}}));
+}
+
+TEST_F(MysqlSetup, SchemaOfANewerVersion) {
+  Made();
+  admin_.Run("UPDATE lts_store SET schema_version = 99");
+  Refused(StatusCode::kFailedPrecondition,
+          {"version 99", "newer program", database_.name(), "configs.jdbc.url"});
+}
+
+TEST_F(MysqlSetup, DatabaseOfAnotherCluster) {
+  Made();
+  StoreIdentity wanted = TestIdentity();
+  wanted.cluster_name = "other_cluster";
+  Refused(StatusCode::kFailedPrecondition,
+          {"clusterName is other_cluster", "test_cluster", "configs.jdbc.url"}, wanted);
+  wanted = TestIdentity();
+  wanted.cluster_id = "another id";
+  Refused(StatusCode::kFailedPrecondition, {"cluster id", TestIdentity().cluster_id}, wanted);
+}
+
+TEST_F(MysqlSetup, OtherPartitionCount) {
+  Made();
+  StoreIdentity wanted = TestIdentity();
+  wanted.partitions = 16;
+  Refused(StatusCode::kFailedPrecondition, {"configs.cluster.partitions is 16", "count is 4"},
+          wanted);
+}
+
+TEST_F(MysqlSetup, ServerIsNotReachable) {
+  options_.url = "jdbc:mysql://127.0.0.1:1/lts";
+  Refused(StatusCode::kUnavailable, {"127.0.0.1:1", "configs.jdbc.url"});
+  options_.url = "jdbc:mysql://no-such-host.invalid:3306/lts";
+  Refused(StatusCode::kUnavailable, {"no-such-host.invalid", "configs.jdbc.url"});
+}
+
+TEST_F(MysqlSetup, TlsAskedOfAServerThatHasNone) {
+  const TempFolder temp;
+  options_.tls_ca = temp.Write("ca.pem", "");
+  Refused(StatusCode::kFailedPrecondition, {"TLS", "configs.jdbc.tls.ca"});
+}
+
+TEST_F(MysqlSetup, TlsSettingsThatDoNotGoTogether) {
+  options_.tls_cert = "client.pem";
+  Refused(StatusCode::kInvalidArgument, {"configs.jdbc.tls.ca"});
+  options_.tls_ca = "ca.pem";
+  Refused(StatusCode::kInvalidArgument, {"configs.jdbc.tls.key"});
+  options_ = database_.Options();
+  options_.url += "?useSSL=true";
+  Refused(StatusCode::kInvalidArgument, {"configs.jdbc.tls.ca", "configs.jdbc.url"});
+}
+
+// ---- TLS
+
+// A CA, a second one, and certificates of servers and of a client, made by openssl.
+class Certificates {
+ public:
+  Certificates() {
+    Authority("ca");
+    Authority("other-ca");
+    Issue("server", "subjectAltName=IP:127.0.0.1,DNS:localhost");
+    Issue("elsewhere", "subjectAltName=DNS:elsewhere.example");
+    Issue("client", "extendedKeyUsage=clientAuth");
+  }
+  std::string Cert(const std::string& name) const { return folder_.Below(name + ".pem"); }
+  std::string PrivateKey(const std::string& name) const { return folder_.Below(name + ".key"); }
+
+ private:
+  void Run(const std::string& command) const {
+    const std::string all = "cd '" + folder_.path() + "' && " + command + " >>log 2>&1";
+    ASSERT_EQ(std::system(all.c_str()), 0) << command;
+  }
+  void Authority(const std::string& name) const {
+    Run("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=" + name + " -keyout " + name +
+        ".key -out " + name + ".pem");
+  }
+  void Issue(const std::string& name, const std::string& extension) const {
+    folder_.Write(name + ".ext", extension + "\n");
+    Run("openssl req -newkey rsa:2048 -nodes -subj /CN=" + name + " -keyout " + name +
+        ".key -out " + name + ".csr");
+    Run("openssl x509 -req -days 2 -CA ca.pem -CAkey ca.key -CAcreateserial -in " + name +
+        ".csr -extfile " + name + ".ext -out " + name + ".pem");
+  }
+  const TempFolder folder_;
+};
+
+class MysqlTls : public ::testing::Test {
+ protected:
+  static MariadbServer ServerWith(const std::string& certificate) {
+    return MariadbServer(
+        {{"--ssl-ca=" + Files().Cert("ca"), "--ssl-cert=" + Files().Cert(certificate),
+          "--ssl-key=" + Files().PrivateKey(certificate)},
+         ""});
+  }
+  static const Certificates& Files() {
+    static const Certificates files;
+    return files;
+  }
+  static Result<std::unique_ptr<JobStore>> Open(
+      const TestDatabase& database, const std::function<void(MysqlStoreOptions&)>& edit) {
+    MysqlStoreOptions options = database.Options();
+    options.tls_ca = Files().Cert("ca");
+    edit(options);
+    return OpenMysqlStore(TestIdentity(), options);
+  }
+  static void ExpectRefused(const Result<std::unique_ptr<JobStore>>& store) {
+    ASSERT_FALSE(store.ok());
+    EXPECT_EQ(store.status().code(), StatusCode::kFailedPrecondition) << store.status().ToString();
+    for (const char* part : {"TLS", "configs.jdbc.tls.ca", "configs.jdbc.url"}) {
+      EXPECT_NE(store.status().message().find(part), std::string::npos) << store.status().message();
+    }
+  }
+};
+
+TEST_F(MysqlTls, ServerOfTheRightCaAndNameIsUsedAndTheWrongCaRefused) {
+  const MariadbServer server = ServerWith("server");
+  const TestDatabase database(Reach(server));
+  database.As().Run(std::string("ALTER USER ") + MariadbServer::kUser + "@'%' REQUIRE SSL");
+  auto store = Open(database, [](MysqlStoreOptions&) {});
+  ASSERT_TRUE(store.ok()) << store.status().ToString();
+  {
+    Owner owner(**store, 0);
+    EXPECT_OK(owner.Commit({InsertJob{Job(1)}}));
+  }
+  ExpectRefused(Open(database, [](MysqlStoreOptions& o) { o.tls_ca = Files().Cert("other-ca"); }));
+  // Without TLS this user is not admitted: the commit above went over it.
+  EXPECT_EQ(Open(database, [](MysqlStoreOptions& o) { o.tls_ca.clear(); }).status().code(),
+            StatusCode::kPermissionDenied);
+  Admin tls(database.Options().url, MariadbServer::kUser, MariadbServer::kPassword,
+            Files().Cert("ca"));
+  tls.Run(std::string("ALTER USER ") + MariadbServer::kUser + "@'%' REQUIRE NONE");
+}
+
+TEST_F(MysqlTls, CertificateForAnotherNameIsRefused) {
+  const MariadbServer server = ServerWith("elsewhere");
+  const TestDatabase database(Reach(server));
+  ExpectRefused(Open(database, [](MysqlStoreOptions&) {}));
+  // Its chain is right: it is the name alone.
+  const auto store = Open(database, [](MysqlStoreOptions& o) { o.tls_verify_name = false; });
+  EXPECT_TRUE(store.ok()) << store.status().ToString();
+  ExpectRefused(Open(database, [](MysqlStoreOptions& o) {
+    o.tls_verify_name = false;
+    o.tls_ca = Files().Cert("other-ca");
+  }));
+}
+
+TEST_F(MysqlTls, ClientShowsItsCertificateWhereTheServerAsksForOne) {
+  const MariadbServer server = ServerWith("server");
+  const TestDatabase database(Reach(server));
+  database.As().Run("CREATE USER certified@'%' IDENTIFIED BY 'p' REQUIRE X509");
+  database.As().Run("GRANT ALL ON `" + database.name() + "`.* TO certified@'%'");
+  const auto as_certified = [](MysqlStoreOptions& o) {
+    o.user = "certified";
+    o.password = "p";
+  };
+  EXPECT_EQ(Open(database, as_certified).status().code(), StatusCode::kPermissionDenied);
+  const auto store = Open(database, [&](MysqlStoreOptions& o) {
+    as_certified(o);
+    o.tls_cert = Files().Cert("client");
+    o.tls_key = Files().PrivateKey("client");
+  });
+  EXPECT_TRUE(store.ok()) << store.status().ToString();
+}
+
+}  // namespace
+}  // namespace lts::store::testing
