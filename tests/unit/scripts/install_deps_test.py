@@ -22,7 +22,6 @@ APT_CACHE = """#!/bin/sh
 """
 APT_GET = """#!/bin/sh
 echo "apt-get $*" >>"$FAKE/calls"
-[ -x "$FAKE/policy-rc.d" ] && "$FAKE/policy-rc.d" || echo "$?" >"$FAKE/policy"
 case " $* " in
   *" update "*) : >"$FAKE/lists" ;;
   *" --print-uris "*) printf "'http://x/a.deb' a.deb 1048576 SHA256:1\\n'http://x/b.deb' b.deb 1 SHA256:2\\n" ;;
@@ -67,8 +66,7 @@ class InstallDeps(unittest.TestCase):
     def run_script(self, *arguments):
         # Only the pretended tools are found, so that no real package manager can run.
         return subprocess.run([shutil.which("dash"), os.path.join(SOURCE, "scripts/install-deps.sh"),
-                               *arguments], env={"PATH": self.folder, "FAKE": self.folder,
-                                    "LTS_POLICY_RC_D": self.below("policy-rc.d")},
+                               *arguments], env={"PATH": self.folder, "FAKE": self.folder},
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
 
     def calls(self):
