@@ -267,6 +267,11 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
                     "JobTracker, nothing else to install)",
                     registry));
   }
+  if (options.String("job.queue") != "rocksdb") {
+    return Status::InvalidArgument(
+        fmt::format("job.queue={}: this build keeps queues in RocksDB only; use job.queue=rocksdb",
+                    options.String("job.queue")));
+  }
   if (registry != "embedded" && !registry.starts_with("jobtracker://")) {
     return Status::InvalidArgument(fmt::format("registryAddress={}: must be `embedded`", registry));
   }

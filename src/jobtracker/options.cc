@@ -33,9 +33,10 @@ OptionTable JobTrackerOptionTable() {
           {.name = "dataPath",
            .text = "Folder of the queues; data/NAME below LTS_HOME when empty."},
           {.name = "job.queue",
-           .text = "Where the queues are kept: rocksdb, in dataPath.",
+           .text =
+               "Where the queues are kept: rocksdb, in dataPath (mysql comes with the cluster).",
            .default_value = "rocksdb",
-           .choices = "rocksdb"},
+           .choices = "rocksdb|mysql"},
           {.name = "cluster.partitions",
            .text =
                "Into how many partitions the groups are divided; fixed when the store is created.",

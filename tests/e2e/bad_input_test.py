@@ -133,6 +133,15 @@ class Plugins(harness.EndToEnd):
         self.assertEqual([row["outcome"] for row in view["attempts"]], ["EXECUTE_SUCCESS", "LOST"])
 
 
+class Cluster(harness.EndToEnd):
+    def test_a_configuration_of_the_cluster_is_refused_by_name(self):
+        home = self.home()
+        started = home.jobtracker("start", "zoo")
+        self.assertEqual(started.code, 1, str(started))
+        self.assertIn("this build has no ZooKeeper registry", started.err)
+        self.assertFalse(os.path.exists(home.path("data", "zoo")))
+
+
 class Folders(harness.EndToEnd):
     def test_a_data_folder_that_another_process_holds(self):
         home = self.home()

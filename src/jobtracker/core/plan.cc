@@ -207,6 +207,7 @@ void Partition::FlushSkips(Schedule& schedule) {
   history.message = row.skip_reason;
   history.due_ms = row.skip_first_ms;
   history.ended_ms = now_.wall_ms;
+  history.spec = row.spec;
   history.skipped = row.skip_count;
   history.skipped_last_ms = row.skip_last_ms;
   effects_->batch.mutations.emplace_back(store::InsertHistory{std::move(history)});
