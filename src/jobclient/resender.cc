@@ -151,6 +151,8 @@ void Resender::NoteDuplicates(const v1::SubmitRequest& request,
     const v1::SubmitAnswer& answer = response.answers(i);
     const std::string& job_id = request.items(i).job().job_id();
     if (answer.code() != v1::OK || answer.job_id().empty() || answer.job_id() == job_id) continue;
+    LTS_WARN("stored job ignored: another job of its task waits already job={} task={} other={}",
+             job_id, request.items(i).job().task_id(), answer.job_id());
     // Few of them have a cancel behind them: forgetting all is a bound that is hardly ever met.
     if (stands_for_.size() >= kStandsForMax) stands_for_.clear();
     stands_for_[job_id] = answer.job_id();

@@ -17,6 +17,14 @@ std::vector<Explanation> Partition::Explain(const store::JobRow& row, Now now) c
                                job->worker->stream != 0 ? "" : ", which is not connected now"));
     if (known.cancel_requested)
       add("CANCEL_REQUESTED", "it was told to stop; it ends CANCELLED unless it succeeds");
+    const DurationMs ran_ms = now.wall_ms - job->started_ms;
+    if (known.spec->timeout_ms > 0 && ran_ms > known.spec->timeout_ms) {
+      add("OUT_OF_TIME",
+          fmt::format(
+              "it was given out {} ms ago and its time-out is {} ms: its runner was asked to "
+              "stop, and has not; what it reports in the end counts",
+              ran_ms, known.spec->timeout_ms));
+    }
     return reasons;
   }
   if (known.state == model::JobState::kSuspended) {

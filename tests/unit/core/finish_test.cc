@@ -191,6 +191,17 @@ TEST_F(Finish, ProgressBelongsToTheAttemptThatRuns) {
   EXPECT_EQ(s.core->Find({id, 0})->progress_text, "");
 }
 
+TEST_F(Finish, OneThatDoesNotStopAtItsTimeOutIsExplained) {
+  s.Hello("w", 1);
+  model::JobSpec spec = Shell::Spec("a");
+  spec.timeout_ms = 500;
+  const model::JobId id = s.Accept(spec);
+  s.Advance(400);
+  EXPECT_EQ(s.Codes(id), (std::vector<std::string>{"RUNNING"}));
+  s.Advance(400);
+  EXPECT_EQ(s.Codes(id), (std::vector<std::string>{"RUNNING", "OUT_OF_TIME"}));
+}
+
 TEST_F(Finish, ASnoozeBeyondItsExpiryExpires) {
   FakeWorker& worker = s.Hello("w", 1);
   model::JobSpec spec = Shell::Spec("a");
