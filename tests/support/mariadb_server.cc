@@ -83,10 +83,13 @@ std::vector<std::string> UserArgument() {
 MariadbServer::MariadbServer(Options options) : options_(std::move(options)) {
   data_ = options_.folder.empty() ? temp_.Below("data") : options_.folder + "/data";
   const std::string log = temp_.Below("install.log");
-  std::vector<std::string> install = {
-      Find("mariadb-install-db"), "--no-defaults",
-      "--datadir=" + data_,       "--auth-root-authentication-method=normal",
-      "--skip-test-db",           "--skip-name-resolve"};
+  std::vector<std::string> install = {Find("mariadb-install-db"),
+                                      "--no-defaults",
+                                      "--datadir=" + data_,
+                                      "--auth-root-authentication-method=normal",
+                                      "--skip-test-db",
+                                      "--skip-name-resolve",
+                                      "--force"};  // on hosts whose own name cannot be looked up
   for (std::string& argument : UserArgument()) install.push_back(std::move(argument));
   const int out = ::open(log.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
   const pid_t pid = Spawn(install, out);
