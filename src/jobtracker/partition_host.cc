@@ -486,11 +486,6 @@ void PartitionHost::RefuseOffender(const Status& why) {
   }
 }
 
-void PartitionHost::SetTrouble(const Status& why) {
-  store_trouble_ = why;
-  core_->SetFrozen(!why.ok());
-}
-
 void PartitionHost::Flush() {
   if (commit_under_way_) return;
   while (gathering_.batch.empty()) {
@@ -543,7 +538,7 @@ void PartitionHost::OnCommitted(const Status& status) {
         FinishStop();
         return;
       }
-      SetTrouble(status);
+      store_trouble_ = status;
       retry_us_ = std::clamp(retry_us_ * 2, options_.retry_initial_us, options_.retry_max_us);
       strand_.PostAfter(retry_us_, Guarded([this] { Commit(); }));
       return;
@@ -569,7 +564,7 @@ void PartitionHost::OnCommitted(const Status& status) {
   if (thawed) {
     LTS_INFO("the store takes commits again partition={}", options_.core.partition);
     retry_us_ = 0;
-    SetTrouble(Status::Ok());
+    store_trouble_ = {};
   }
   if (careful_ > 0) {
     --careful_;
@@ -647,6 +642,10 @@ void PartitionHost::StartReads(core::Effects& effects) {
             reply = store::LookupReply();
             for (const model::JobId& id : request.ids) {
               auto one = store.Lookup(partition, {id}, {});
+              if (!one.ok() && one.status().code() != StatusCode::kDataLoss) {
+                reply = one.status();
+                break;
+              }
               if (!one.ok()) {
                 LTS_ERROR("the store is damaged partition={} job={} error=\"{}\"", partition,
                           id.ToString(), one.status().ToString());

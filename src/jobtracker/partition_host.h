@@ -127,7 +127,6 @@ class PartitionHost {
   void Take(core::Event event);
   void TakeWaiting();
   void RefuseOffender(const Status& why);
-  void SetTrouble(const Status& why);
   void Flush();
   void Commit();
   void OnCommitted(const Status& status);
