@@ -25,15 +25,15 @@ class ClusterServiceImpl final : public v1::ClusterService::CallbackService {
   grpc::ServerUnaryReactor* Nodes(grpc::CallbackServerContext*, const v1::NodesRequest* request,
                                   v1::NodesResponse* response) override {
     auto [reply, reactor] = rpc::UnaryReply<v1::NodesResponse>::Make(response);
-    (void)request;
-    queries_.Nodes([reply = reply](v1::NodesResponse answer) { reply.Send(std::move(answer)); });
+    queries_.Nodes(*request,
+                   [reply = reply](v1::NodesResponse answer) { reply.Send(std::move(answer)); });
     return reactor;
   }
   grpc::ServerUnaryReactor* Groups(grpc::CallbackServerContext*, const v1::GroupsRequest* request,
                                    v1::GroupsResponse* response) override {
     auto [reply, reactor] = rpc::UnaryReply<v1::GroupsResponse>::Make(response);
-    (void)request;
-    queries_.Groups([reply = reply](v1::GroupsResponse answer) { reply.Send(std::move(answer)); });
+    queries_.Groups(*request,
+                    [reply = reply](v1::GroupsResponse answer) { reply.Send(std::move(answer)); });
     return reactor;
   }
 

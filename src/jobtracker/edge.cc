@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "common/log.h"
@@ -15,11 +16,9 @@ namespace lts {
 
 using model::JobId;
 
-namespace {
-
 // One SubmitRequest: its items may belong to several partitions. The answers are filled in place;
 // the last one sends them.
-struct SubmitCall {
+struct Edge::SubmitCall {
   v1::SubmitResponse response;
   std::function<void(v1::SubmitResponse)> done;
   std::atomic<std::size_t> open{0};
@@ -28,6 +27,11 @@ struct SubmitCall {
     if (n > 0 && open.fetch_sub(n, std::memory_order_acq_rel) == n) done(std::move(response));
   }
 };
+
+namespace {
+
+// How long the owner may take to answer what was passed on to it.
+constexpr DurationMs kPassOnMs = 10'000;
 
 void PutAnswer(const core::SubmitReply& reply, v1::SubmitAnswer* answer) {
   if (reply.code != StatusCode::kOk) {
@@ -69,10 +73,11 @@ void PutRef(const core::AttemptRef& ref, v1::AttemptKey* out) {
 // All state is of the partition's strand.
 class Edge::Desk final : public Outbox {
  public:
-  Desk(std::uint32_t partition, const EdgeOptions& options, const Clock& clock)
+  Desk(std::uint32_t partition, const Edge& edge, const Clock& clock)
       : waiters(clock, [this](const JobId& id) { host->Unwatch(id); }),
         partition_(partition),
-        options_(options) {}
+        edge_(edge),
+        options_(edge.options_) {}
 
   PartitionHost* host = nullptr;
   Strand* strand = nullptr;
@@ -86,7 +91,25 @@ class Edge::Desk final : public Outbox {
   std::unordered_map<core::RequestId, std::function<void(core::CancelReply)>> cancels;
   std::unordered_map<core::StreamId, WorkerSink> workers;
   std::unordered_map<core::StreamId, std::shared_ptr<FeedbackWindow>> feedback;
+  // Streams that are told to the core when it serves.
+  struct Subscription {
+    std::shared_ptr<FeedbackWindow> shared;
+    std::string group;
+    std::int32_t window = 0;
+  };
+  std::unordered_map<core::StreamId, Subscription> subscriptions;
   EndWaiters waiters;
+
+  void Subscribe(core::StreamId stream, const Subscription& subscription) {
+    feedback.emplace(stream, subscription.shared);
+    host->Handle(core::FeedbackHelloEvent{stream, subscription.group, subscription.window});
+  }
+  void Serving() override {
+    for (const auto& [stream, subscription] : std::exchange(subscriptions, {})) {
+      Subscribe(stream, subscription);
+    }
+    if (edge_.cluster_.on_serving) edge_.cluster_.on_serving();
+  }
 
   void Submitted(std::vector<core::SubmitReply> replies) override {
     // Replies of one request mostly stand together.
@@ -131,6 +154,14 @@ class Edge::Desk final : public Outbox {
       hello.set_session(send.hello->session);
       hello.set_lease_ms(options_.tasktracker_lease_ms);
       hello.set_heartbeat_ms(std::max<DurationMs>(options_.tasktracker_lease_ms / 5, 50));
+      if (send.hello->code == StatusCode::kUnavailable) {
+        if (const auto owner = edge_.OwnerElsewhere(partition_)) {
+          hello.set_owner_address(owner->address);
+          hello.set_message(fmt::format("partition {} is served by {}", partition_, owner->owner));
+        } else {
+          edge_.Look();
+        }
+      }
     }
     for (const core::AttemptRef& ref : send.stops) PutRef(ref, message.add_stops());
     for (const core::AttemptRef& ref : send.acks) PutRef(ref, message.add_acks());
@@ -199,6 +230,7 @@ class Edge::Desk final : public Outbox {
   }
 
   const std::uint32_t partition_;
+  const Edge& edge_;
   const EdgeOptions& options_;
 };
 
@@ -211,7 +243,7 @@ Edge::Edge(EdgeOptions options, const Clock& clock, MetricsRegistry& metrics)
                      static_cast<std::int64_t>(options_.limits.payload_bytes_max)),
       waits_(metrics, "waits.max", options_.waits_max) {
   for (std::uint32_t i = 0; i < options_.partitions; ++i) {
-    desks_.push_back(std::make_unique<Desk>(i, options_, clock_));
+    desks_.push_back(std::make_unique<Desk>(i, *this, clock_));
   }
 }
 
@@ -228,6 +260,19 @@ PartitionHost& Edge::HostOf(std::uint32_t partition) const { return *DeskOf(part
 
 std::uint32_t Edge::PartitionOf(const std::string& group) const {
   return model::PartitionOf(group, {}, 1, options_.partitions);
+}
+
+std::optional<Route> Edge::OwnerElsewhere(std::uint32_t partition) const {
+  if (cluster_.routes == nullptr || HostOf(partition).ServesNow()) return std::nullopt;
+  Route route = cluster_.routes->Of(partition);
+  if (route.owner.empty() || route.owner == cluster_.identity || route.address.empty()) {
+    return std::nullopt;
+  }
+  return route;
+}
+
+void Edge::Look() const {
+  if (cluster_.look) cluster_.look();
 }
 
 // ---- submit, cancel, wait
@@ -247,6 +292,13 @@ void Edge::Submit(v1::SubmitRequest request, std::function<void(v1::SubmitRespon
     std::vector<std::uint32_t> slots;
   };
   std::vector<std::unique_ptr<Part>> parts(options_.partitions);
+  // What is to be passed on, by the address of the owner.
+  struct Away {
+    Route to;
+    v1::SubmitRequest request;
+    std::vector<std::uint32_t> slots;
+  };
+  std::map<std::string, Away> away;
   const auto refuse = [&](std::uint32_t slot, const Status& status) {
     v1::SubmitAnswer& answer = *call->response.mutable_answers(static_cast<int>(slot));
     rpc::PutStatus(status, &answer);
@@ -265,6 +317,23 @@ void Edge::Submit(v1::SubmitRequest request, std::function<void(v1::SubmitRespon
       continue;
     }
     v1::SubmitItem& item = *request.mutable_items(static_cast<int>(slot));
+    const std::uint32_t partition = PartitionOf(item.job().task_tracker_node_group());
+    if (!HostOf(partition).ServesNow()) {
+      const auto owner = OwnerElsewhere(partition);
+      if (owner && !request.forwarded()) {
+        Away& part = away[owner->address];
+        part.to = *owner;
+        *part.request.add_items() = std::move(item);
+        part.slots.push_back(slot);
+        continue;
+      }
+      Look();
+      if (owner) {
+        refuse(slot, Status::Unavailable(fmt::format("partition {} is served by {} at {}",
+                                                     partition, owner->owner, owner->address)));
+        continue;
+      }
+    }
     auto spec = rpc::JobFromProto(std::move(*item.mutable_job()));
     if (!spec.ok()) {
       refuse(slot, spec.status());
@@ -285,7 +354,7 @@ void Edge::Submit(v1::SubmitRequest request, std::function<void(v1::SubmitRespon
              Status::InvalidArgument(fmt::format("job_id '{}' is not a UUID", (*spec)->job_id)));
       continue;
     }
-    std::unique_ptr<Part>& part = parts[PartitionOf((*spec)->group)];
+    std::unique_ptr<Part>& part = parts[partition];
     if (!part) {
       part = std::make_unique<Part>();
       part->event.request = ++last_request_;
@@ -305,7 +374,39 @@ void Edge::Submit(v1::SubmitRequest request, std::function<void(v1::SubmitRespon
       desk.host->Handle(std::move(part->event));
     });
   }
+  for (auto& [address, part] : away) {
+    part.request.set_identity(request.identity());
+    part.request.set_node_group(request.node_group());
+    part.request.set_forwarded(true);
+    PassOn(part.to, std::move(part.request), std::move(part.slots), call);
+  }
   call->Answered(1);
+}
+
+void Edge::PassOn(const Route& to, v1::SubmitRequest request, std::vector<std::uint32_t> slots,
+                  const std::shared_ptr<SubmitCall>& call) const {
+  cluster_.peers->Call(
+      to.address, &rpc::Channel::Submit, request, kPassOnMs,
+      [this, to, slots = std::move(slots), call](Status status, v1::SubmitResponse response) {
+        if (status.ok() && static_cast<std::size_t>(response.answers_size()) != slots.size()) {
+          status = Status::Internal("it answered another number of jobs than it was asked");
+        }
+        if (!status.ok()) {
+          // Whether it was stored there is not known: whoever asked sends it again as such.
+          Look();
+          status = Status::Unavailable(fmt::format("the JobTracker {} at {} does not answer: {}",
+                                                   to.owner, to.address, status.message()));
+        }
+        for (std::size_t i = 0; i < slots.size(); ++i) {
+          v1::SubmitAnswer& answer = *call->response.mutable_answers(static_cast<int>(slots[i]));
+          if (status.ok()) {
+            answer = std::move(*response.mutable_answers(static_cast<int>(i)));
+          } else {
+            rpc::PutStatus(status, &answer);
+          }
+        }
+        call->Answered(slots.size());
+      });
 }
 
 void Edge::Cancel(const std::string& group, const std::string& task_id, const JobId& id,
@@ -501,8 +602,12 @@ void Edge::FeedbackConnection::Message(const v1::FeedbackClientMessage& message)
       Desk& desk = edge_.DeskOf(i);
       desk.strand->Post([&desk, shared = window_, stream = stream_, group = hello.node_group(),
                          window = hello.window()] {
-        desk.feedback.emplace(stream, shared);
-        desk.host->Handle(core::FeedbackHelloEvent{stream, group, window});
+        const Desk::Subscription subscription{shared, group, window};
+        if (desk.host->serving()) {
+          desk.Subscribe(stream, subscription);
+        } else {
+          desk.subscriptions.emplace(stream, subscription);
+        }
       });
     }
   }
@@ -532,8 +637,10 @@ void Edge::FeedbackConnection::Closed() {
     for (std::uint32_t i = 0; i < edge_.partitions(); ++i) {
       Desk& desk = edge_.DeskOf(i);
       desk.strand->Post([&desk, stream = stream_] {
-        desk.feedback.erase(stream);
-        desk.host->Handle(core::FeedbackClosedEvent{stream});
+        desk.subscriptions.erase(stream);
+        if (desk.feedback.erase(stream) > 0) {
+          desk.host->Handle(core::FeedbackClosedEvent{stream});
+        }
       });
     }
   }

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -23,6 +24,8 @@
 #include "jobtracker/feedback_window.h"
 #include "jobtracker/limit_slots.h"
 #include "jobtracker/partition_host.h"
+#include "jobtracker/peers.h"
+#include "jobtracker/routes.h"
 #include "lts/v1/client.pb.h"
 #include "lts/v1/worker.pb.h"
 #include "model/validate.h"
@@ -40,6 +43,16 @@ struct EdgeOptions {
   std::int64_t waits_max = 10'000;
 };
 
+// What the edge needs to know of the other JobTrackers. Borrowed.
+struct EdgeCluster {
+  std::string identity;  // of this one
+  const Routes* routes = nullptr;
+  Peers* peers = nullptr;
+  // Neither may block: a route was found to be wrong or missing; a partition is served from now on.
+  std::function<void()> look;
+  std::function<void()> on_serving;
+};
+
 class Edge {
  public:
   using WorkerSink = std::shared_ptr<rpc::Stream<v1::TrackerMessage>>;
@@ -54,11 +67,22 @@ class Edge {
   Outbox& OutboxOf(std::uint32_t partition);
   void Attach(std::uint32_t partition, PartitionHost& host, Strand& strand);
 
+  // Before the first request; without it this is the only JobTracker.
+  void JoinCluster(EdgeCluster cluster) { cluster_ = std::move(cluster); }
+  const EdgeCluster& cluster() const { return cluster_; }
+  // The owner of a partition that is not served here; nothing when it is, or when nobody is known
+  // to own it. Any thread.
+  std::optional<Route> OwnerElsewhere(std::uint32_t partition) const;
+  // A route was found to be wrong, or missing. Any thread.
+  void Look() const;
+
   PartitionHost& HostOf(std::uint32_t partition) const;
   std::uint32_t PartitionOf(const std::string& group) const;
   std::uint32_t partitions() const { return options_.partitions; }
 
-  // Each callback is called once, on the strand of a partition or before the method returns.
+  // Each callback is called once, on the strand of a partition, on a thread of RPC, or before the
+  // method returns. A submit goes to the owners of its items' partitions, once; one that was passed
+  // on already, and all other methods, are for what is served here.
   void Submit(v1::SubmitRequest request, std::function<void(v1::SubmitResponse)> done);
   void Cancel(const std::string& group, const std::string& task_id, const model::JobId& id,
               std::function<void(core::CancelReply)> done);
@@ -103,8 +127,12 @@ class Edge {
  private:
   class Desk;  // of one partition: its outbox and what waits for it
   Desk& DeskOf(std::uint32_t partition) const { return *desks_[partition]; }
+  struct SubmitCall;
+  void PassOn(const Route& to, v1::SubmitRequest request, std::vector<std::uint32_t> slots,
+              const std::shared_ptr<SubmitCall>& call) const;
 
   const EdgeOptions options_;
+  EdgeCluster cluster_;
   const Clock& clock_;
   // Their current values are those of the newest submit.
   LimitMetrics items_limit_;

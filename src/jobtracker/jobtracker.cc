@@ -3,30 +3,45 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <condition_variable>
 #include <cstdlib>
 #include <filesystem>
 #include <future>
 #include <mutex>
+#include <optional>
+#include <set>
 #include <string_view>
+#include <thread>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "common/daemon.h"
+#include "common/host_name.h"
 #include "common/ids.h"
 #include "common/log.h"
 #include "common/metrics.h"
+#include "common/registry_address.h"
 #include "common/strand.h"
+#include "jobtracker/cluster_member.h"
 #include "jobtracker/edge.h"
+#include "jobtracker/lease_keeper.h"
+#include "jobtracker/open_store.h"
 #include "jobtracker/partition_host.h"
+#include "jobtracker/partition_metrics.h"
+#include "jobtracker/peers.h"
 #include "jobtracker/queries.h"
+#include "jobtracker/routes.h"
 #include "jobtracker/services.h"
+#include "jobtracker/store_clock.h"
 #include "model/partition.h"
 #include "model/retry.h"
 #include "model/time_zone.h"
 #include "model/validate.h"
+#include "registry/zookeeper/zookeeper_registry.h"
+#include "rpc/channel.h"
 #include "rpc/ops_server.h"
 #include "rpc/server.h"
-#include "store/rocksdb/rocksdb_store.h"
 
 namespace lts {
 
@@ -35,6 +50,12 @@ namespace {
 constexpr std::int64_t kRetainPeriodUs = 60'000'000;
 constexpr std::int32_t kRetainRows = 5'000;
 constexpr std::int64_t kMetricsPeriodUs = 1'000'000;
+
+// How long a start waits for ZooKeeper, and for what it is assigned to be handed over to it.
+constexpr DurationMs kRegistryWaitMs = 30'000;
+constexpr DurationMs kServingWaitMs = 15'000;
+// The session of the registry outlives the lease in the store by this.
+constexpr DurationMs kSessionMarginMs = 1'000;
 
 // Faults that end-to-end tests plant to see that their checkers find them:
 // LTS_TEST_FAULTS=no_token_check.
@@ -49,131 +70,12 @@ core::PlantedFaults FaultsFromEnvironment() {
   return faults;
 }
 
-// What one partition shows, copied on its strand once a second and read by the metrics thread.
-struct PartitionMetrics {
-  PartitionMetrics(MetricsRegistry& registry, std::uint32_t partition,
-                   const PartitionHostOptions& options)
-      : labels{{"partition", std::to_string(partition)}},
-        pending(registry, fmt::format("partition.pending.max/{}", partition),
-                static_cast<std::int64_t>(options.pending_jobs_max)),
-        pending_bytes(registry, fmt::format("partition.pending.bytes.max/{}", partition),
-                      static_cast<std::int64_t>(options.pending_bytes_max)),
-        memory(registry, fmt::format("partition.memory.max/{}", partition),
-               static_cast<std::int64_t>(options.core.memory_bytes_max)),
-        lookups(registry, fmt::format("partition.lookups.max/{}", partition),
-                static_cast<std::int64_t>(options.core.lookups_max)),
-        resident(registry, fmt::format("partition.resident.max/{}", partition),
-                 static_cast<std::int64_t>(options.core.resident_max)),
-        schedules(registry, fmt::format("schedules.max/{}", partition),
-                  static_cast<std::int64_t>(options.core.schedules_max)),
-        groups(registry, fmt::format("groups.max/{}", partition),
-               static_cast<std::int64_t>(options.core.groups_max)),
-        trackers(registry, fmt::format("tasktrackers.max/{}", partition),
-                 static_cast<std::int64_t>(options.core.workers_max)),
-        window(registry, fmt::format("partition.window.max/{}", partition),
-               static_cast<std::int64_t>(options.core.window_max)),
-        feedback(registry, fmt::format("feedback.window.max/{}", partition),
-                 static_cast<std::int64_t>(options.core.feedback_window_max)),
-        accepted(
-            registry.AddCounter("lts_jobs_accepted_total", "Jobs and schedules accepted", labels)),
-        dispatched(registry.AddCounter("lts_jobs_dispatched_total",
-                                       "Attempts given to TaskTrackers", labels)),
-        succeeded(
-            registry.AddCounter("lts_jobs_succeeded_total", "Runs that ended SUCCEEDED", labels)),
-        failed(
-            registry.AddCounter("lts_jobs_failed_total", "Runs that ended FAILED or DEAD", labels)),
-        retried(registry.AddCounter("lts_attempts_retried_total", "Attempts followed by a retry",
-                                    labels)),
-        lost(registry.AddCounter("lts_attempts_lost_total", "Attempts lost with their TaskTracker",
-                                 labels)),
-        stale(registry.AddCounter("lts_results_stale_total", "Results that came too late to count",
-                                  labels)),
-        fires(
-            registry.AddCounter("lts_fires_total", "Fires of schedules that became runs", labels)),
-        skipped(registry.AddCounter("lts_fires_skipped_total",
-                                    "Fires of schedules that were skipped", labels)),
-        commits(registry.AddCounter("lts_commits_total", "Group commits", labels)),
-        mutations(registry.AddCounter("lts_mutations_total", "Rows changed by commits", labels)),
-        offenders(registry.AddCounter("lts_store_refused_total",
-                                      "Requests and results that the store refused for good",
-                                      labels)),
-        failed_reads(registry.AddCounter("lts_store_failed_reads_total",
-                                         "Reads of the scheduler that failed", labels)),
-        executing(registry.AddGauge("lts_jobs_executing", "Attempts under way", labels)),
-        ready(registry.AddGauge("lts_jobs_ready", "Due jobs held in memory", labels)),
-        silent(registry.AddGauge("lts_schedules_zone_unknown",
-                                 "Schedules that do not fire: this host lacks their time zone",
-                                 labels)),
-        serving(registry.AddGauge("lts_partition_serving", "1 while the partition is served",
-                                  labels)) {}
-
-  void Update(const PartitionHost& host) {
-    serving.Set(host.serving() ? 1 : 0);
-    const PartitionHost::Counters counters = host.counters();
-    Raise(commits, counters.commits);
-    Raise(mutations, counters.mutations);
-    pending.SetCurrent(static_cast<std::int64_t>(counters.pending_jobs));
-    if (counters.refused > pending.refused()) pending.Refused(counters.refused - pending.refused());
-    pending_bytes.SetCurrent(static_cast<std::int64_t>(counters.pending_bytes));
-    if (counters.refused_bytes > pending_bytes.refused()) {
-      pending_bytes.Refused(counters.refused_bytes - pending_bytes.refused());
-    }
-    Raise(offenders, counters.offenders);
-    Raise(failed_reads, counters.failed_reads);
-    if (host.partition() == nullptr) return;
-    const core::PartitionStats stats = host.partition()->Stats();
-    // The counts of a core start at nothing after a reload: what it counted since then is added.
-    const auto since = [](std::uint64_t now, std::uint64_t& before) {
-      const std::uint64_t delta = now >= before ? now - before : now;
-      before = now;
-      return delta;
-    };
-    accepted.Add(since(stats.accepted, last.accepted));
-    dispatched.Add(since(stats.dispatched, last.dispatched));
-    succeeded.Add(since(stats.succeeded, last.succeeded));
-    failed.Add(since(stats.failed + stats.dead, last.failed));
-    retried.Add(since(stats.retried, last.retried));
-    lost.Add(since(stats.lost, last.lost));
-    stale.Add(since(stats.stale_results, last.stale_results));
-    fires.Add(since(stats.fires, last.fires));
-    skipped.Add(since(stats.skipped_fires, last.skipped_fires));
-    lookups.Refused(since(stats.over_lookups, last.over_lookups));
-    groups.Refused(since(stats.over_groups, last.over_groups));
-    resident.Refused(since(stats.over_resident, last.over_resident));
-    schedules.Refused(since(stats.over_schedules, last.over_schedules));
-    trackers.Refused(since(stats.over_workers, last.over_workers));
-    memory.Refused(since(stats.over_memory, last.over_memory));
-    memory.SetCurrent(static_cast<std::int64_t>(stats.memory_bytes));
-    silent.Set(static_cast<std::int64_t>(stats.schedules_without_fires));
-    lookups.SetCurrent(static_cast<std::int64_t>(stats.waiting_operations));
-    resident.SetCurrent(static_cast<std::int64_t>(stats.resident));
-    schedules.SetCurrent(static_cast<std::int64_t>(stats.schedules));
-    groups.SetCurrent(static_cast<std::int64_t>(stats.groups));
-    trackers.SetCurrent(static_cast<std::int64_t>(stats.registered_workers));
-    window.SetCurrent(static_cast<std::int64_t>(stats.window));
-    feedback.SetCurrent(static_cast<std::int64_t>(stats.feedback));
-    executing.Set(static_cast<std::int64_t>(stats.executing));
-    ready.Set(static_cast<std::int64_t>(stats.ready));
-  }
-
-  static void Raise(Counter& counter, std::uint64_t to) {
-    if (to > counter.value()) counter.Add(to - counter.value());
-  }
-
-  const Labels labels;
-  LimitMetrics pending, pending_bytes, memory, lookups, resident, schedules, groups, trackers,
-      window, feedback;
-  Counter &accepted, &dispatched, &succeeded, &failed, &retried, &lost, &stale, &fires, &skipped,
-      &commits, &mutations, &offenders, &failed_reads;
-  Gauge &executing, &ready, &silent, &serving;
-  core::PartitionStats last;
-};
-
 }  // namespace
 
 // Declared in the order of start; destroyed in reverse.
 struct JobTracker::Parts {
-  SystemClock clock;
+  SystemClock own_clock;
+  StoreClock store_clock{own_clock};  // of a shared store
   MetricsRegistry metrics;
   std::unique_ptr<store::JobStore> store;
   std::vector<std::unique_ptr<ThreadStrand>> cores;
@@ -182,9 +84,16 @@ struct JobTracker::Parts {
   std::unique_ptr<ThreadStrand> queries_strand;
   std::unique_ptr<ThreadStrand> logs;
   std::unique_ptr<ThreadStrand> upkeep;
+  std::unique_ptr<ThreadStrand> leases;   // of a shared store
+  std::unique_ptr<ThreadStrand> members;  // of a cluster
+  std::unique_ptr<Routes> routes;
   std::unique_ptr<Edge> edge;
+  std::unique_ptr<Peers> peers;
   std::vector<std::unique_ptr<PartitionHost>> hosts;
   std::vector<std::unique_ptr<PartitionMetrics>> partition_metrics;
+  std::unique_ptr<LeaseKeeper> keeper;
+  std::unique_ptr<ClusterMember> member;
+  std::unique_ptr<registry::Registry> registry;
   std::unique_ptr<Queries> queries;
   std::unique_ptr<Services> services;
   std::unique_ptr<rpc::Server> server;
@@ -192,28 +101,206 @@ struct JobTracker::Parts {
   // Written once a second, read by the ops server's threads.
   std::mutex ready_mutex;
   Status ready;
+  // What Start waits for.
+  std::mutex start_mutex;
+  std::condition_variable start_changed;
+  std::optional<std::vector<bool>> assigned;  // here
   DurationMs history_retention_ms = 0;
   DurationMs log_retention_ms = 0;
   std::int64_t stop_grace_ms = 0;
   bool stopped = false;
 
+  bool shared() const { return leases != nullptr; }
+  const Clock& clock() const {
+    return shared() ? static_cast<const Clock&>(store_clock) : own_clock;
+  }
   Strand& CoreOf(std::uint32_t partition) { return *cores[partition % cores.size()]; }
+  std::uint32_t partitions() const { return static_cast<std::uint32_t>(hosts.size()); }
+
+  void StartStrands(std::uint32_t partitions);
+  void StartKeeper(const Options& options, const std::string& identity);
+  Status ServeAlone();
+  Status JoinCluster(const Options& options, const std::string& identity);
+  void Assigned(std::uint64_t version, const std::vector<bool>& mine);
+  Status AwaitServing(DurationMs timeout_ms);
+  void KeepPeers();
   void Retain();
   void UpdateMetrics();
 };
 
+// Scheduling itself is quick: two threads serve all partitions. Commits wait for the disk, so each
+// partition has a thread of its own for them.
+void JobTracker::Parts::StartStrands(std::uint32_t partitions) {
+  for (std::uint32_t i = 0; i < std::min(partitions, 2U); ++i) {
+    cores.push_back(std::make_unique<ThreadStrand>(fmt::format("core-{}", i)));
+  }
+  for (std::uint32_t i = 0; i < std::min(partitions, 16U); ++i) {
+    io.push_back(std::make_unique<ThreadStrand>(fmt::format("commit-{}", i)));
+  }
+  reads = std::make_unique<ThreadStrand>("reads");
+  queries_strand = std::make_unique<ThreadStrand>("queries");
+  logs = std::make_unique<ThreadStrand>("logs");
+  upkeep = std::make_unique<ThreadStrand>("upkeep");
+}
+
+void JobTracker::Parts::StartKeeper(const Options& options, const std::string& identity) {
+  LeaseKeeperOptions keeping;
+  keeping.owner = identity;
+  keeping.lease_ms = options.Duration("cluster.lease");
+  keeping.period_ms = std::min<DurationMs>(1'000, keeping.lease_ms / 4);
+  std::vector<LeaseKeeper::Host> kept;
+  for (std::uint32_t i = 0; i < partitions(); ++i) kept.push_back({hosts[i].get(), &CoreOf(i)});
+  LeaseKeeper::Listeners listeners;
+  listeners.on_store_answers = [this](bool answers) {
+    if (member) member->SetServing(answers);
+  };
+  listeners.on_routes = [this] { KeepPeers(); };
+  keeper = std::make_unique<LeaseKeeper>(keeping, *store, *leases, own_clock, store_clock, *routes,
+                                         std::move(kept), std::move(listeners));
+  EdgeCluster cluster;
+  cluster.identity = identity;
+  cluster.routes = routes.get();
+  cluster.peers = peers.get();
+  cluster.look = [this] { keeper->Look(); };
+  cluster.on_serving = [this] {
+    const std::lock_guard lock(start_mutex);
+    start_changed.notify_all();
+  };
+  edge->JoinCluster(std::move(cluster));
+}
+
+// The ways to JobTrackers that own nothing any more go.
+void JobTracker::Parts::KeepPeers() {
+  std::set<std::string> addresses;
+  for (const Route& route : routes->All()) addresses.insert(route.address);
+  peers->Keep(addresses);
+}
+
+// One JobTracker that nobody assigns anything to: everything is its own.
+Status JobTracker::Parts::ServeAlone() {
+  std::vector<std::future<Status>> loaded;
+  for (std::uint32_t i = 0; i < partitions(); ++i) {
+    auto first = std::make_shared<std::promise<Status>>();
+    loaded.push_back(first->get_future());
+    CoreOf(i).Post([host = hosts[i].get(), first] {
+      host->Start([first](Status status) { first->set_value(std::move(status)); });
+    });
+  }
+  for (std::future<Status>& each : loaded) {
+    if (Status status = each.get(); !status.ok()) return status.WithContext("loading the queues");
+  }
+  return Status::Ok();
+}
+
+void JobTracker::Parts::Assigned(std::uint64_t version, const std::vector<bool>& mine) {
+  LTS_INFO("partitions of this JobTracker version={} count={}", version,
+           std::count(mine.begin(), mine.end(), true));
+  for (std::uint32_t i = 0; i < partitions(); ++i) {
+    CoreOf(i).Post([host = hosts[i].get(), version, wanted = mine[i]] {
+      if (wanted) {
+        host->Want(version);
+      } else {
+        host->Unwant(version);
+      }
+    });
+  }
+  const std::lock_guard lock(start_mutex);
+  assigned = mine;
+  start_changed.notify_all();
+}
+
+// Until what is assigned here is served.
+Status JobTracker::Parts::AwaitServing(DurationMs timeout_ms) {
+  std::unique_lock lock(start_mutex);
+  const auto serving = [this] {
+    if (!assigned) return false;
+    for (std::uint32_t i = 0; i < partitions(); ++i) {
+      if ((*assigned)[i] && !hosts[i]->ServesNow()) return false;
+    }
+    return true;
+  };
+  if (start_changed.wait_for(lock, std::chrono::milliseconds(timeout_ms), serving)) {
+    return Status::Ok();
+  }
+  return Status::Unavailable(assigned ? "another JobTracker has not handed its partitions over yet"
+                                      : "no master has assigned partitions yet");
+}
+
+Status JobTracker::Parts::JoinCluster(const Options& options, const std::string& identity) {
+  registry::ZookeeperOptions zookeeper;
+  auto address = ParseAnyRegistryAddress(options.String("registryAddress"));
+  if (!address.ok()) return address.status();
+  zookeeper.address = std::get<ZookeeperAddress>(*std::move(address));
+  zookeeper.cluster = options.String("clusterName");
+  zookeeper.digest = options.String("zk.digest");
+  zookeeper.session_timeout_ms = options.Duration("zk.session.timeout");
+  members = std::make_unique<ThreadStrand>("members");
+  member = std::make_unique<ClusterMember>(
+      partitions(), *members, metrics,
+      [this](std::uint64_t version, const std::vector<bool>& mine) { Assigned(version, mine); });
+  auto opened = registry::OpenZookeeperRegistry(zookeeper, own_clock, member->ForRegistry());
+  if (!opened.ok()) return opened.status();
+  registry = *std::move(opened);
+  queries->JoinCluster(*registry);
+  LTS_RETURN_IF_ERROR(registry->WaitConnected(kRegistryWaitMs));
+  const DurationMs granted_ms = registry->session().timeout_ms;
+  const DurationMs lease_ms = options.Duration("cluster.lease");
+  if (granted_ms < lease_ms + kSessionMarginMs) {
+    return Status::InvalidArgument(fmt::format(
+        "zk.session.timeout={}ms, of which ZooKeeper grants {} ms, is too short beside "
+        "cluster.lease={}ms: it must be at least {} ms, or a partition would be given away while "
+        "its owner may still serve it (minSessionTimeout and maxSessionTimeout of ZooKeeper bound "
+        "what is granted)",
+        options.Duration("zk.session.timeout"), granted_ms, lease_ms, lease_ms + kSessionMarginMs));
+  }
+  // The registry and the database must belong together.
+  const registry::ClusterRecord wanted{store->Identity().cluster_id, partitions()};
+  auto ensured = std::make_shared<std::promise<Result<registry::ClusterRecord>>>();
+  registry::EnsureCluster(*registry, wanted, [ensured](Result<registry::ClusterRecord> record) {
+    ensured->set_value(std::move(record));
+  });
+  const auto record = ensured->get_future().get();
+  if (!record.ok()) return record.status().WithContext("registryAddress");
+  if (*record != wanted) {
+    return Status::FailedPrecondition(fmt::format(
+        "the database of configs.jdbc.url is that of cluster {} with {} partitions, but cluster "
+        "'{}' at registryAddress={} is that of cluster {} with {} partitions: use the database "
+        "that belongs to it, or another clusterName",
+        wanted.cluster_id, wanted.partitions, zookeeper.cluster, options.String("registryAddress"),
+        record->cluster_id, record->partitions));
+  }
+  registry::Node node;
+  node.type = registry::NodeType::kJobTracker;
+  node.group = std::string(registry::kJobTrackerGroup);
+  node.identity = identity;
+  node.incarnation = UuidGenerator(RandomSeed()).Next(own_clock.WallMs());
+  node.address = server->address();
+  node.version = std::string(Version());
+  node.started_ms = own_clock.WallMs();
+  auto registered = std::make_shared<std::promise<Status>>();
+  member->Start(*registry, node,
+                [registered](Status status) { registered->set_value(std::move(status)); });
+  auto done = registered->get_future();
+  if (done.wait_for(std::chrono::milliseconds(kRegistryWaitMs)) != std::future_status::ready) {
+    return Status::Unavailable("registryAddress: ZooKeeper does not take this node in time");
+  }
+  LTS_RETURN_IF_ERROR(done.get().WithContext("registryAddress"));
+  if (const Status serving = AwaitServing(kServingWaitMs); !serving.ok()) {
+    LTS_WARN("started, but not everything that is assigned here is served yet: {}",
+             serving.message());
+  }
+  return Status::Ok();
+}
+
 // Deletes what is old, a bounded piece at a time; goes on at once while there is more.
 void JobTracker::Parts::Retain() {
   bool more = false;
-  const TimeMs now = clock.WallMs();
-  for (std::uint32_t i = 0; i < hosts.size(); ++i) {
-    auto epoch = std::make_shared<std::promise<std::uint64_t>>();
-    CoreOf(i).Post(
-        [host = hosts[i].get(), epoch] { epoch->set_value(host->serving() ? host->epoch() : 0); });
-    const std::uint64_t current = epoch->get_future().get();
-    if (current == 0) continue;
+  const TimeMs now = clock().WallMs();
+  for (std::uint32_t i = 0; i < partitions(); ++i) {
+    const std::uint64_t epoch = hosts[i]->HeldNow().epoch;
+    if (epoch == 0) continue;
     store::RetentionPolicy policy{now - history_retention_ms, now - log_retention_ms, kRetainRows};
-    auto gone = store->Retain(i, current, policy);
+    auto gone = store->Retain(i, epoch, policy);
     if (!gone.ok()) {
       LTS_WARN("old rows could not be deleted partition={} error=\"{}\"", i,
                gone.status().ToString());
@@ -227,23 +314,26 @@ void JobTracker::Parts::Retain() {
 void JobTracker::Parts::UpdateMetrics() {
   struct Seen {
     bool serving;
+    bool wanted;
     Status trouble;
   };
   std::size_t serving = 0;
+  std::size_t wanted = 0;
   Status trouble;
-  for (std::uint32_t i = 0; i < hosts.size(); ++i) {
+  for (std::uint32_t i = 0; i < partitions(); ++i) {
     auto done = std::make_shared<std::promise<Seen>>();
     CoreOf(i).Post([this, i, done] {
       partition_metrics[i]->Update(*hosts[i]);
-      done->set_value({hosts[i]->serving(), hosts[i]->Trouble()});
+      done->set_value({hosts[i]->serving(), hosts[i]->wanted(), hosts[i]->Trouble()});
     });
     const Seen seen = done->get_future().get();
-    if (seen.serving) ++serving;
+    if (seen.wanted) ++wanted;
+    if (seen.wanted && seen.serving) ++serving;
     if (trouble.ok()) trouble = seen.trouble;
   }
   Status now;
-  if (serving < hosts.size()) {
-    now = Status::Unavailable(fmt::format("{} of {} partitions are served", serving, hosts.size()));
+  if (serving < wanted) {
+    now = Status::Unavailable(fmt::format("{} of {} partitions are served", serving, wanted));
     if (!trouble.ok()) now = Status::Unavailable(now.message() + ": " + trouble.message());
   } else if (!trouble.ok()) {
     // It serves, but whatever it is asked to store waits or is refused.
@@ -256,35 +346,65 @@ void JobTracker::Parts::UpdateMetrics() {
   upkeep->PostAfter(kMetricsPeriodUs, [this] { UpdateMetrics(); });
 }
 
-Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
-                                                      const std::string& name,
-                                                      const std::string& data_path) {
+namespace {
+
+enum class RegistryKind { kEmbedded, kZookeeper };
+
+Result<RegistryKind> CheckRegistry(const Options& options) {
   const std::string& registry = options.String("registryAddress");
-  if (registry.starts_with("zookeeper://")) {
-    return Status::InvalidArgument(
-        fmt::format("registryAddress={}: this build has no ZooKeeper registry; use "
-                    "registryAddress=embedded (one "
-                    "JobTracker, nothing else to install)",
-                    registry));
+  if (registry == "embedded") return RegistryKind::kEmbedded;
+  auto address = ParseAnyRegistryAddress(registry);
+  if (!address.ok()) return address.status();
+  // A client's address of this JobTracker: it is the only one.
+  if (!std::holds_alternative<ZookeeperAddress>(*address)) return RegistryKind::kEmbedded;
+  if (!StoreIsShared(options)) {
+    return Status::InvalidArgument(fmt::format(
+        "job.queue={}: the JobTrackers of a cluster (registryAddress={}) share their queues in a "
+        "database; use configs.job.queue=mysql and configs.jdbc.url, or registryAddress=embedded "
+        "for one JobTracker alone",
+        options.String("job.queue"), registry));
   }
-  if (options.String("job.queue") != "rocksdb") {
-    return Status::InvalidArgument(
-        fmt::format("job.queue={}: this build keeps queues in RocksDB only; use job.queue=rocksdb",
-                    options.String("job.queue")));
-  }
-  if (registry != "embedded" && !registry.starts_with("jobtracker://")) {
-    return Status::InvalidArgument(fmt::format("registryAddress={}: must be `embedded`", registry));
-  }
+  return RegistryKind::kZookeeper;
+}
+
+Status CheckOptions(const Options& options) {
   if (options.Duration("dedup.horizon") > options.Duration("history.retention")) {
     return Status::InvalidArgument(
         "dedup.horizon is longer than history.retention: job ids are recognised by the history, so "
         "it must be kept at "
         "least as long");
   }
-  if (Status valid = model::ValidateName("clusterName", options.String("clusterName")); !valid.ok())
-    return valid;
-  if (Status valid = model::ValidateName("nodeGroup", options.String("nodeGroup")); !valid.ok())
-    return valid;
+  LTS_RETURN_IF_ERROR(model::ValidateName("clusterName", options.String("clusterName")));
+  return model::ValidateName("nodeGroup", options.String("nodeGroup"));
+}
+
+// Unique in a cluster, and the same after a restart: where it listens is its own.
+Result<std::string> IdentityFor(const Options& options, const std::string& name,
+                                RegistryKind registry) {
+  std::string identity = options.String("identity");
+  if (identity.empty()) {
+    identity = options.String("nodeGroup") + "-" + name;
+    if (registry == RegistryKind::kZookeeper) {
+      const int port = options.Int("listenPort");
+      identity += fmt::format(
+          "-{}:{}", HostName(),
+          port != 0 ? std::to_string(port) : fmt::format("{:08x}", RandomSeed() & 0xffffffffU));
+    }
+  }
+  LTS_RETURN_IF_ERROR(model::ValidateName("identity", identity));
+  return identity;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
+                                                      const std::string& name,
+                                                      const std::string& data_path) {
+  const auto kind = CheckRegistry(options);
+  if (!kind.ok()) return kind.status();
+  LTS_RETURN_IF_ERROR(CheckOptions(options));
+  const auto identity = IdentityFor(options, name, *kind);
+  if (!identity.ok()) return identity.status();
   auto retry = model::ParseRetryPolicy(options.String("job.retry.default"));
   if (!retry.ok()) return retry.status().WithContext("job.retry.default");
   // Asked for here: the first cron job without a zone of its own would find out too late.
@@ -311,20 +431,18 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
   p.log_retention_ms = options.Duration("log.retention");
   p.stop_grace_ms = options.Duration("stop.timeout");
 
-  store::StoreIdentity wanted;
-  wanted.cluster_name = options.String("clusterName");
-  wanted.partitions = static_cast<std::uint32_t>(options.Int("cluster.partitions"));
-  store::RocksdbStoreOptions store_options;
-  store_options.block_cache_bytes = static_cast<std::size_t>(options.Bytes("store.cache"));
-  auto store = store::OpenRocksdbStore((std::filesystem::path(data_path) / "store").string(),
-                                       wanted, p.clock, store_options);
+  auto store = OpenStore(options, data_path, p.own_clock);
   if (!store.ok()) return store.status();
   p.store = *std::move(store);
-
-  const std::string identity = options.String("identity").empty()
-                                   ? options.String("nodeGroup") + "-" + name
-                                   : options.String("identity");
-  const std::uint32_t partitions = wanted.partitions;
+  const std::uint32_t partitions = p.store->Identity().partitions;
+  if (StoreIsShared(options)) {
+    p.leases = std::make_unique<ThreadStrand>("leases");
+    p.routes = std::make_unique<Routes>(partitions);
+    const std::int64_t asked_us = p.own_clock.MonotonicUs();
+    const auto now = p.store->Now();
+    if (!now.ok()) return now.status();
+    p.store_clock.Measured(*now, asked_us, p.own_clock.MonotonicUs());
+  }
 
   EdgeOptions edge_options;
   edge_options.partitions = partitions;
@@ -335,25 +453,14 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
   edge_options.tasktracker_lease_ms = options.Duration("tasktracker.lease");
   edge_options.items_per_submit_max = static_cast<std::size_t>(options.Int("submit.items.max"));
   edge_options.waits_max = options.Int("waits.max");
-  p.edge = std::make_unique<Edge>(edge_options, p.clock, p.metrics);
+  p.edge = std::make_unique<Edge>(edge_options, p.clock(), p.metrics);
+  if (p.shared()) p.peers = std::make_unique<Peers>(rpc::MakeGrpcChannel);
 
-  // Scheduling itself is quick: two threads serve all partitions. Commits wait for the disk, so
-  // each partition has a thread of its own for them.
-  for (std::uint32_t i = 0; i < std::min(partitions, 2U); ++i) {
-    p.cores.push_back(std::make_unique<ThreadStrand>(fmt::format("core-{}", i)));
-  }
-  for (std::uint32_t i = 0; i < std::min(partitions, 16U); ++i) {
-    p.io.push_back(std::make_unique<ThreadStrand>(fmt::format("commit-{}", i)));
-  }
-  p.reads = std::make_unique<ThreadStrand>("reads");
-  p.queries_strand = std::make_unique<ThreadStrand>("queries");
-  p.logs = std::make_unique<ThreadStrand>("logs");
-  p.upkeep = std::make_unique<ThreadStrand>("upkeep");
-
-  std::vector<std::future<Status>> loaded;
+  p.StartStrands(partitions);
   for (std::uint32_t i = 0; i < partitions; ++i) {
     PartitionHostOptions host;
-    host.owner = identity;
+    host.owner = *identity;
+    if (p.shared()) host.lease_ms = options.Duration("cluster.lease");
     host.pending_jobs_max = static_cast<std::size_t>(options.Int("partition.pending.max"));
     host.pending_bytes_max = static_cast<std::size_t>(options.Bytes("partition.pending.bytes.max"));
     core::PartitionOptions& core = host.core;
@@ -378,38 +485,40 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
     core.faults = FaultsFromEnvironment();
     p.partition_metrics.push_back(std::make_unique<PartitionMetrics>(p.metrics, i, host));
     p.hosts.push_back(std::make_unique<PartitionHost>(std::move(host), *p.store, p.CoreOf(i),
-                                                      *p.io[i % p.io.size()], *p.reads, p.clock,
+                                                      *p.io[i % p.io.size()], *p.reads, p.clock(),
                                                       p.edge->OutboxOf(i)));
     p.edge->Attach(i, *p.hosts[i], p.CoreOf(i));
-    auto first = std::make_shared<std::promise<Status>>();
-    loaded.push_back(first->get_future());
-    p.CoreOf(i).Post([host = p.hosts[i].get(), first] {
-      host->Start([first](Status status) { first->set_value(std::move(status)); });
-    });
   }
   // From here on the object knows how to stop what was started.
   std::unique_ptr<JobTracker> tracker(new JobTracker(std::move(parts)));
-  for (std::future<Status>& each : loaded) {
-    if (Status status = each.get(); !status.ok()) return status.WithContext("loading the queues");
-  }
+  if (!p.shared()) LTS_RETURN_IF_ERROR(p.ServeAlone());
 
   QueriesOptions queries;
-  queries.identity = identity;
-  queries.node_group = options.String("nodeGroup");
-  queries.cluster_name = wanted.cluster_name;
+  queries.identity = *identity;
+  // In a cluster all JobTrackers are of one group, whatever each calls it.
+  queries.node_group = *kind == RegistryKind::kZookeeper ? std::string(registry::kJobTrackerGroup)
+                                                         : options.String("nodeGroup");
+  queries.cluster_name = options.String("clusterName");
   queries.version = std::string(Version());
-  queries.started_ms = p.clock.WallMs();
+  queries.started_ms = p.own_clock.WallMs();
   queries.log_retention_ms = p.log_retention_ms;
   queries.pending_max = options.Int("queries.pending.max");
   queries.logs_pending_max = options.Int("logs.pending.max");
   queries.address = fmt::format("{}:{}", options.String("bindIp"), options.Int("listenPort"));
   p.queries =
       std::make_unique<Queries>(queries, *p.store, *p.edge, *p.queries_strand, *p.logs, p.metrics);
+  if (p.shared()) p.StartKeeper(options, *identity);
   p.services = MakeServices(*p.edge, *p.queries);
   auto server = rpc::Server::Start({queries.address}, p.services->all());
   if (!server.ok()) return server.status();
   p.server = *std::move(server);
   p.queries->SetAddress(p.server->address());
+  if (p.shared()) {
+    for (const auto& host : p.hosts) host->SetAddress(p.server->address());
+    p.keeper->Start();
+    LTS_RETURN_IF_ERROR(*kind == RegistryKind::kZookeeper ? p.JoinCluster(options, *identity)
+                                                          : p.ServeAlone());
+  }
 
   OpsServerOptions ops;
   ops.listen = options.String("ops.listen");
@@ -422,7 +531,8 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
   p.upkeep->Post([&p] { p.UpdateMetrics(); });
   p.upkeep->PostAfter(kRetainPeriodUs, [&p] { p.Retain(); });
   LTS_INFO("jobtracker started name={} listen={} ops={} data={} cluster={} partitions={}", name,
-           p.server->address(), p.ops->listen(), data_path, wanted.cluster_name, partitions);
+           p.server->address(), p.ops->listen(), data_path, options.String("clusterName"),
+           partitions);
   return tracker;
 }
 
@@ -436,8 +546,11 @@ const std::string& JobTracker::ops_address() const { return parts_->ops->listen(
 void JobTracker::Stop() {
   Parts& p = *parts_;
   if (std::exchange(p.stopped, true)) return;
-  p.upkeep->Stop();
+  if (p.upkeep) p.upkeep->Stop();
   if (p.ops) p.ops->Stop();
+  // The others see it go at once, while it lets go of what it owns. Both may take a while.
+  if (p.queries) p.queries->LeaveCluster();
+  std::thread leaving([&p] { p.registry.reset(); });
   // New work ends; what is under way is answered; then the streams.
   std::vector<std::future<void>> stopped;
   for (std::uint32_t i = 0; i < p.hosts.size(); ++i) {
@@ -447,11 +560,14 @@ void JobTracker::Stop() {
         [host = p.hosts[i].get(), done] { host->Stop([done] { done->set_value(); }); });
   }
   for (std::future<void>& each : stopped) each.wait();
+  leaving.join();
+  if (p.members) p.members->Stop();
+  if (p.leases) p.leases->Stop();
   if (p.services) p.services->CloseStreams();
   if (p.server) p.server->Stop(p.stop_grace_ms);
-  p.queries_strand->Stop();
-  p.logs->Stop();
-  p.reads->Stop();
+  for (auto* strand : {&p.queries_strand, &p.logs, &p.reads}) {
+    if (*strand) (*strand)->Stop();
+  }
   for (auto& io : p.io) io->Stop();
   for (auto& core : p.cores) core->Stop();
   LTS_INFO("jobtracker stopped");

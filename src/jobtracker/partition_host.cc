@@ -170,15 +170,11 @@ std::vector<core::Event> Parts(core::Event event) {
 }
 
 Result<core::LoadedState> LoadAll(store::JobStore& store, std::uint32_t partition,
-                                  const std::string& owner, const std::string& address,
-                                  store::PartitionLease* lease) {
-  auto acquired = store.Acquire(partition, owner, address, 0);
-  if (!acquired.ok()) return acquired.status();
-  *lease = *acquired;
+                                  const store::PartitionLease& lease) {
   core::LoadedState loaded;
-  loaded.epoch = lease->epoch;
-  loaded.next_seq = lease->next_seq;
-  loaded.clean = lease->clean;
+  loaded.epoch = lease.epoch;
+  loaded.next_seq = lease.next_seq;
+  loaded.clean = lease.clean;
   for (model::JobId after{};;) {
     auto page = store.LoadSchedules(partition, after, kLoadPage);
     if (!page.ok()) return page.status();
@@ -227,23 +223,123 @@ std::function<void()> PartitionHost::Guarded(std::function<void()> task) const {
 
 core::Now PartitionHost::now() const { return {clock_.WallMs(), clock_.MonotonicUs() / 1000}; }
 
+void PartitionHost::SetState(State state) {
+  state_ = state;
+  serves_.store(state == State::kServing, std::memory_order_relaxed);
+  switch (state) {
+    case State::kLoading:
+    case State::kServing:
+    case State::kStopping: break;
+    case State::kIdle:
+    case State::kAcquiring:
+    case State::kReleasing:
+    case State::kStopped: held_epoch_.store(0, std::memory_order_release); break;
+  }
+}
+
+bool PartitionHost::LeaseHolds() const {
+  return options_.lease_ms == 0 || clock_.MonotonicUs() - renewed_us_ < options_.lease_ms * 1000;
+}
+
+// ---- ownership
+
 void PartitionHost::Start(std::function<void(Status)> on_first) {
   on_first_ = std::move(on_first);
+  Want(0);
+}
+
+void PartitionHost::Want(std::uint64_t assignment) {
+  assignment_ = assignment;
+  if (std::exchange(wanted_, true)) return;
+  acquire_delay_us_ = 0;
+  told_held_ = false;
+  if (state_ == State::kIdle) Acquire();
+}
+
+void PartitionHost::Unwant(std::uint64_t assignment) {
+  assignment_ = assignment;
+  wanted_ = false;
+  if (state_ == State::kAcquiring) SetState(State::kIdle);
+}
+
+void PartitionHost::AskedBy(const std::string& asker, std::uint64_t assignment) {
+  if (state_ != State::kServing || (wanted_ && assignment <= assignment_)) return;
+  LTS_INFO("partition is handed over partition={} epoch={} to={} assignment={}",
+           options_.core.partition, lease_.epoch, asker, assignment);
+  BeginStop();
+}
+
+void PartitionHost::Acquire() {
+  SetState(State::kAcquiring);
+  if (std::exchange(acquire_under_way_, true)) return;  // its answer will do
+  // Not bound to a life: what it has acquired must be released when nobody wants it any more.
+  io_.Post([this, life = std::weak_ptr<int>(alive_), &store = store_, &strand = strand_,
+            &clock = clock_, partition = options_.core.partition, owner = options_.owner,
+            address = address_, assignment = assignment_] {
+    const std::int64_t sent_us = clock.MonotonicUs();
+    auto acquired = store.Acquire(partition, owner, address, assignment);
+    strand.Post([this, life, sent_us, acquired = std::move(acquired)] {
+      if (life.lock()) OnAcquired(acquired, sent_us);
+    });
+  });
+}
+
+void PartitionHost::OnAcquired(const Result<store::PartitionLease>& acquired,
+                               std::int64_t sent_us) {
+  acquire_under_way_ = false;
+  const bool tried = state_ == State::kAcquiring;
+  if (!acquired.ok()) {
+    if (!tried) return;
+    if (!std::exchange(told_held_, true)) {
+      LTS_INFO("partition is not to be had yet, trying again partition={} reason=\"{}\"",
+               options_.core.partition, acquired.status().message());
+    }
+    if (on_first_) std::exchange(on_first_, nullptr)(acquired.status());
+    AcquireLater();
+    return;
+  }
+  if (!tried) {
+    // Nobody wants it here any more: as if it had never been taken.
+    ReleaseUnserved(*acquired);
+    return;
+  }
+  lease_ = *acquired;
+  renewed_us_.store(sent_us, std::memory_order_relaxed);
+  held_epoch_.store(lease_.epoch, std::memory_order_release);
+  lapsed_ = false;
   Load();
 }
 
+void PartitionHost::AcquireLater() {
+  acquire_delay_us_ =
+      std::clamp(acquire_delay_us_ * 2, options_.acquire_min_us, options_.acquire_max_us);
+  if (std::exchange(acquire_armed_, true)) return;
+  strand_.PostAfter(acquire_delay_us_, [this, life = std::weak_ptr<int>(alive_)] {
+    if (!life.lock()) return;
+    acquire_armed_ = false;
+    if (state_ == State::kAcquiring) Acquire();
+  });
+}
+
+// Gives back what was acquired and never served: what the owner before left is as it was.
+void PartitionHost::ReleaseUnserved(const store::PartitionLease& lease) {
+  io_.Post([&store = store_, partition = options_.core.partition, epoch = lease.epoch,
+            clean = lease.clean] {
+    const Status released = store.Release(partition, epoch, clean);
+    if (!released.ok()) {
+      LTS_WARN("partition was not released, its lease has to end partition={} error=\"{}\"",
+               partition, released.ToString());
+    }
+  });
+}
+
 void PartitionHost::Load() {
-  state_ = State::kLoading;
-  // `lease` travels with the task: the host may be gone, or at another load, when it ends.
+  SetState(State::kLoading);
   io_.Post([this, life = std::weak_ptr<int>(life_), &store = store_, &strand = strand_,
-            partition = options_.core.partition, owner = options_.owner,
-            address = options_.address] {
-    store::PartitionLease lease;
-    auto loaded = LoadAll(store, partition, owner, address, &lease);
-    strand.Post([this, life, lease, loaded = std::move(loaded)]() mutable {
-      if (!life.lock()) return;
-      lease_ = lease;
-      OnLoaded(std::move(loaded));
+            partition = options_.core.partition, lease = lease_] {
+    auto loaded = LoadAll(store, partition, lease);
+    strand.Post([this, life, loaded = std::move(loaded)]() mutable {
+      if (life.lock()) OnLoaded(std::move(loaded));
     });
   });
 }
@@ -255,8 +351,9 @@ void PartitionHost::OnLoaded(Result<core::LoadedState> loaded) {
              loaded.status().ToString());
     if (on_first_) std::exchange(on_first_, nullptr)(loaded.status());
     retry_us_ = std::clamp(retry_us_ * 2, options_.retry_initial_us, options_.retry_max_us);
+    SetState(State::kAcquiring);
     strand_.PostAfter(retry_us_, Guarded([this] {
-                        if (state_ == State::kLoading) Load();
+                        if (state_ == State::kAcquiring) Acquire();
                       }));
     return;
   }
@@ -268,7 +365,9 @@ void PartitionHost::OnLoaded(Result<core::LoadedState> loaded) {
   const std::size_t workers = loaded->workers.size();
   loaded->refused = refused_;
   core_ = std::make_unique<core::Partition>(options_.core, *std::move(loaded), now());
-  state_ = State::kServing;
+  SetState(State::kServing);
+  told_held_ = false;
+  acquire_delay_us_ = 0;
   LTS_INFO(
       "partition serves partition={} epoch={} clean={} running_or_shared={} schedules={} "
       "workers={}",
@@ -280,15 +379,32 @@ void PartitionHost::OnLoaded(Result<core::LoadedState> loaded) {
         options_.core.partition, silent);
   }
   if (on_first_) std::exchange(on_first_, nullptr)(Status::Ok());
+  outbox_.Serving();
   Handle(core::TickEvent{});
 }
 
-// The core is dropped: what it held back was never told to anybody. The store is the truth for the
-// next one.
-void PartitionHost::Reload(const Status& why) {
-  LTS_WARN("partition is loaded anew partition={} epoch={} reason=\"{}\"", options_.core.partition,
-           lease_.epoch, why.ToString());
-  ++counters_.reloads;
+void PartitionHost::Renewed(std::uint64_t epoch, std::int64_t sent_us, bool held) {
+  if (epoch != held_epoch_.load(std::memory_order_relaxed)) return;
+  if (!held) {
+    if (state_ == State::kServing || state_ == State::kStopping) {
+      Reload(Status::Fenced("another JobTracker has taken it over"));
+    }
+    return;  // what is being loaded finds out by itself
+  }
+  if (sent_us > renewed_us_) renewed_us_.store(sent_us, std::memory_order_relaxed);
+  Thaw();
+}
+
+// The lease holds again: what would have come due meanwhile.
+void PartitionHost::Thaw() {
+  if (!lapsed_ || !LeaseHolds()) return;
+  lapsed_ = false;
+  LTS_INFO("the lease holds again partition={} epoch={}", options_.core.partition, lease_.epoch);
+  if (state_ == State::kServing) Handle(core::TickEvent{});
+}
+
+// Tasks of this life do nothing any more; nobody was told what the core held back.
+void PartitionHost::DropCore() {
   life_ = std::make_shared<int>(0);
   core_.reset();
   gathering_ = {};
@@ -300,6 +416,14 @@ void PartitionHost::Reload(const Status& why) {
   pending_.clear();
   counters_.pending_jobs = counters_.pending_bytes = 0;
   watches_.clear();
+}
+
+// The store is the truth for the next core.
+void PartitionHost::Reload(const Status& why) {
+  LTS_WARN("partition is loaded anew partition={} epoch={} reason=\"{}\"", options_.core.partition,
+           lease_.epoch, why.ToString());
+  ++counters_.reloads;
+  DropCore();
   outbox_.Reset(options_.core.partition, why);
   if (state_ == State::kStopping) {
     FinishStop();
@@ -307,13 +431,18 @@ void PartitionHost::Reload(const Status& why) {
   }
   retry_us_ = 0;
   store_trouble_ = {};
+  lapsed_ = false;
+  if (!wanted_) {
+    SetState(State::kIdle);
+    return;
+  }
   // At once the first time; a cause that comes back with each load is given ever more time.
   const std::int64_t delay_us = reload_delay_us_;
   reload_delay_us_ =
       std::clamp(reload_delay_us_ * 2, options_.retry_initial_us, options_.retry_max_us);
-  state_ = State::kLoading;
+  SetState(State::kAcquiring);
   strand_.PostAfter(delay_us, Guarded([this] {
-                      if (state_ == State::kLoading) Load();
+                      if (state_ == State::kAcquiring) Acquire();
                     }));
 }
 
@@ -402,7 +531,14 @@ void PartitionHost::TakeWaiting() {
 void PartitionHost::Take(core::Event event) {
   core_->SetOneByOne(careful_ > 0);
   // A heartbeat that passes others leads to nothing that would be committed with them.
-  core_->SetFrozen(!store_trouble_.ok() || (careful_ > 0 && commit_under_way_));
+  const bool frozen = Frozen();
+  if (!LeaseHolds() && !std::exchange(lapsed_, true)) {
+    LTS_WARN(
+        "the lease has ended, nothing is given out until the store confirms it partition={} "
+        "epoch={}",
+        options_.core.partition, lease_.epoch);
+  }
+  core_->SetFrozen(frozen || (careful_ > 0 && commit_under_way_));
   const std::size_t before = gathering_.batch.mutations.size();
   core_->Handle(std::move(event), now(), &gathering_);
   for (std::size_t i = before; i < gathering_.batch.mutations.size(); ++i) {
@@ -424,7 +560,7 @@ void PartitionHost::Take(core::Event event) {
     core::WorkerSend message;
     message.stream = answer.stream;
     message.heartbeat = answer.number;
-    message.frozen = !store_trouble_.ok();
+    message.frozen = frozen;
     outbox_.ToWorker(std::move(message));
   }
   Flush();
@@ -504,6 +640,7 @@ void PartitionHost::Flush() {
 
 void PartitionHost::Commit() {
   commit_under_way_ = true;
+  commit_sent_us_ = clock_.MonotonicUs();
   // The batch stays here until the outcome is known; `committing_` is not touched meanwhile. Should
   // the host be dropped first, the task finds its copy of the pointer expired; the batch is shared
   // for that.
@@ -520,7 +657,18 @@ void PartitionHost::Commit() {
   });
 }
 
-void PartitionHost::OnCommitted(const Status& status) {
+void PartitionHost::OnCommitted(const Status& outcome) {
+  Status status = outcome;
+  if (status.ok()) {
+    if (commit_sent_us_ > renewed_us_) {
+      renewed_us_.store(commit_sent_us_, std::memory_order_relaxed);
+    }
+    if (!LeaseHolds()) {
+      // It happened, but since then another one may have taken over: nothing is given out before
+      // the store has said of the same number again that this is the owner.
+      status = Status::Unavailable("the lease ended while the commit was under way");
+    }
+  }
   switch (status.code()) {
     case StatusCode::kOk: break;
     case StatusCode::kUnknownOutcome:
@@ -560,8 +708,8 @@ void PartitionHost::OnCommitted(const Status& status) {
       Reload(status);
       return;
   }
-  const bool thawed = retry_us_ > 0;
-  if (thawed) {
+  const bool thawed = retry_us_ > 0 || std::exchange(lapsed_, false);
+  if (retry_us_ > 0) {
     LTS_INFO("the store takes commits again partition={}", options_.core.partition);
     retry_us_ = 0;
     store_trouble_ = {};
@@ -687,7 +835,7 @@ void PartitionHost::StartReads(core::Effects& effects) {
 void PartitionHost::ArmTimer() {
   // Nothing comes due while nothing can be stored.
   // And behind waiting events a tick would only wait too.
-  if (state_ != State::kServing || !store_trouble_.ok() || !waiting_.empty()) return;
+  if (state_ != State::kServing || !store_trouble_.ok() || lapsed_ || !waiting_.empty()) return;
   const core::Partition::Timers timers = core_->NextTimer();
   const core::Now at = now();
   std::int64_t delay_ms = core::Partition::kNever;
@@ -719,9 +867,23 @@ void PartitionHost::Unwatch(const model::JobId& id) {
 
 void PartitionHost::Stop(std::function<void()> done) {
   on_stopped_ = std::move(done);
-  const bool served = state_ == State::kServing;
-  state_ = State::kStopping;
-  if (!served || retry_us_ > 0) {
+  stop_for_good_ = true;
+  wanted_ = false;
+  switch (state_) {
+    case State::kServing: BeginStop(); return;
+    case State::kStopping:
+    case State::kReleasing: return;  // on its way
+    case State::kLoading:
+    case State::kIdle:
+    case State::kAcquiring:
+    case State::kStopped: break;
+  }
+  FinishStop();
+}
+
+void PartitionHost::BeginStop() {
+  SetState(State::kStopping);
+  if (retry_us_ > 0) {
     // Nothing more will become durable here; the next owner finds out by itself.
     FinishStop();
     return;
@@ -729,30 +891,47 @@ void PartitionHost::Stop(std::function<void()> done) {
   all_known_ = core_->FlushMarks(&gathering_);
   flushed_marks_ = true;
   Flush();
-  if (!commit_under_way_) FinishStop();
+  if (state_ == State::kStopping && !commit_under_way_) FinishStop();
 }
 
 void PartitionHost::FinishStop() {
-  state_ = State::kStopped;
-  const bool flushed = flushed_marks_ && core_ != nullptr && !commit_under_way_;
-  outbox_.Reset(options_.core.partition, Status::Unavailable("the JobTracker is stopping"));
-  life_ = std::make_shared<int>(0);
-  core_.reset();
-  if (!flushed) {
-    if (on_stopped_) std::exchange(on_stopped_, nullptr)();
+  const bool flushed =
+      std::exchange(flushed_marks_, false) && core_ != nullptr && !commit_under_way_;
+  // What was not served yet is left as it was found.
+  const bool unserved = state_ == State::kLoading;
+  const bool clean = unserved ? lease_.clean : all_known_;
+  outbox_.Reset(options_.core.partition,
+                Status::Unavailable(stop_for_good_ ? "the JobTracker is stopping"
+                                                   : "it is handed over to another JobTracker"));
+  DropCore();
+  retry_us_ = 0;
+  store_trouble_ = {};
+  SetState(State::kReleasing);
+  if (!flushed && !unserved) {
+    OnReleased();
     return;
   }
   io_.Post([this, life = std::weak_ptr<int>(life_), &store = store_, &strand = strand_,
-            partition = options_.core.partition, epoch = lease_.epoch, clean = all_known_] {
+            partition = options_.core.partition, epoch = lease_.epoch, clean] {
     const Status released = store.Release(partition, epoch, clean);
     if (!released.ok()) {
       LTS_WARN("partition was not released cleanly partition={} error=\"{}\"", partition,
                released.ToString());
     }
     strand.Post([this, life] {
-      if (life.lock() && on_stopped_) std::exchange(on_stopped_, nullptr)();
+      if (life.lock()) OnReleased();
     });
   });
+}
+
+void PartitionHost::OnReleased() {
+  if (stop_for_good_) {
+    SetState(State::kStopped);
+    if (on_stopped_) std::exchange(on_stopped_, nullptr)();
+    return;
+  }
+  SetState(State::kIdle);
+  if (wanted_) Acquire();
 }
 
 }  // namespace lts

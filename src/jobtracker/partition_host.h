@@ -9,11 +9,18 @@
 // refused alone is the one: its requests are refused by name; the rows of its results and timers
 // are left alone from then on (LoadedState::refused), and the partition goes on without them.
 //
-// Threads: all methods but Query() are called, and all state is touched, on `strand`. Store calls
-// run on `io` (commits) and `reads`. The Outbox is called on `strand`. In the simulator all three
-// are strands of one virtual-time loop.
+// In a cluster it serves only what it is assigned (Want) and could acquire in the store, and only
+// while its lease holds: counted on the own monotonic clock, from before the last commit or renewal
+// that the store took was sent. After that nothing is given out, fires or is declared lost, until
+// the store says that the epoch is still the present one. It hands over when a newer assignment
+// asks (AskedBy), never by itself.
+//
+// Threads: all methods but those that say otherwise are called, and all state is touched, on
+// `strand`. Store calls run on `io` (ownership, loading, commits) and `reads`. The Outbox is called
+// on `strand`. In the simulator all three are strands of one virtual-time loop.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -41,6 +48,8 @@ class Outbox {
   virtual void ToFeedback(core::FeedbackSend message) = 0;
   // A cycle of a watched job ended, durably.
   virtual void Ended(const store::HistoryRow& row) = 0;
+  // The partition serves from now on.
+  virtual void Serving() {}
   // The partition serves no more: every request it has not answered has failed, every stream of it
   // is closed. It may come back under a new epoch by itself.
   virtual void Reset(std::uint32_t partition, const Status& why) = 0;
@@ -49,7 +58,8 @@ class Outbox {
 struct PartitionHostOptions {
   core::PartitionOptions core;
   std::string owner;  // identity of this JobTracker
-  std::string address;
+  // Of the store; 0: it never ends (one process alone has the store).
+  DurationMs lease_ms = 0;
   // Of submits accepted and not answered: items (partition.pending.max) and bytes of their payloads
   // and parameters (partition.pending.bytes.max).
   std::size_t pending_jobs_max = 100'000;
@@ -59,6 +69,8 @@ struct PartitionHostOptions {
   std::size_t commit_bytes_max = 16 << 20;
   std::int64_t retry_initial_us = 50'000;  // after a commit that did not go through
   std::int64_t retry_max_us = 2'000'000;
+  std::int64_t acquire_min_us = 100'000;  // between tries while another one holds the partition
+  std::int64_t acquire_max_us = 500'000;
   bool ack_before_commit = false;  // planted fault: replies are released before they are durable
 };
 
@@ -83,11 +95,24 @@ class PartitionHost {
   PartitionHost(const PartitionHost&) = delete;
   PartitionHost& operator=(const PartitionHost&) = delete;
 
-  // Acquires and loads; `on_first` runs on the strand when it serves, or could not at the first
-  // try.
+  // Wants it, of one process alone; `on_first` runs on the strand when it serves, or could not at
+  // the first try.
   void Start(std::function<void(Status)> on_first);
-  // Ends new work, commits what is under way, flushes all marks and releases clean; then `done`
-  // runs on the strand.
+  // The partition is assigned here, by this version of the assignment: acquires it, asking its
+  // owner to hand over, and tries again until it serves.
+  void Want(std::uint64_t assignment);
+  // It is assigned to somebody else, or to nobody: no longer tries to acquire it. What is served is
+  // served on until somebody asks for it.
+  void Unwant(std::uint64_t assignment);
+  // The address with the port really taken; before it is wanted.
+  void SetAddress(std::string address) { address_ = std::move(address); }
+  // Somebody asks for it, by that version of the assignment. Unless that is older than the one by
+  // which it is wanted here, new work ends, what is under way is committed, all marks are flushed,
+  // and it is released clean.
+  void AskedBy(const std::string& asker, std::uint64_t assignment);
+  // What the store said to a renewal that was sent at that time of the monotonic clock.
+  void Renewed(std::uint64_t epoch, std::int64_t sent_us, bool held);
+  // As when asked, and for good; then `done` runs on the strand.
   void Stop(std::function<void()> done);
 
   // From any thread: `query` runs on the strand with the core, or null while it does not serve.
@@ -96,6 +121,17 @@ class PartitionHost {
   // On the strand.
   void Handle(core::Event event);
   bool serving() const { return state_ == State::kServing; }
+  bool wanted() const { return wanted_; }
+  // From any thread: the same, and what there is to renew. Epoch 0: nothing.
+  bool ServesNow() const { return serves_.load(std::memory_order_relaxed); }
+  struct Held {
+    std::uint64_t epoch = 0;
+    std::int64_t renewed_us = 0;  // when the last renewal that the store took was sent
+  };
+  Held HeldNow() const {
+    return {held_epoch_.load(std::memory_order_acquire),
+            renewed_us_.load(std::memory_order_relaxed)};
+  }
   const core::Partition* partition() const { return core_.get(); }
   std::uint64_t epoch() const { return lease_.epoch; }
   core::Now now() const;
@@ -108,13 +144,23 @@ class PartitionHost {
   void Unwatch(const model::JobId& id);
 
  private:
-  enum class State { kLoading, kServing, kStopping, kStopped };
+  // kIdle: another one's, or nobody's. kReleasing: the commit under way and the release.
+  enum class State { kIdle, kAcquiring, kLoading, kServing, kStopping, kReleasing, kStopped };
 
   struct PendingRequest {
     std::size_t items = 0;
     std::size_t bytes = 0;
   };
 
+  void SetState(State state);
+  bool LeaseHolds() const;
+  bool Frozen() const { return !store_trouble_.ok() || !LeaseHolds(); }
+  void Acquire();
+  void OnAcquired(const Result<store::PartitionLease>& acquired, std::int64_t sent_us);
+  void AcquireLater();
+  void Thaw();
+  void DropCore();
+  void ReleaseUnserved(const store::PartitionLease& lease);
   void Load();
   void OnLoaded(Result<core::LoadedState> loaded);
   void Reload(const Status& why);
@@ -134,7 +180,9 @@ class PartitionHost {
   void StartReads(core::Effects& effects);
   void ArmTimer();
   void OnTimer(std::uint64_t generation);
+  void BeginStop();
   void FinishStop();
+  void OnReleased();
   // Wraps a task so that it does nothing once the host is gone or has reloaded.
   std::function<void()> Guarded(std::function<void()> task) const;
 
@@ -146,8 +194,21 @@ class PartitionHost {
   const Clock& clock_;
   Outbox& outbox_;
 
-  State state_ = State::kLoading;
+  State state_ = State::kIdle;
+  std::atomic<bool> serves_{false};
+  std::string address_;
+  bool wanted_ = false;
+  bool stop_for_good_ = false;
+  std::uint64_t assignment_ = 0;  // by which it is wanted, or not
+  std::int64_t acquire_delay_us_ = 0;
+  bool acquire_under_way_ = false;
+  bool acquire_armed_ = false;
+  bool told_held_ = false;  // that another one holds it
   store::PartitionLease lease_;
+  std::atomic<std::uint64_t> held_epoch_{0};
+  std::atomic<std::int64_t> renewed_us_{0};
+  bool lapsed_ = false;  // the lease ended since the core was last told the time
+  std::int64_t commit_sent_us_ = 0;
   std::unique_ptr<core::Partition> core_;
   core::Effects gathering_;
   std::size_t gathering_bytes_ = 0;  // of the rows in it, about

@@ -6,8 +6,10 @@
 #include <map>
 #include <mutex>
 #include <set>
+#include <tuple>
 #include <utility>
 
+#include "jobtracker/registry_nodes.h"
 #include "jobtracker/views.h"
 #include "lts/v1/types.pb.h"
 #include "rpc/codec.h"
@@ -25,6 +27,9 @@ namespace {
 
 constexpr std::size_t kHistoryMax = 1'000;
 constexpr DurationMs kWaitMaxMs = 60'000;
+
+// Of questions to other JobTrackers.
+constexpr DurationMs kPeerMs = 5'000;
 
 // Of the names in a log line: 64 characters of UTF-8.
 constexpr std::size_t kNameBytesMax = 256;
@@ -119,6 +124,72 @@ void Queries::Read(const Done<Response>& done, std::function<void()> query) {
     return;
   }
   reads_.Post([slot = std::move(slot), query = std::move(query)] { query(); });
+}
+
+template <typename Request, typename Response>
+bool Queries::PassOn(const std::string& group,
+                     void (rpc::Channel::*method)(const Request&, std::int64_t,
+                                                  rpc::Channel::Done<Response>),
+                     const Request& request, DurationMs deadline_ms, const Done<Response>& done,
+                     std::function<void(Status)> otherwise) {
+  if (request.forwarded()) return false;
+  const auto owner = edge_.OwnerElsewhere(edge_.PartitionOf(group));
+  if (!owner) return false;
+  Request passed_on = request;
+  passed_on.set_forwarded(true);
+  edge_.cluster().peers->Call(
+      owner->address, method, passed_on, deadline_ms,
+      [this, owner = *owner, done, otherwise = std::move(otherwise)](const Status& status,
+                                                                     Response response) {
+        if (status.ok()) {
+          done(std::move(response));
+          return;
+        }
+        edge_.Look();
+        otherwise(Status::Unavailable(fmt::format("the JobTracker {} at {} does not answer: {}",
+                                                  owner.owner, owner.address, status.message())));
+      });
+  return true;
+}
+
+template <typename Request, typename Response>
+void Queries::AskOwners(void (rpc::Channel::*method)(const Request&, std::int64_t,
+                                                     rpc::Channel::Done<Response>),
+                        Request request, std::function<void(std::vector<Response>)> done) {
+  struct Asked {
+    std::mutex mutex;
+    std::size_t open = 0;
+    std::vector<Response> answers;
+    std::function<void(std::vector<Response>)> done;
+  };
+  std::set<std::string> addresses;
+  if (edge_.cluster().routes != nullptr) {
+    for (const Route& route : edge_.cluster().routes->All()) {
+      if (!route.address.empty() && route.owner != options_.identity) {
+        addresses.insert(route.address);
+      }
+    }
+  }
+  if (addresses.empty()) {
+    done({});
+    return;
+  }
+  auto asked = std::make_shared<Asked>();
+  asked->open = addresses.size();
+  asked->done = std::move(done);
+  request.set_forwarded(true);
+  for (const std::string& address : addresses) {
+    edge_.cluster().peers->Call(address, method, request, kPeerMs,
+                                [asked](const Status& status, Response response) {
+                                  bool last;
+                                  {
+                                    const std::lock_guard lock(asked->mutex);
+                                    if (status.ok()) asked->answers.push_back(std::move(response));
+                                    last = --asked->open == 0;
+                                  }
+                                  if (last) asked->done(std::move(asked->answers));
+                                });
+  }
 }
 
 void Queries::SetAddress(std::string address) {
@@ -267,30 +338,33 @@ void Queries::Get(v1::GetRequest request, Done<v1::GetResponse> done) {
       done(std::move(response));
       return;
     }
-    WithCore(found.group(), [id = id, found = found, done](const core::Partition* core, core::Now) {
-      v1::GetResponse response;
-      v1::JobView& view = *response.mutable_job();
-      if (found.schedule) {
-        const auto next = core != nullptr ? core->NextFire(id) : std::nullopt;
-        ToView(*found.schedule, next.value_or(0), &view);
-        for (const JobRow& row : found.rows) {
-          const auto live = core != nullptr ? core->Find(row.key) : std::nullopt;
-          if (live && live->executing) AddRunning(*live, view.add_attempts());
+    const auto here = [this, id = id, found = found, done](const Status&) {
+      WithCore(found.group(), [id, found, done](const core::Partition* core, core::Now) {
+        v1::GetResponse response;
+        v1::JobView& view = *response.mutable_job();
+        if (found.schedule) {
+          const auto next = core != nullptr ? core->NextFire(id) : std::nullopt;
+          ToView(*found.schedule, next.value_or(0), &view);
+          for (const JobRow& row : found.rows) {
+            const auto live = core != nullptr ? core->Find(row.key) : std::nullopt;
+            if (live && live->executing) AddRunning(*live, view.add_attempts());
+          }
+        } else if (!found.rows.empty()) {
+          const auto live = core != nullptr ? core->Find(found.rows.front().key) : std::nullopt;
+          ToView(found.rows.front(), &view);
+          if (live && live->executing) {
+            view.set_state(v1::RUNNING);
+            AddRunning(*live, view.add_attempts());
+          }
+        } else {
+          // Between two reads: history rows without an end.
+          ToView(found.history.front(), &view);
         }
-      } else if (!found.rows.empty()) {
-        const auto live = core != nullptr ? core->Find(found.rows.front().key) : std::nullopt;
-        ToView(found.rows.front(), &view);
-        if (live && live->executing) {
-          view.set_state(v1::RUNNING);
-          AddRunning(*live, view.add_attempts());
-        }
-      } else {
-        // Between two reads: history rows without an end.
-        ToView(found.history.front(), &view);
-      }
-      AddAttempts(found.history, kHistoryMax, view.mutable_attempts());
-      done(std::move(response));
-    });
+        AddAttempts(found.history, kHistoryMax, view.mutable_attempts());
+        done(std::move(response));
+      });
+    };
+    if (!PassOn(found.group(), &rpc::Channel::Get, request, kPeerMs, done, here)) here({});
   });
 }
 
@@ -461,42 +535,44 @@ void Queries::Explain(v1::ExplainRequest request, Done<v1::ExplainResponse> done
       done(std::move(response));
       return;
     }
-    WithCore(
-        found.group(), [id = id, found = found, done](const core::Partition* core, core::Now now) {
-          v1::ExplainResponse answer;
-          const auto add = [&](const std::string& code, const std::string& text) {
-            v1::Reason& reason = *answer.add_reasons();
-            reason.set_code(code);
-            reason.set_text(text);
-          };
-          if (core == nullptr) {
-            answer.set_state(v1::WAITING);
-            add("PARTITION_NOT_SERVED",
-                "no JobTracker serves the partition of this group at the moment");
-            done(std::move(answer));
-            return;
-          }
-          if (found.schedule) {
-            answer.set_state(rpc::ToProto(found.schedule->state));
-            if (const auto next = core->NextFire(id)) {
-              add("NEXT_FIRE", fmt::format("fires next in {} ms", *next - now.wall_ms));
-            } else if (core->ZoneUnknown(id)) {
-              add("ZONE_UNKNOWN",
-                  "does not fire: the host of its JobTracker does not know its time zone (install "
-                  "tzdata and restart, or replace the schedule)");
-            } else {
-              add("NO_FURTHER_FIRE", "no further fire; it ends when its last run has ended");
-            }
-          }
-          for (const JobRow& row : found.rows) {
-            const auto live = core->Find(row.key);
-            if (!found.schedule)
-              answer.set_state(live && live->executing ? v1::RUNNING : rpc::ToProto(row.state));
-            for (const core::Explanation& reason : core->Explain(row, now))
-              add(reason.code, reason.text);
-          }
+    const auto here = [this, id = id, found = found, done](const Status&) {
+      WithCore(found.group(), [id, found, done](const core::Partition* core, core::Now now) {
+        v1::ExplainResponse answer;
+        const auto add = [&](const std::string& code, const std::string& text) {
+          v1::Reason& reason = *answer.add_reasons();
+          reason.set_code(code);
+          reason.set_text(text);
+        };
+        if (core == nullptr) {
+          answer.set_state(v1::WAITING);
+          add("PARTITION_NOT_SERVED",
+              "no JobTracker serves the partition of this group at the moment");
           done(std::move(answer));
-        });
+          return;
+        }
+        if (found.schedule) {
+          answer.set_state(rpc::ToProto(found.schedule->state));
+          if (const auto next = core->NextFire(id)) {
+            add("NEXT_FIRE", fmt::format("fires next in {} ms", *next - now.wall_ms));
+          } else if (core->ZoneUnknown(id)) {
+            add("ZONE_UNKNOWN",
+                "does not fire: the host of its JobTracker does not know its time zone (install "
+                "tzdata and restart, or replace the schedule)");
+          } else {
+            add("NO_FURTHER_FIRE", "no further fire; it ends when its last run has ended");
+          }
+        }
+        for (const JobRow& row : found.rows) {
+          const auto live = core->Find(row.key);
+          if (!found.schedule)
+            answer.set_state(live && live->executing ? v1::RUNNING : rpc::ToProto(row.state));
+          for (const core::Explanation& reason : core->Explain(row, now))
+            add(reason.code, reason.text);
+        }
+        done(std::move(answer));
+      });
+    };
+    if (!PassOn(found.group(), &rpc::Channel::Explain, request, kPeerMs, done, here)) here({});
   });
 }
 
@@ -567,7 +643,7 @@ void Queries::Wait(v1::WaitRequest request, Done<v1::WaitResponse> done) {
   }
   auto once = std::make_shared<OneAnswer>();
   once->done = done;
-  Read(done, [this, id = *id, since_ms = request.since_ms(),
+  Read(done, [this, id = *id, since_ms = request.since_ms(), request, done,
               timeout = std::clamp<DurationMs>(request.timeout_ms(), 0, kWaitMaxMs), once] {
     auto found = Find(id);
     if (!found.ok() || !found->any()) {
@@ -582,6 +658,15 @@ void Queries::Wait(v1::WaitRequest request, Done<v1::WaitResponse> done) {
     }
     if (auto answer = EndFor(id, *found, *known)) {
       once->Answer(*std::move(answer));
+      return;
+    }
+    const auto unavailable = [once](const Status& status) {
+      v1::WaitResponse response;
+      rpc::PutStatus(status, &response);
+      once->Answer(std::move(response));
+    };
+    if (PassOn(found->group(), &rpc::Channel::Wait, request, timeout + kPeerMs, done,
+               unavailable)) {
       return;
     }
     edge_.AwaitEnd(
@@ -641,26 +726,22 @@ void Queries::Cancel(v1::CancelRequest request, Done<v1::CancelResponse> done) {
     response.set_state(rpc::ToProto(reply.state));
     done(std::move(response));
   };
+  const auto unavailable = [answer](const Status& status) {
+    answer({0, status.code(), model::JobState::kWaiting, {}, status.message()});
+  };
   if (request.job_id().empty()) {
     if (request.group().empty() || request.task_id().empty()) {
-      answer({0,
-              StatusCode::kInvalidArgument,
-              model::JobState::kWaiting,
-              {},
-              "give a job id, or a group and a task id"});
+      unavailable(Status::InvalidArgument("give a job id, or a group and a task id"));
       return;
     }
+    if (PassOn(request.group(), &rpc::Channel::Cancel, request, kPeerMs, done, unavailable)) return;
     edge_.Cancel(request.group(), request.task_id(), {}, answer);
     return;
   }
-  Read(done, [this, request = std::move(request), answer] {
+  Read(done, [this, request = std::move(request), done, answer, unavailable] {
     auto resolved = Resolve(request.job_id(), {}, {});
     if (!resolved.ok()) {
-      answer({0,
-              resolved.status().code(),
-              model::JobState::kWaiting,
-              {},
-              resolved.status().message()});
+      unavailable(resolved.status());
       return;
     }
     const auto& [id, found] = *resolved;
@@ -669,6 +750,7 @@ void Queries::Cancel(v1::CancelRequest request, Done<v1::CancelResponse> done) {
               fmt::format("job {} has ended already: {}", id.ToString(), model::Name(end->state))});
       return;
     }
+    if (PassOn(found.group(), &rpc::Channel::Cancel, request, kPeerMs, done, unavailable)) return;
     edge_.Cancel(found.group(), found.task_id(), id, answer);
   });
 }
@@ -696,7 +778,7 @@ void Queries::Routes(Done<v1::RoutesResponse> done) {
   });
 }
 
-void Queries::Nodes(Done<v1::NodesResponse> done) {
+void Queries::OwnNodes(Done<v1::NodesResponse> done) {
   auto response = std::make_shared<v1::NodesResponse>();
   v1::NodeInfo& self = *response->add_nodes();
   self.set_node_type("JOB_TRACKER");
@@ -732,13 +814,112 @@ void Queries::Nodes(Done<v1::NodesResponse> done) {
       });
 }
 
-void Queries::Groups(Done<v1::GroupsResponse> done) {
+namespace {
+
+v1::NodeInfo InfoOf(const registry::Node& node) {
+  v1::NodeInfo info;
+  info.set_node_type(std::string(registry::Name(node.type)));
+  info.set_group(node.group);
+  info.set_identity(node.identity);
+  info.set_address(node.address);
+  info.set_version(node.version);
+  info.set_started_ms(node.started_ms);
+  if (node.type == registry::NodeType::kTaskTracker) {
+    info.set_slots(static_cast<std::int32_t>(node.slots));
+  }
+  return info;
+}
+
+using NodeKey = std::tuple<std::string, std::string, std::string>;
+NodeKey KeyOf(const v1::NodeInfo& node) {
+  return {node.node_type(), node.group(), node.identity()};
+}
+
+}  // namespace
+
+void Queries::Nodes(const v1::NodesRequest& request, Done<v1::NodesResponse> done) {
+  if (request.forwarded() || !in_cluster_) {
+    OwnNodes(std::move(done));
+    return;
+  }
+  // Who is there says the registry, what runs there the JobTrackers they are connected to. Whom
+  // only these know (a client that dials JobTrackers) comes last and is master of nothing.
+  using Connected = std::map<NodeKey, v1::NodeInfo>;
+  const auto merge = [done = std::move(done)](Connected connected,
+                                              const Result<std::vector<registry::Node>>& listed) {
+    v1::NodesResponse response;
+    std::set<std::pair<std::string, std::string>> mastered;
+    if (listed.ok()) {
+      for (const registry::Node& node : *listed) {
+        v1::NodeInfo info = InfoOf(node);
+        const auto found = connected.find(KeyOf(info));
+        if (found != connected.end()) {
+          info.set_running(found->second.running());
+          connected.erase(found);
+        }
+        info.set_master(mastered.emplace(info.node_type(), info.group()).second);
+        *response.add_nodes() = std::move(info);
+      }
+    }
+    for (auto& [key, node] : connected) *response.add_nodes() = std::move(node);
+    done(std::move(response));
+  };
+  OwnNodes([this, merge](v1::NodesResponse own) {
+    AskOwners<v1::NodesRequest, v1::NodesResponse>(
+        &rpc::Channel::Nodes, {},
+        [this, merge, own = std::move(own)](std::vector<v1::NodesResponse> others) {
+          others.push_back(own);
+          Connected connected;
+          for (v1::NodesResponse& other : others) {
+            for (v1::NodeInfo& node : *other.mutable_nodes()) {
+              node.set_master(false);
+              connected.insert_or_assign(KeyOf(node), std::move(node));
+            }
+          }
+          const std::lock_guard lock(registry_mutex_);
+          if (registry_ == nullptr) {
+            merge(std::move(connected), Status::Unavailable("no registry"));
+            return;
+          }
+          ListRegistryNodes(*registry_, [merge, connected = std::move(connected)](
+                                            const Result<std::vector<registry::Node>>& listed) {
+            merge(connected, listed);
+          });
+        });
+  });
+}
+
+void Queries::OwnGroups(std::function<void(std::map<std::string, v1::GroupView>)> done) {
+  auto groups = std::make_shared<std::map<std::string, v1::GroupView>>();
+  WithEveryCore(
+      [groups](std::uint32_t, const core::Partition* core) {
+        if (core == nullptr) return;
+        for (const core::GroupView& group : core->Groups()) {
+          v1::GroupView& view = (*groups)[group.group];
+          view.set_group(group.group);
+          view.set_task_trackers(group.workers);
+          view.set_slots(static_cast<std::int32_t>(group.slots));
+          view.set_running(group.running);
+        }
+      },
+      [groups, done = std::move(done)] { done(std::move(*groups)); });
+}
+
+void Queries::Groups(const v1::GroupsRequest& request, Done<v1::GroupsResponse> done) {
+  if (request.forwarded()) {
+    OwnGroups([done = std::move(done)](std::map<std::string, v1::GroupView> own) {
+      v1::GroupsResponse response;
+      for (auto& [name, view] : own) *response.add_groups() = std::move(view);
+      done(std::move(response));
+    });
+    return;
+  }
   Read(done, [this, done] {
-    auto groups = std::make_shared<std::map<std::string, v1::GroupView>>();
+    std::map<std::string, v1::GroupView> counted;
     auto counters = store_.Counters();
     if (counters.ok()) {
       for (const auto& [name, count] : *counters) {
-        v1::GroupView& view = (*groups)[name];
+        v1::GroupView& view = counted[name];
         view.set_jobs(count.jobs);
         view.set_schedules(count.schedules);
         for (const auto& [state, n] : count.ended) {
@@ -748,25 +929,30 @@ void Queries::Groups(Done<v1::GroupsResponse> done) {
         }
       }
     }
-    WithEveryCore(
-        [groups](std::uint32_t, const core::Partition* core) {
-          if (core == nullptr) return;
-          for (const core::GroupView& group : core->Groups()) {
-            v1::GroupView& view = (*groups)[group.group];
-            view.set_task_trackers(group.workers);
-            view.set_slots(static_cast<std::int32_t>(group.slots));
-            view.set_running(group.running);
-          }
-        },
-        [this, groups, done] {
-          v1::GroupsResponse response;
-          for (auto& [name, view] : *groups) {
-            view.set_group(name);
-            view.set_partition(edge_.PartitionOf(name));
-            *response.add_groups() = view;
-          }
-          done(std::move(response));
-        });
+    OwnGroups([this, counted = std::move(counted), done](std::map<std::string, v1::GroupView> own) {
+      AskOwners<v1::GroupsRequest, v1::GroupsResponse>(
+          &rpc::Channel::Groups, {},
+          [this, counted, own = std::move(own), done](std::vector<v1::GroupsResponse> others) {
+            std::map<std::string, v1::GroupView> groups = counted;
+            const auto add = [&groups](const v1::GroupView& served) {
+              v1::GroupView& view = groups[served.group()];
+              view.set_task_trackers(served.task_trackers());
+              view.set_slots(served.slots());
+              view.set_running(served.running());
+            };
+            for (const v1::GroupsResponse& other : others) {
+              for (const v1::GroupView& view : other.groups()) add(view);
+            }
+            for (const auto& [name, view] : own) add(view);
+            v1::GroupsResponse response;
+            for (auto& [name, view] : groups) {
+              view.set_group(name);
+              view.set_partition(edge_.PartitionOf(name));
+              *response.add_groups() = view;
+            }
+            done(std::move(response));
+          });
+    });
   });
 }
 

@@ -6,7 +6,9 @@
 // kResourceExhausted before the method returns.
 #pragma once
 
+#include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -20,6 +22,7 @@
 #include "jobtracker/limit_slots.h"
 #include "lts/v1/cluster.pb.h"
 #include "lts/v1/query.pb.h"
+#include "registry/registry.h"
 #include "store/job_store.h"
 
 namespace lts {
@@ -41,6 +44,10 @@ class Queries {
   Queries(QueriesOptions options, store::JobStore& store, Edge& edge, Strand& reads, Strand& logs,
           MetricsRegistry& metrics);
 
+  // Before the first request: who is there is asked of the registry, and what runs is asked of the
+  // JobTrackers that the edge knows. Borrowed until LeaveCluster. Any thread.
+  void JoinCluster(registry::Registry& registry) { SetRegistry(&registry); }
+  void LeaveCluster() { SetRegistry(nullptr); }
   // The address with the port really taken, once the server listens. Any thread.
   void SetAddress(std::string address);
 
@@ -56,11 +63,17 @@ class Queries {
   // A job is found by its id first; then the cancel goes where it lives.
   void Cancel(v1::CancelRequest request, Done<v1::CancelResponse> done);
   void Routes(Done<v1::RoutesResponse> done);
-  void Nodes(Done<v1::NodesResponse> done);
-  void Groups(Done<v1::GroupsResponse> done);
+  void Nodes(const v1::NodesRequest& request, Done<v1::NodesResponse> done);
+  void Groups(const v1::GroupsRequest& request, Done<v1::GroupsResponse> done);
   void AppendLogs(v1::AppendLogsRequest request, Done<v1::AppendLogsResponse> done);
 
  private:
+  void SetRegistry(registry::Registry* registry) {
+    const std::lock_guard lock(registry_mutex_);
+    in_cluster_ = in_cluster_ || registry != nullptr;
+    registry_ = registry;
+  }
+
   // Everything that stands under one id; blocks on the store.
   struct Found {
     std::vector<store::JobRow> rows;
@@ -90,6 +103,24 @@ class Queries {
                                          const KnownRuns& known) const;
   std::optional<v1::JobView> EndedView(const model::JobId& id, const Found& found) const;
 
+  // Passes a request about a job of `group` on to the JobTracker that serves it, unless that is
+  // this one, it is not known, or the request was passed on before: false then. `otherwise` when
+  // the other one does not answer.
+  template <typename Request, typename Response>
+  bool PassOn(const std::string& group,
+              void (rpc::Channel::*method)(const Request&, std::int64_t,
+                                           rpc::Channel::Done<Response>),
+              const Request& request, DurationMs deadline_ms, const Done<Response>& done,
+              std::function<void(Status)> otherwise);
+  // The answers of all other owners, of those that answer; `done` once.
+  template <typename Request, typename Response>
+  void AskOwners(void (rpc::Channel::*method)(const Request&, std::int64_t,
+                                              rpc::Channel::Done<Response>),
+                 Request request, std::function<void(std::vector<Response>)> done);
+  // Who is connected here, and this node itself.
+  void OwnNodes(Done<v1::NodesResponse> done);
+  void OwnGroups(std::function<void(std::map<std::string, v1::GroupView>)> done);
+
   // Runs `query` on `reads`, or answers that too many wait.
   template <typename Response>
   void Read(const Done<Response>& done, std::function<void()> query);
@@ -103,6 +134,9 @@ class Queries {
   Edge& edge_;
   Strand& reads_;
   Strand& logs_;
+  std::mutex registry_mutex_;  // held while the registry is called
+  registry::Registry* registry_ = nullptr;
+  std::atomic<bool> in_cluster_{false};
   LimitSlots pending_;
   LimitSlots logs_pending_;
 };

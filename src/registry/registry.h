@@ -28,6 +28,10 @@ inline constexpr NodeType kNodeTypes[] = {NodeType::kJobTracker, NodeType::kTask
 // "JOB_TRACKER" …
 std::string_view Name(NodeType type);
 
+// All JobTrackers of a cluster are one group, whatever their `nodeGroup` says: one master assigns
+// the partitions to them.
+inline constexpr std::string_view kJobTrackerGroup{"lts"};
+
 // A long-lived process as the others see it.
 struct Node {
   NodeType type = NodeType::kJobTracker;

@@ -43,6 +43,9 @@ struct PartitionRow {
   std::string owner_address;
   std::uint64_t epoch = 0;
   std::uint64_t commit_no = 0;
+  // Who asked for it since it was acquired, "" nobody, and by which version of the assignment.
+  std::string asker;
+  std::uint64_t asker_assignment = 0;
 };
 
 struct TaskKey {

@@ -331,7 +331,8 @@ class MemoryJobStore final : public JobStore {
     std::vector<PartitionRow> rows;
     for (std::uint32_t i = 0; i < partitions_.size(); ++i) {
       const PartitionState& s = partitions_[i].state;
-      rows.push_back({i, s.owner, s.owner_address, s.epoch, s.commit_no});
+      rows.push_back(
+          {i, s.owner, s.owner_address, s.epoch, s.commit_no, s.asker, s.asker_assignment});
     }
     return rows;
   }

@@ -151,10 +151,11 @@ Result<std::vector<PartitionRow>> MysqlJobStore::Partitions() {
   LTS_RETURN_IF_ERROR(Read([&](Connection& connection) -> Step {
     rows.clear();
     return connection.Query(
-        SqlText("SELECT part, owner, owner_address, epoch, commit_no FROM "
-                "lts_partition ORDER BY part"),
+        SqlText("SELECT part, owner, owner_address, epoch, commit_no, asker, asker_assignment"
+                " FROM lts_partition ORDER BY part"),
         [&](const Row& row) {
-          rows.push_back({row.U32(0), row.Bytes(1), row.Bytes(2), row.U64(3), row.U64(4)});
+          rows.push_back({row.U32(0), row.Bytes(1), row.Bytes(2), row.U64(3), row.U64(4),
+                          row.Bytes(5), row.U64(6)});
         });
   }));
   return rows;

@@ -194,7 +194,8 @@ Result<std::vector<PartitionRow>> RocksdbJobStore::Partitions() {
   for (std::uint32_t i = 0; i < identity_.partitions; ++i) {
     const std::lock_guard lock(partitions_[i]->mutex);
     const PartitionState& s = partitions_[i]->state;
-    rows.push_back({i, s.owner, s.owner_address, s.epoch, s.commit_no});
+    rows.push_back(
+        {i, s.owner, s.owner_address, s.epoch, s.commit_no, s.asker, s.asker_assignment});
   }
   return rows;
 }

@@ -136,7 +136,7 @@ TEST_F(QueriesTest, MoreQueriesThanTheLimitAreRefusedAtOnce) {
   queries->Get(get, note);
   queries->List({}, note);
   queries->Cancel(cancel, note);
-  queries->Groups(note);
+  queries->Groups({}, note);
   queries->AppendLogs({}, note);
   queries->AppendLogs({}, note);
   EXPECT_THAT(codes,
@@ -170,7 +170,7 @@ TEST_F(QueriesTest, NodesTellWhatTheyIntroducedThemselvesWithAndWhoIsMaster) {
   Start();
   const auto nodes = [this] {
     v1::NodesResponse response;
-    queries->Nodes([&](v1::NodesResponse answer) { response = std::move(answer); });
+    queries->Nodes({}, [&](v1::NodesResponse answer) { response = std::move(answer); });
     strand.Run();
     std::vector<std::string> lines;
     for (const v1::NodeInfo& node : response.nodes()) {

@@ -1,0 +1,33 @@
+// Which JobTracker shall own which partition: what the master of the JobTrackers decides. Pure.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lts/status.h"
+
+namespace lts {
+
+struct Assignment {
+  std::vector<std::string> owners;  // identity by partition, "" nobody
+  bool operator==(const Assignment&) const = default;
+};
+
+// The next assignment. What it promises:
+// - each partition goes to one of `eligible` (identities, each once); with none of them there the
+//   assignment stays as it is, for there is nobody to move anything to;
+// - a partition leaves an eligible owner only to even things out, and never more of them than that
+//   takes: afterwards nobody has two partitions more than another one;
+// - the same input gives the same output, whichever JobTracker is master.
+// `current` may have any number of entries (a record of another time); the result has `partitions`.
+Assignment Assign(const Assignment& current, const std::vector<std::string>& eligible,
+                  std::uint32_t partitions);
+
+// As it stands in the registry.
+std::string EncodeAssignment(const Assignment& assignment);
+// kDataLoss when it cannot be read.
+Result<Assignment> DecodeAssignment(std::string_view bytes);
+
+}  // namespace lts

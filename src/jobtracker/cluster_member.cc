@@ -1,0 +1,177 @@
+#include "jobtracker/cluster_member.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/log.h"
+
+namespace lts {
+
+using registry::SessionState;
+
+namespace {
+
+constexpr std::int64_t kRetryUs = 500'000;  // of a write that did not go through
+
+// Of a JobTracker `slots` says only this: 1, or 0 while it cannot write its store.
+constexpr std::uint32_t SlotsOf(bool serving) { return serving ? 1 : 0; }
+
+}  // namespace
+
+ClusterMember::ClusterMember(std::uint32_t partitions, Strand& strand, MetricsRegistry& metrics,
+                             OnAssigned on_assigned)
+    : partitions_(partitions),
+      strand_(strand),
+      on_assigned_(std::move(on_assigned)),
+      session_gauge_(metrics.AddGauge("lts_registry_session",
+                                      "1 while this node has a session with the registry")),
+      master_gauge_(
+          metrics.AddGauge("lts_master", "1 while this node is the master of the JobTrackers")),
+      assignments_(metrics.AddCounter("lts_assignments_total",
+                                      "Assignments of partitions written by this master")) {}
+
+registry::Listeners ClusterMember::ForRegistry() {
+  registry::Listeners listeners;
+  listeners.strand = &strand_;
+  listeners.on_session = [this](const registry::SessionInfo& session) { OnSession(session); };
+  listeners.on_master = [this](const registry::MasterUpdate& update) { OnMaster(update); };
+  return listeners;
+}
+
+void ClusterMember::Start(registry::Registry& registry, registry::Node node,
+                          registry::Registry::Done done) {
+  strand_.Post([this, &registry, node = std::move(node), done = std::move(done)]() mutable {
+    registry_ = &registry;
+    node_ = std::move(node);
+    node_.slots = SlotsOf(true);
+    // The first answers come on this strand, after this task.
+    const auto nodes =
+        registry.WatchNodes(registry::NodeType::kJobTracker, node_.group,
+                            [this](const registry::NodesUpdate& update) { OnNodes(update); });
+    const auto record =
+        registry.WatchRecord(std::string(registry::kAssignmentRecord),
+                             [this](const registry::Record& read) { OnRecord(read); });
+    if (!nodes.ok() || !record.ok()) {
+      done(nodes.ok() ? record.status() : nodes.status());
+      return;
+    }
+    registry.Register(node_, std::move(done));
+  });
+}
+
+void ClusterMember::SetServing(bool serving) {
+  strand_.Post([this, serving] {
+    if (registry_ == nullptr || node_.slots == SlotsOf(serving)) return;
+    node_.slots = SlotsOf(serving);
+    if (const Status updated = registry_->Update(node_); !updated.ok()) {
+      LTS_WARN("the registry does not take what changed about this node error=\"{}\"",
+               updated.ToString());
+    }
+  });
+}
+
+void ClusterMember::OnSession(const registry::SessionInfo& session) {
+  const bool live =
+      session.state == SessionState::kConnected || session.state == SessionState::kSuspended;
+  switch (session.state) {
+    case SessionState::kConnected:
+      LTS_INFO("connected to the registry session={} timeout_ms={}", session.generation,
+               session.timeout_ms);
+      break;
+    case SessionState::kConnecting:
+    case SessionState::kSuspended:
+    case SessionState::kExpired:
+      LTS_WARN("no connection to the registry state={} session={} reason=\"{}\"",
+               registry::Name(session.state), session.generation, session.reason.message());
+      break;
+  }
+  session_gauge_.Set(live ? 1 : 0);
+  live_ = live;
+  Tell();
+}
+
+void ClusterMember::OnMaster(const registry::MasterUpdate& update) {
+  if (update.is_me != is_master()) {
+    LTS_INFO("{} master={}",
+             update.is_me ? "this JobTracker is the master now"
+                          : "this JobTracker is not the master any more",
+             update.master ? update.master->identity : "");
+  }
+  is_master_ = update.is_me;
+  master_gauge_.Set(update.is_me ? 1 : 0);
+  Reassign();
+}
+
+void ClusterMember::OnNodes(const registry::NodesUpdate& update) {
+  nodes_ = update.nodes;
+  for (const registry::Node& node : update.added) {
+    LTS_INFO("a JobTracker is there identity={} address={}", node.identity, node.address);
+  }
+  for (const registry::Node& node : update.removed) {
+    LTS_INFO("a JobTracker has gone identity={} address={}", node.identity, node.address);
+  }
+  Reassign();
+}
+
+void ClusterMember::OnRecord(const registry::Record& record) {
+  version_ = record.version;
+  record_read_ = true;
+  assignment_ = {};
+  if (record.version != registry::kNoRecord) {
+    auto read = DecodeAssignment(record.bytes);
+    if (read.ok()) {
+      assignment_ = *std::move(read);
+    } else {
+      LTS_ERROR("{}; the master writes it anew", read.status().message());
+    }
+  }
+  Tell();
+  Reassign();
+}
+
+void ClusterMember::Reassign() {
+  if (!is_master() || !nodes_ || !record_read_ || writing_) return;
+  std::vector<std::string> eligible;
+  for (const registry::Node& node : *nodes_) {
+    if (node.slots > 0) eligible.push_back(node.identity);
+  }
+  const Assignment next = Assign(assignment_, eligible, partitions_);
+  if (next == assignment_ || eligible.empty()) return;
+  writing_ = true;
+  registry_->WriteRecord(std::string(registry::kAssignmentRecord), EncodeAssignment(next), version_,
+                         [this](const Result<std::int64_t>& written) { OnWritten(written); });
+}
+
+void ClusterMember::OnWritten(const Result<std::int64_t>& written) {
+  writing_ = false;
+  if (written.ok()) {
+    assignments_.Add(1);
+    LTS_INFO("partitions assigned version={}", *written);
+    return;  // the watch brings it
+  }
+  LTS_WARN("the assignment of partitions was not written, trying again error=\"{}\"",
+           written.status().ToString());
+  // What somebody else wrote comes by the watch; but should it not, this looks again too.
+  if (std::exchange(retry_armed_, true)) return;
+  strand_.PostAfter(kRetryUs, [this] {
+    retry_armed_ = false;
+    Reassign();
+  });
+}
+
+void ClusterMember::Tell() {
+  if (!record_read_) return;
+  std::vector<bool> mine(partitions_, false);
+  if (live_) {
+    for (std::uint32_t i = 0; i < std::min<std::size_t>(partitions_, assignment_.owners.size());
+         ++i) {
+      mine[i] = assignment_.owners[i] == node_.identity;
+    }
+  }
+  auto now = std::pair(static_cast<std::uint64_t>(version_ + 1), std::move(mine));
+  if (told_ == now) return;
+  told_ = std::move(now);
+  on_assigned_(told_->first, told_->second);
+}
+
+}  // namespace lts

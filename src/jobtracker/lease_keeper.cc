@@ -1,0 +1,118 @@
+#include "jobtracker/lease_keeper.h"
+
+#include <utility>
+
+#include "common/log.h"
+
+namespace lts {
+
+namespace {
+
+// Looks out of turn come at most so often.
+constexpr std::int64_t kLookUs = 100'000;
+
+}  // namespace
+
+LeaseKeeper::LeaseKeeper(LeaseKeeperOptions options, store::JobStore& store, Strand& strand,
+                         const Clock& clock, StoreClock& store_clock, Routes& routes,
+                         std::vector<Host> hosts, Listeners listeners)
+    : options_(std::move(options)),
+      store_(store),
+      strand_(strand),
+      clock_(clock),
+      store_clock_(store_clock),
+      routes_(routes),
+      hosts_(std::move(hosts)),
+      listeners_(std::move(listeners)) {}
+
+void LeaseKeeper::Start() {
+  strand_.Post([this] {
+    answered_us_ = clock_.MonotonicUs();
+    Tick();
+  });
+}
+
+void LeaseKeeper::Look() {
+  if (look_asked_.exchange(true)) return;
+  strand_.PostAfter(kLookUs, [this] {
+    look_asked_ = false;
+    if (const Status looked = LookOnce(); !looked.ok()) {
+      LTS_DEBUG("the owners of the partitions cannot be read error=\"{}\"", looked.ToString());
+    }
+  });
+}
+
+void LeaseKeeper::Tick() {
+  const std::int64_t began_us = clock_.MonotonicUs();
+  Status status = Renew();
+  if (status.ok()) status = LookOnce();
+  if (status.ok()) {
+    answered_us_ = began_us;
+    StoreAnswers(true);
+  } else if (clock_.MonotonicUs() - answered_us_ >= options_.lease_ms * 1000) {
+    if (answers_ || !told_) {
+      LTS_WARN("the store has not answered for a lease, nothing is given out error=\"{}\"",
+               status.ToString());
+    }
+    StoreAnswers(false);
+  }
+  // A call that took long is not followed by another wait.
+  const std::int64_t took_us = clock_.MonotonicUs() - began_us;
+  strand_.PostAfter(std::max<std::int64_t>(options_.period_ms * 1000 - took_us, 0),
+                    [this] { Tick(); });
+}
+
+// One statement for all that have not been renewed by a commit of late.
+Status LeaseKeeper::Renew() {
+  std::vector<std::pair<std::uint32_t, std::uint64_t>> idle;
+  const std::int64_t sent_us = clock_.MonotonicUs();
+  for (std::uint32_t i = 0; i < hosts_.size(); ++i) {
+    const PartitionHost::Held held = hosts_[i].host->HeldNow();
+    if (held.epoch == 0 || sent_us - held.renewed_us < options_.period_ms * 1000 / 2) continue;
+    idle.emplace_back(i, held.epoch);
+  }
+  if (idle.empty()) return Status::Ok();
+  const auto renewed = store_.Renew(idle, options_.owner);
+  if (!renewed.ok()) return renewed.status();
+  for (std::size_t i = 0; i < idle.size(); ++i) {
+    const auto [partition, epoch] = idle[i];
+    const Host& to = hosts_[partition];
+    to.strand->Post([host = to.host, epoch = epoch, sent_us, held = renewed->held[i]] {
+      host->Renewed(epoch, sent_us, held);
+    });
+  }
+  return Status::Ok();
+}
+
+Status LeaseKeeper::LookOnce() {
+  const std::int64_t asked_us = clock_.MonotonicUs();
+  const auto now = store_.Now();
+  if (!now.ok()) return now.status();
+  store_clock_.Measured(*now, asked_us, clock_.MonotonicUs());
+  const auto rows = store_.Partitions();
+  if (!rows.ok()) return rows.status();
+  routes_.Update(*rows);
+  for (const store::PartitionRow& row : *rows) {
+    if (row.partition >= hosts_.size()) continue;
+    const Host& to = hosts_[row.partition];
+    const std::uint64_t epoch = to.host->HeldNow().epoch;
+    if (epoch == 0) continue;
+    if (row.epoch > epoch) {
+      to.strand->Post([host = to.host, epoch, asked_us] { host->Renewed(epoch, asked_us, false); });
+    } else if (!row.asker.empty() && row.asker != options_.owner) {
+      to.strand->Post([host = to.host, asker = row.asker, assignment = row.asker_assignment] {
+        host->AskedBy(asker, assignment);
+      });
+    }
+  }
+  if (listeners_.on_routes) listeners_.on_routes();
+  return Status::Ok();
+}
+
+void LeaseKeeper::StoreAnswers(bool answers) {
+  if (std::exchange(told_, true) && answers_ == answers) return;
+  answers_ = answers;
+  if (listeners_.on_store_answers) listeners_.on_store_answers(answers);
+}
+
+}  // namespace lts

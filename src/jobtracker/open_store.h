@@ -1,0 +1,25 @@
+// The store that the options ask for.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "common/clock.h"
+#include "common/options.h"
+#include "lts/status.h"
+#include "store/job_store.h"
+
+namespace lts {
+
+// Whether the queues are in a database that several processes can reach, so that partitions are
+// leased.
+bool StoreIsShared(const Options& options);
+
+// Opens or creates it. `data_path`: of RocksDB. `clock`, borrowed: of an embedded store. Errors
+// name the setting; kInvalidArgument, kPermissionDenied, kFailedPrecondition, kUnavailable,
+// kResourceExhausted, kDataLoss.
+Result<std::unique_ptr<store::JobStore>> OpenStore(const Options& options,
+                                                   const std::string& data_path,
+                                                   const Clock& clock);
+
+}  // namespace lts

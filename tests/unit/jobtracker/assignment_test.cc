@@ -1,0 +1,93 @@
+#include "jobtracker/assignment.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+
+namespace lts {
+namespace {
+
+std::map<std::string, int> Counts(const Assignment& assignment) {
+  std::map<std::string, int> counts;
+  for (const std::string& owner : assignment.owners) ++counts[owner];
+  return counts;
+}
+
+int Moved(const Assignment& before, const Assignment& after) {
+  int moved = 0;
+  for (std::size_t i = 0; i < before.owners.size(); ++i) {
+    moved += before.owners[i] != after.owners[i] ? 1 : 0;
+  }
+  return moved;
+}
+
+TEST(Assign, GivesEverythingToTheOnlyOne) {
+  const Assignment a = Assign({}, {"a"}, 16);
+  EXPECT_EQ(Counts(a), (std::map<std::string, int>{{"a", 16}}));
+}
+
+TEST(Assign, StaysAsItIsWithNobodyThere) {
+  const Assignment before{{"a", "b", "", "a"}};
+  EXPECT_EQ(Assign(before, {}, 4), before);
+}
+
+TEST(Assign, ANewcomerTakesItsShareAndNothingElseMoves) {
+  const Assignment one = Assign({}, {"a"}, 16);
+  const Assignment two = Assign(one, {"a", "b"}, 16);
+  EXPECT_EQ(Counts(two), (std::map<std::string, int>{{"a", 8}, {"b", 8}}));
+  EXPECT_EQ(Moved(one, two), 8);
+  const Assignment three = Assign(two, {"a", "b", "c"}, 16);
+  EXPECT_EQ(Moved(two, three), 5);
+  EXPECT_EQ(Counts(three)["c"], 5);
+}
+
+TEST(Assign, OnlyWhatTheOneThatLeftHadMoves) {
+  const Assignment three = Assign({}, {"a", "b", "c"}, 16);
+  const Assignment two = Assign(three, {"a", "c"}, 16);
+  EXPECT_EQ(Moved(three, two), Counts(three).at("b"));
+  EXPECT_EQ(Counts(two), (std::map<std::string, int>{{"a", 8}, {"c", 8}}));
+}
+
+TEST(Assign, AMoreJobTrackersThanPartitionsLeaveSomeIdle) {
+  const Assignment a = Assign({}, {"a", "b", "c"}, 2);
+  EXPECT_EQ(Counts(a), (std::map<std::string, int>{{"a", 1}, {"b", 1}}));
+}
+
+TEST(Assign, IsBalancedStickyAndTheSameInAnyOrderOfNames) {
+  std::mt19937_64 random(7);
+  Assignment current;
+  for (int round = 0; round < 2'000; ++round) {
+    std::vector<std::string> eligible;
+    for (char name = 'a'; name <= 'f'; ++name) {
+      if (random() % 2 == 0) eligible.emplace_back(1, name);
+    }
+    const Assignment next = Assign(current, eligible, 16);
+    std::shuffle(eligible.begin(), eligible.end(), random);
+    ASSERT_EQ(Assign(current, eligible, 16), next);
+    ASSERT_EQ(Assign(next, eligible, 16), next) << "a second look moves nothing";
+    if (!eligible.empty()) {
+      auto counts = Counts(next);
+      ASSERT_FALSE(counts.contains(""));
+      int least = 16;
+      int most = 0;
+      for (const std::string& name : eligible) {
+        least = std::min(least, counts[name]);
+        most = std::max(most, counts[name]);
+      }
+      ASSERT_LE(most - least, 1);
+    }
+    current = next;
+  }
+}
+
+TEST(AssignmentRecord, IsReadAsItWasWritten) {
+  const Assignment a{{"a", "", "Größe:35001"}};
+  const auto read = DecodeAssignment(EncodeAssignment(a));
+  ASSERT_TRUE(read.ok());
+  EXPECT_EQ(*read, a);
+  EXPECT_EQ(DecodeAssignment("\xff\xff\xff").status().code(), StatusCode::kDataLoss);
+}
+
+}  // namespace
+}  // namespace lts
