@@ -57,16 +57,10 @@ constexpr DurationMs kServingWaitMs = 15'000;
 // The session of the registry outlives the lease in the store by this.
 constexpr DurationMs kSessionMarginMs = 1'000;
 
-// Faults that end-to-end tests plant to see that their checkers find them:
-// LTS_TEST_FAULTS=no_token_check.
-core::PlantedFaults FaultsFromEnvironment() {
+core::PlantedFaults CoreFaults() {
   core::PlantedFaults faults;
-  const char* text = std::getenv("LTS_TEST_FAULTS");
-  if (text == nullptr || *text == '\0') return faults;
-  const std::string_view asked(text);
-  faults.result_without_token_check = asked.find("no_token_check") != std::string_view::npos;
-  faults.forget_running_at_restart = asked.find("forget_running") != std::string_view::npos;
-  LTS_WARN("faults are planted for a test, never use this in production LTS_TEST_FAULTS={}", asked);
+  faults.result_without_token_check = FaultIsPlanted("no_token_check");
+  faults.forget_running_at_restart = FaultIsPlanted("forget_running");
   return faults;
 }
 
@@ -147,6 +141,7 @@ void JobTracker::Parts::StartKeeper(const Options& options, const std::string& i
   LeaseKeeperOptions keeping;
   keeping.owner = identity;
   keeping.lease_ms = options.Duration("cluster.lease");
+  keeping.fencing = !FaultIsPlanted("no_store_fencing");
   keeping.period_ms = std::min<DurationMs>(1'000, keeping.lease_ms / 4);
   std::vector<LeaseKeeper::Host> kept;
   for (std::uint32_t i = 0; i < partitions(); ++i) kept.push_back({hosts[i].get(), &CoreOf(i)});
@@ -425,6 +420,10 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
     return Status::Unavailable(
         fmt::format("cannot make the data folder {}: {}", data_path, error.message()));
 
+  if (const char* planted = std::getenv("LTS_TEST_FAULTS"); planted != nullptr && *planted != 0) {
+    LTS_WARN("faults are planted for a test, never use this in production LTS_TEST_FAULTS={}",
+             planted);
+  }
   auto parts = std::make_unique<Parts>();
   Parts& p = *parts;
   p.history_retention_ms = options.Duration("history.retention");
@@ -482,7 +481,7 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
     core.groups_max = static_cast<std::size_t>(options.Int("groups.max"));
     core.workers_max = static_cast<std::size_t>(options.Int("tasktrackers.max"));
     core.feedback_window_max = static_cast<std::size_t>(options.Int("feedback.window.max"));
-    core.faults = FaultsFromEnvironment();
+    core.faults = CoreFaults();
     p.partition_metrics.push_back(std::make_unique<PartitionMetrics>(p.metrics, i, host));
     p.hosts.push_back(std::make_unique<PartitionHost>(std::move(host), *p.store, p.CoreOf(i),
                                                       *p.io[i % p.io.size()], *p.reads, p.clock(),

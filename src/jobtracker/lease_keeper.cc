@@ -97,7 +97,7 @@ Status LeaseKeeper::LookOnce() {
     const Host& to = hosts_[row.partition];
     const std::uint64_t epoch = to.host->HeldNow().epoch;
     if (epoch == 0) continue;
-    if (row.epoch > epoch) {
+    if (row.epoch > epoch && options_.fencing) {
       to.strand->Post([host = to.host, epoch, asked_us] { host->Renewed(epoch, asked_us, false); });
     } else if (!row.asker.empty() && row.asker != options_.owner) {
       to.strand->Post([host = to.host, asker = row.asker, assignment = row.asker_assignment] {

@@ -25,6 +25,7 @@ struct LeaseKeeperOptions {
   std::string owner;
   DurationMs lease_ms = 4'000;
   DurationMs period_ms = 1'000;  // between looks; the lease is at least three of them
+  bool fencing = true;           // false: a planted fault, newer owners are not noticed
 };
 
 class LeaseKeeper {

@@ -1,5 +1,6 @@
 #include "jobtracker/open_store.h"
 
+#include <cstdlib>
 #include <filesystem>
 #include <utility>
 
@@ -16,6 +17,11 @@ constexpr std::uint32_t kPartitionsEmbedded = 4;
 }  // namespace
 
 bool StoreIsShared(const Options& options) { return options.String("job.queue") == "mysql"; }
+
+bool FaultIsPlanted(std::string_view name) {
+  const char* planted = std::getenv("LTS_TEST_FAULTS");
+  return planted != nullptr && std::string_view(planted).find(name) != std::string_view::npos;
+}
 
 Result<std::unique_ptr<store::JobStore>> OpenStore(const Options& options,
                                                    const std::string& data_path,
@@ -46,6 +52,7 @@ Result<std::unique_ptr<store::JobStore>> OpenStore(const Options& options,
   mysql.tls_verify_name = options.Bool("jdbc.tls.verify.name");
   mysql.connections_max = static_cast<std::size_t>(options.Int("jdbc.pool.max"));
   mysql.lease_ms = options.Duration("cluster.lease");
+  mysql.fencing = !FaultIsPlanted("no_store_fencing");
   mysql.create_tables = options.Bool("jdbc.create.db.table");
   return store::OpenMysqlStore(wanted, mysql);
 }

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "common/clock.h"
 #include "common/options.h"
@@ -14,6 +15,10 @@ namespace lts {
 // Whether the queues are in a database that several processes can reach, so that partitions are
 // leased.
 bool StoreIsShared(const Options& options);
+
+// Faults that end-to-end tests plant to see that their checkers find them (LTS_TEST_FAULTS, names
+// divided by commas).
+bool FaultIsPlanted(std::string_view name);
 
 // Opens or creates it. `data_path`: of RocksDB. `clock`, borrowed: of an embedded store. Errors
 // name the setting; kInvalidArgument, kPermissionDenied, kFailedPrecondition, kUnavailable,

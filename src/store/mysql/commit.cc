@@ -459,11 +459,14 @@ Status MysqlJobStore::Commit(std::uint32_t partition, std::uint64_t epoch, std::
     SqlText fence("UPDATE lts_partition SET commit_no = ", commit_no,
                   ", lease_end_ms = ", LeaseEndSql());
     if (batch.next_seq > 0) fence.Add(", next_seq = GREATEST(next_seq, ", batch.next_seq, ")");
-    fence.Add(" WHERE part = ", partition, " AND epoch = ", epoch,
-              " AND commit_no = ", commit_no - 1, " AND owner <> ''");
+    const bool fencing = pool_.target().options.fencing;
+    fence.Add(" WHERE part = ", partition);
+    if (fencing) {
+      fence.Add(" AND epoch = ", epoch, " AND commit_no = ", commit_no - 1, " AND owner <> ''");
+    }
     std::int64_t changed = 0;
     if (Failure failure = connection.Execute(fence, &changed); failure.failed()) return failure;
-    if (changed == 1) {
+    if (changed == 1 || !fencing) {
       if (!taken.ok()) return taken;
       return Writer(connection, partition, commit_no).Write(picture);
     }

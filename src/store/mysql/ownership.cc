@@ -124,7 +124,7 @@ Result<RenewReply> MysqlJobStore::Renew(
   for (const auto& [partition, epoch] : partition_epochs) {
     const auto it = held.find(partition);
     const bool is_held = it != held.end() && it->second.first == epoch && !owner.empty();
-    reply.held.push_back(is_held);
+    reply.held.push_back(is_held || !pool_.target().options.fencing);
     reply.asker.push_back(is_held ? it->second.second : "");
   }
   return reply;
