@@ -549,6 +549,11 @@ void JobTracker::Stop() {
   if (p.ops) p.ops->Stop();
   // The others see it go at once, while it lets go of what it owns. Both may take a while.
   if (p.queries) p.queries->LeaveCluster();
+  if (p.member) {
+    std::promise<void> left;
+    p.member->Leave([&left] { left.set_value(); });
+    left.get_future().wait();
+  }
   std::thread leaving([&p] { p.registry.reset(); });
   // New work ends; what is under way is answered; then the streams.
   std::vector<std::future<void>> stopped;

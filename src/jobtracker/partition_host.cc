@@ -238,7 +238,8 @@ void PartitionHost::SetState(State state) {
 }
 
 bool PartitionHost::LeaseHolds() const {
-  return options_.lease_ms == 0 || clock_.MonotonicUs() - renewed_us_ < options_.lease_ms * 1000;
+  return options_.lease_ms == 0 || options_.unleased_dispatch ||
+         clock_.MonotonicUs() - renewed_us_ < options_.lease_ms * 1000;
 }
 
 // ---- ownership
