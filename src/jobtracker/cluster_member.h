@@ -4,8 +4,8 @@
 // Two may believe to be master for a moment: the record is written over the version that was read,
 // so one of them is told so and reads again.
 //
-// Threads: state belongs to `strand`, on which the listeners of the registry run too. To end: Leave,
-// then the registry's handle goes, then the strand is stopped, then this.
+// Threads: state belongs to `strand`, on which the listeners of the registry run too. To end:
+// Leave, then the registry's handle goes, then the strand is stopped, then this.
 #pragma once
 
 #include <atomic>

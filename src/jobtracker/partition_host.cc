@@ -267,6 +267,8 @@ void PartitionHost::AskedBy(const std::string& asker, std::uint64_t assignment) 
   if (state_ != State::kServing || (wanted_ && assignment <= assignment_)) return;
   LTS_INFO("partition is handed over partition={} epoch={} to={} assignment={}",
            options_.core.partition, lease_.epoch, asker, assignment);
+  // The assignment that wants it here is history: only a newer one makes it come back.
+  wanted_ = false;
   BeginStop();
 }
 
