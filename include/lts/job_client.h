@@ -12,6 +12,7 @@
 
 #include <lts/export.h>
 #include <lts/job.h>
+#include <lts/node.h>
 #include <lts/status.h>
 
 #include <chrono>
@@ -33,9 +34,6 @@ enum class Ack : std::uint8_t {
   kDone = 0,   // the result is taken care of; the JobTracker forgets it
   kAgain = 1,  // not now; it is offered again later, to any client of the group
 };
-
-// A node of a group that this client watches came or went.
-enum class NodeChange : std::uint8_t { kAdded = 0, kRemoved = 1 };
 
 struct JobClientOptions {
   // `jobtracker://host:port[,host:port…]` (IPv6 as `[::1]:35001`).

@@ -28,6 +28,10 @@ inline constexpr NodeType kNodeTypes[] = {NodeType::kJobTracker, NodeType::kTask
 // "JOB_TRACKER" …
 std::string_view Name(NodeType type);
 
+// The group in which every JobTracker of a cluster registers, whatever its nodeGroup: where clients
+// and TaskTrackers look for them.
+inline constexpr std::string_view kJobTrackerGroup{"lts"};
+
 // A long-lived process as the others see it.
 struct Node {
   NodeType type = NodeType::kJobTracker;
