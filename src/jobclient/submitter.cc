@@ -76,7 +76,7 @@ struct Submitter::Batch {
   std::vector<Held> held;  // stored, or failed, before the rest is sent
   // Owns the items of the entries, in their order, while it is sent, and does not change meanwhile.
   v1::SubmitRequest request;
-  std::size_t target = 0;
+  TrackerPtr target;
   std::size_t tries = 0;
   bool sending = false;
 };
@@ -224,9 +224,17 @@ void Submitter::Run(const BatchPtr& batch) {
 }
 
 void Submitter::Send(const BatchPtr& batch) {
+  batch->target = trackers_.current();
+  if (batch->target == nullptr) {
+    // The first list of JobTrackers is on its way, or nobody is there.
+    if (trackers_.WhenFound([this, batch] { Send(batch); })) return;
+    batch->target = trackers_.current();
+  }
+  if (batch->target == nullptr) {
+    return Settle(batch, {}, FailAll(std::move(batch->entries), NobodyKnown()));
+  }
   const std::int64_t left_us = batch->entries.front().deadline_us - clock_.MonotonicUs();
   const std::int64_t deadline_ms = std::max<std::int64_t>(1, left_us / 1000);
-  batch->target = trackers_.current();
   // A copy: once `sending` is set, Close may settle the batch and take its entries away.
   std::optional<v1::CancelRequest> cancel;
   if (batch->entries.front().cancel) {
@@ -245,18 +253,26 @@ void Submitter::Send(const BatchPtr& batch) {
     // Close waits for this batch and has not seen it being sent.
     if (give_up_) idle_.notify_all();
   }
-  rpc::Channel& channel = trackers_.at(batch->target);
-  if (cancel) {
-    channel.Cancel(*cancel, deadline_ms,
-                   [this, batch](const Status& status, const v1::CancelResponse& response) {
-                     OnCancelled(batch, status, response);
+  trackers_.With(batch->target, [this, &batch, &cancel, deadline_ms](rpc::Channel& channel) {
+    if (cancel) {
+      channel.Cancel(*cancel, deadline_ms,
+                     [this, batch](const Status& status, const v1::CancelResponse& response) {
+                       OnCancelled(batch, status, response);
+                     });
+      return;
+    }
+    channel.Submit(batch->request, deadline_ms,
+                   [this, batch](const Status& status, v1::SubmitResponse response) {
+                     OnSubmitted(batch, status, response);
                    });
-    return;
-  }
-  channel.Submit(batch->request, deadline_ms,
-                 [this, batch](const Status& status, v1::SubmitResponse response) {
-                   OnSubmitted(batch, status, response);
-                 });
+  });
+}
+
+// Of somebody without a FailStore, that a setting is wrong is the answer; with one, nothing may be
+// lost for it.
+Status Submitter::NobodyKnown() const {
+  const Status why = trackers_.WhyNone();
+  return store_ == nullptr ? why : Status::Unavailable(why.message());
 }
 
 // What was sent belongs to the first who claims it: its answer, or Close.
@@ -320,9 +336,10 @@ void Submitter::OnCancelled(const BatchPtr& batch, const Status& status,
 std::vector<Submitter::Held> Submitter::FailAll(std::vector<Entry> entries,
                                                 const Status& why) const {
   const bool may_pass = MayPassLater(why.code());
-  const Status told = why.code() == StatusCode::kUnavailable
+  const std::string asked = trackers_.Addresses();
+  const Status told = why.code() == StatusCode::kUnavailable && !asked.empty()
                           ? Status::Unavailable(fmt::format("no JobTracker answers at {}: {}",
-                                                            trackers_.Addresses(), why.message()))
+                                                            asked, why.message()))
                           : why;
   std::vector<Held> failed;
   failed.reserve(entries.size());
@@ -363,6 +380,7 @@ bool Submitter::MoveElsewhere(Batch& batch, std::vector<Held>* failed) {
   for (const Held& held : *failed) {
     if (held.why.code() != StatusCode::kUnavailable) return false;
   }
+  if (batch.target == nullptr) return false;
   trackers_.MoveOnFrom(batch.target);
   if (++batch.tries >= trackers_.size()) return false;
   if (failed->front().entry.deadline_us <= clock_.MonotonicUs()) return false;
@@ -488,6 +506,9 @@ void Submitter::Close(std::int64_t patience_ms) {
     return;
   }
   give_up_ = true;
+  lock.unlock();
+  trackers_.StopLooking();
+  lock.lock();
   while (count_ > 0) {
     if (current_ == nullptr || !current_->sending) {
       idle_.wait(lock);

@@ -146,6 +146,7 @@ class Submitter {
   void OnCancelled(const BatchPtr& batch, const Status& status, const v1::CancelResponse& response);
   // The request of `batch` ended: `told` have their answers, `failed` could not be delivered.
   void Settle(const BatchPtr& batch, Told told, std::vector<Held> failed);
+  Status NobodyKnown() const;
   std::vector<Held> FailAll(std::vector<Entry> entries, const Status& why) const;
   bool MoveElsewhere(Batch& batch, std::vector<Held>* failed);
   // Puts what can be stored into the FailStore; the rest fails. On `disk` when there is a store.
