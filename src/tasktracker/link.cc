@@ -26,6 +26,8 @@ Link::Link(LinkOptions options, Parts parts)
       strand_(parts.strand),
       disk_(parts.disk),
       clock_(parts.clock),
+      job_trackers_(options_.job_trackers),
+      why_none_(options_.why_none),
       random_(options_.seed),
       connected_gauge_(parts.metrics.AddGauge(
           "lts_tasktracker_connected", "1 while the owner of the group has accepted the hello.")),
@@ -60,11 +62,26 @@ void Link::Start(std::vector<std::unique_ptr<Attempt>> left) {
       });
 }
 
+void Link::SetJobTrackers(std::vector<std::string> addresses, std::string why_none) {
+  strand_.Post([this, addresses = std::move(addresses), why_none = std::move(why_none)] {
+    const bool same = addresses == job_trackers_ && why_none == why_none_;
+    const bool news = addresses != job_trackers_ && !addresses.empty();
+    job_trackers_ = addresses;
+    why_none_ = why_none;
+    if (same || phase_ != Phase::kDown || due_us_[kReconnect] == kNever) return;
+    if (news) backoff_ms_ = 0;
+    Connect();
+  });
+}
+
 void Link::Connect() {
   ClearTimer(kReconnect);
+  if (redirect_.empty() && job_trackers_.empty()) {
+    ReportDown("none", why_none_);
+    return ScheduleReconnect();
+  }
   const std::string& address =
-      !redirect_.empty() ? redirect_
-                         : options_.job_trackers[next_address_ % options_.job_trackers.size()];
+      !redirect_.empty() ? redirect_ : job_trackers_[next_address_ % job_trackers_.size()];
   if (channel_ == nullptr || channel_->address() != address) {
     channel_.reset();
     channel_ = channels_(address);
@@ -122,6 +139,15 @@ void Link::SendHello() {
   stream_->Send(std::move(message));
 }
 
+void Link::ReportDown(const std::string& address, const std::string& reason) {
+  if (!reported_down_) {
+    LTS_WARN("not connected to a JobTracker address={} reason={}", address, reason);
+    reported_down_ = true;
+  }
+  on_connection_(false, address == "none" ? "no JobTracker is known: " + reason
+                                          : "not connected to " + address + ": " + reason);
+}
+
 void Link::Disconnect(const std::string& reason) {
   const bool was_live = phase_ == Phase::kLive;
   ++generation_;
@@ -135,11 +161,8 @@ void Link::Disconnect(const std::string& reason) {
   connected_gauge_.Set(0);
   frozen_gauge_.Set(0);
   if (was_live) log_.SetWay("");
-  if (was_live || !reported_down_) {
-    LTS_WARN("not connected to a JobTracker address={} reason={}", channel_->address(), reason);
-    reported_down_ = true;
-  }
-  on_connection_(false, "not connected to " + channel_->address() + ": " + reason);
+  if (was_live) reported_down_ = false;
+  ReportDown(channel_->address(), reason);
   StoreResults();
   if (Stopping()) {
     AdvanceStop();
