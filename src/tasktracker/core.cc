@@ -102,9 +102,7 @@ Status Core::Open(const rpc::ChannelFactory& channels) {
   linking.version = Version();
   linking.address = ops_listen();
   linking.started_ms = clock_.WallMs();
-  discovery::JobTrackers found = discovery_->Found();
-  linking.job_trackers = std::move(found.addresses);
-  linking.why_none = found.why_none.message();
+  linking.job_trackers = discovery_->Found();
   linking.stop_working = options_.stop_working;
   linking.stop_timeout_ms = options_.stop_timeout.count();
   linking.kill_grace_ms = options_.kill_grace.count();
@@ -133,9 +131,7 @@ Status Core::Open(const rpc::ChannelFactory& channels) {
 }
 
 Status Core::Join(const LinkOptions& as, const rpc::ChannelFactory& channels) {
-  discovery_->Listen([this](const discovery::JobTrackers& found) {
-    link_->SetJobTrackers(found.addresses, found.why_none.message());
-  });
+  discovery_->Listen([this](const discovery::JobTrackers& found) { link_->SetJobTrackers(found); });
   registry::Node node;
   node.type = registry::NodeType::kTaskTracker;
   node.group = as.group;

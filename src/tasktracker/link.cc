@@ -27,7 +27,6 @@ Link::Link(LinkOptions options, Parts parts)
       disk_(parts.disk),
       clock_(parts.clock),
       job_trackers_(options_.job_trackers),
-      why_none_(options_.why_none),
       random_(options_.seed),
       connected_gauge_(parts.metrics.AddGauge(
           "lts_tasktracker_connected", "1 while the owner of the group has accepted the hello.")),
@@ -62,26 +61,30 @@ void Link::Start(std::vector<std::unique_ptr<Attempt>> left) {
       });
 }
 
-void Link::SetJobTrackers(std::vector<std::string> addresses, std::string why_none) {
-  strand_.Post([this, addresses = std::move(addresses), why_none = std::move(why_none)] {
-    const bool same = addresses == job_trackers_ && why_none == why_none_;
-    const bool news = addresses != job_trackers_ && !addresses.empty();
-    job_trackers_ = addresses;
-    why_none_ = why_none;
-    if (same || phase_ != Phase::kDown || due_us_[kReconnect] == kNever) return;
-    if (news) backoff_ms_ = 0;
+void Link::SetJobTrackers(discovery::JobTrackers found) {
+  strand_.Post([this, found = std::move(found)] {
+    const bool others = found.addresses != job_trackers_.addresses;
+    job_trackers_ = found;
+    const bool waits = phase_ == Phase::kDown && due_us_[kReconnect] != kNever;
+    if (!waits || (!others && !found.addresses.empty())) return;
+    if (others) backoff_ms_ = 0;
     Connect();
   });
 }
 
 void Link::Connect() {
   ClearTimer(kReconnect);
-  if (redirect_.empty() && job_trackers_.empty()) {
-    ReportDown("none", why_none_);
+  const std::vector<std::string>& known = job_trackers_.addresses;
+  if (redirect_.empty() && known.empty()) {
+    const std::string& reason = job_trackers_.why_none.message();
+    if (!job_trackers_.looking && !reported_down_) {
+      LTS_WARN("no JobTracker is known reason=\"{}\"", reason);
+      reported_down_ = true;
+    }
+    on_connection_(false, "no JobTracker is known: " + reason);
     return ScheduleReconnect();
   }
-  const std::string& address =
-      !redirect_.empty() ? redirect_ : job_trackers_[next_address_ % job_trackers_.size()];
+  const std::string address = !redirect_.empty() ? redirect_ : known[next_address_ % known.size()];
   if (channel_ == nullptr || channel_->address() != address) {
     channel_.reset();
     channel_ = channels_(address);
@@ -139,15 +142,6 @@ void Link::SendHello() {
   stream_->Send(std::move(message));
 }
 
-void Link::ReportDown(const std::string& address, const std::string& reason) {
-  if (!reported_down_) {
-    LTS_WARN("not connected to a JobTracker address={} reason={}", address, reason);
-    reported_down_ = true;
-  }
-  on_connection_(false, address == "none" ? "no JobTracker is known: " + reason
-                                          : "not connected to " + address + ": " + reason);
-}
-
 void Link::Disconnect(const std::string& reason) {
   const bool was_live = phase_ == Phase::kLive;
   ++generation_;
@@ -161,8 +155,11 @@ void Link::Disconnect(const std::string& reason) {
   connected_gauge_.Set(0);
   frozen_gauge_.Set(0);
   if (was_live) log_.SetWay("");
-  if (was_live) reported_down_ = false;
-  ReportDown(channel_->address(), reason);
+  if (was_live || !reported_down_) {
+    LTS_WARN("not connected to a JobTracker address={} reason={}", channel_->address(), reason);
+    reported_down_ = true;
+  }
+  on_connection_(false, "not connected to " + channel_->address() + ": " + reason);
   StoreResults();
   if (Stopping()) {
     AdvanceStop();

@@ -134,7 +134,7 @@ TEST(JobTrackers, AreTriedAtOnceWhenOthersCome) {
   world.strand.Advance(60'000);  // the back-off is at its longest
   const std::size_t dialed = world.tracker.dialed().size();
   world.tracker.SetDown(false);
-  world.link->SetJobTrackers({"jt1:1", "jt2:2"}, "");
+  world.link->SetJobTrackers({{"jt1:1", "jt2:2"}, false, Status::Ok()});
   world.strand.Run();
   ASSERT_THAT(world.tracker.dialed(), SizeIs(dialed + 1));
   world.Hello();
@@ -148,7 +148,7 @@ TEST(JobTrackers, TheSameListIsNoReasonToTryAgain) {
   world.Open();
   world.strand.Advance(60'000);
   const std::size_t dialed = world.tracker.dialed().size();
-  world.link->SetJobTrackers({"jt1:1"}, "");
+  world.link->SetJobTrackers({{"jt1:1"}, false, Status::Ok()});
   world.strand.Run();
   EXPECT_THAT(world.tracker.dialed(), SizeIs(dialed));
 }
@@ -156,7 +156,7 @@ TEST(JobTrackers, TheSameListIsNoReasonToTryAgain) {
 TEST(JobTrackers, AConnectionThatStandsIsLeftAlone) {
   World world;
   world.Connect();
-  world.link->SetJobTrackers({"jt2:2"}, "");
+  world.link->SetJobTrackers({{"jt2:2"}, false, Status::Ok()});
   world.strand.Run();
   EXPECT_TRUE(world.connected);
   EXPECT_THAT(world.tracker.dialed(), ElementsAre("jt1:1"));
@@ -168,16 +168,16 @@ TEST(JobTrackers, AConnectionThatStandsIsLeftAlone) {
 
 TEST(JobTrackers, WhoStartsBeforeThemAllSaysWhyAndWaits) {
   World world;
-  world.options.job_trackers.clear();
-  world.options.why_none = "registryAddress z: not yet";
+  world.options.job_trackers = {{}, true, Status::Unavailable("registryAddress z: not yet")};
   world.Open();
   EXPECT_THAT(world.reason, HasSubstr("registryAddress z: not yet"));
-  world.link->SetJobTrackers({}, "registryAddress z: nobody is registered");
+  world.link->SetJobTrackers(
+      {{}, false, Status::Unavailable("registryAddress z: nobody is registered")});
   world.strand.Run();
   EXPECT_THAT(world.reason, HasSubstr("nobody is registered"));
   world.strand.Advance(60'000);
   EXPECT_THAT(world.tracker.dialed(), IsEmpty());
-  world.link->SetJobTrackers({"jt1:1"}, "");
+  world.link->SetJobTrackers({{"jt1:1"}, false, Status::Ok()});
   world.strand.Run();
   world.Hello();
   world.Accept();
@@ -186,7 +186,7 @@ TEST(JobTrackers, WhoStartsBeforeThemAllSaysWhyAndWaits) {
 
 TEST(Connection, TriesEveryAddressAndComesBack) {
   World world;
-  world.options.job_trackers = {"jt1:1", "jt2:2"};
+  world.options.job_trackers.addresses = {"jt1:1", "jt2:2"};
   world.tracker.SetDown(true);
   world.Open();
   world.strand.Advance(60'000);
