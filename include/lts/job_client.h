@@ -152,8 +152,9 @@ class CancelReceipt {
 // under a lock of it, and may call everything but Close. They must not throw (on_job_completed
 // may).
 //
-// Order: jobs of one thread reach the JobTracker in the order of the calls. A job or cancel for a
-// task of which a record waits in the FailStore waits behind it.
+// Order: jobs and cancels of one thread that concern one group reach the JobTracker in the order of
+// the calls, as do all of them when there is one JobTracker; several are sent to at the same time.
+// A job or cancel for a task of which a record waits in the FailStore waits behind it.
 //
 // Errors of all calls: kInvalidArgument (mend it: names field, value and limit), kUnavailable (no
 // JobTracker; with zookeeper:// the first calls wait up to 3 s for the list of JobTrackers),

@@ -79,6 +79,7 @@ ClientCore::ClientCore(JobClientOptions options, std::unique_ptr<FailStore> stor
 Status ClientCore::Start(const std::string& store_base, const rpc::ChannelFactory& channels,
                          Presence presence) {
   trackers_ = std::make_unique<Trackers>(discovery_->Found(), channels);
+  routes_ = std::make_unique<Routes>(*trackers_, clock_);
   Submitter::Listeners listeners;
   if (store_) {
     ResenderOptions resending;
@@ -96,8 +97,8 @@ Status ClientCore::Start(const std::string& store_base, const rpc::ChannelFactor
   submitting.node_group = options_.node_group;
   submitting.count_max = options_.submit_in_flight_max;
   submitting.bytes_max = options_.submit_in_flight_bytes_max;
-  submitter_ = std::make_unique<Submitter>(std::move(submitting), clock_, *trackers_, store_.get(),
-                                           disk_, callbacks_, std::move(listeners));
+  submitter_ = std::make_unique<Submitter>(std::move(submitting), clock_, *trackers_, *routes_,
+                                           store_.get(), disk_, callbacks_, std::move(listeners));
   if (options_.on_job_completed) {
     FeedbackOptions feedback;
     feedback.node_group = options_.node_group;

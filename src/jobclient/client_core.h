@@ -13,6 +13,7 @@
 #include "failstore/fail_store.h"
 #include "jobclient/feedback_receiver.h"
 #include "jobclient/resender.h"
+#include "jobclient/routes.h"
 #include "jobclient/submitter.h"
 #include "jobclient/trackers.h"
 #include "lts/job_client.h"
@@ -80,6 +81,7 @@ class ClientCore {
   ThreadStrand callbacks_{"lts-callback"};
   const std::unique_ptr<FailStore> store_;
   std::unique_ptr<Trackers> trackers_;
+  std::unique_ptr<Routes> routes_;
   std::unique_ptr<Resender> resender_;
   std::unique_ptr<Submitter> submitter_;
   std::unique_ptr<FeedbackReceiver> feedback_;

@@ -73,6 +73,8 @@ std::vector<std::function<void()>> Trackers::TakeLocked(const discovery::JobTrac
     const long own = tracker == was ? 2 : 1;
     (tracker.use_count() == own ? *ended : retired_).push_back(std::move(tracker));
   }
+  ++version_;
+  many_.store(present_.size() > 1, std::memory_order_relaxed);
   looking_ = found.looking && !gave_up_looking_;
   why_none_ = found.why_none;
   if (looking_) return {};
@@ -83,6 +85,11 @@ std::vector<std::function<void()>> Trackers::TakeLocked(const discovery::JobTrac
 std::size_t Trackers::size() const {
   const std::lock_guard lock(mutex_);
   return present_.size();
+}
+
+std::uint64_t Trackers::version() const {
+  const std::lock_guard lock(mutex_);
+  return version_;
 }
 
 std::vector<TrackerPtr> Trackers::All() const {
@@ -99,6 +106,17 @@ void Trackers::MoveOnFrom(const TrackerPtr& failed) {
   const std::lock_guard lock(mutex_);
   if (present_.empty() || present_[current_] != failed) return;
   current_ = (current_ + 1) % present_.size();
+}
+
+TrackerPtr Trackers::After(const TrackerPtr& failed) {
+  const std::lock_guard lock(mutex_);
+  if (present_.empty()) return nullptr;
+  const auto place = std::find(present_.begin(), present_.end(), failed);
+  if (place == present_.end()) return present_[current_];
+  const auto index = static_cast<std::size_t>(place - present_.begin());
+  const std::size_t next = (index + 1) % present_.size();
+  if (current_ == index) current_ = next;
+  return present_[next];
 }
 
 std::string Trackers::Addresses() const {

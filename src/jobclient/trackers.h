@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -57,11 +58,18 @@ class Trackers {
   void Set(const discovery::JobTrackers& found);
 
   std::size_t size() const;
+  // More than one. Takes no lock.
+  bool Many() const { return many_.load(std::memory_order_relaxed); }
+  // Counts the changes of the list.
+  std::uint64_t version() const;
   std::vector<TrackerPtr> All() const;
   // Null when none is known.
   TrackerPtr current() const;
   // Makes the next one current, unless somebody else has moved on from `failed` already.
   void MoveOnFrom(const TrackerPtr& failed);
+  // Whom to ask after `failed` did not answer, the current one or not: the next in the list. Null
+  // when none is known.
+  TrackerPtr After(const TrackerPtr& failed);
   // "host:port, host:port": for messages.
   std::string Addresses() const;
   // Why there is none.
@@ -161,6 +169,8 @@ class Trackers {
   std::vector<TrackerPtr> present_;
   std::vector<TrackerPtr> retired_;  // not there any more, but perhaps in use
   std::size_t current_ = 0;          // in present_
+  std::uint64_t version_ = 0;
+  std::atomic<bool> many_{false};
   bool looking_ = false;
   bool gave_up_looking_ = false;
   Status why_none_;
