@@ -8,11 +8,14 @@
 
 #include "common/daemon.h"
 #include "common/ids.h"
+#include "model/validate.h"
 
 namespace lts::jobclient {
 namespace {
 
 constexpr std::int64_t kTimeoutMaxMs = 600'000;
+constexpr std::int64_t kSessionMinMs = 100;
+constexpr std::int64_t kSessionMaxMs = 600'000;
 constexpr std::int64_t kInFlightCountMax = 10'000'000;
 constexpr std::int64_t kInFlightBytesMin = 1 << 20;
 constexpr std::int64_t kInFlightBytesMax = 16LL << 30;
@@ -31,11 +34,24 @@ const OptionTable& ClientOptionTable() {
       Daemon::kJobClient,
       {
           {.name = "registryAddress",
-           .text = "Where the cluster is: jobtracker://host:port[,host:port…].",
+           .text =
+               "Where the cluster is: jobtracker://host:port[,host:port…] names its JobTrackers, "
+               "zookeeper://host:2181[,host:2181…][/chroot] the ZooKeeper in which they register.",
            .default_value = "jobtracker://127.0.0.1:35001"},
           {.name = "clusterName",
-           .text = "Name of the cluster; the JobTracker that registryAddress names decides.",
+           .text = "Name of the cluster in ZooKeeper; with jobtracker:// the JobTracker decides.",
            .default_value = "defaultCluster"},
+          {.name = "zk.session.timeout",
+           .text = "With zookeeper://: how long this process may be cut off before the others take "
+                   "it for gone.",
+           .type = OptionType::kDurationMs,
+           .default_value = "6s",
+           .min = 1'000,
+           .max = kSessionMaxMs},
+          {.name = "zk.digest",
+           .text = "With zookeeper://: user:password, when the JobTrackers keep the cluster closed "
+                   "to others.",
+           .secret = true},
           {.name = "nodeGroup",
            .text = "Node group of this client: whose feedback it receives, and the submit group of "
                    "jobs "
@@ -110,6 +126,9 @@ const OptionTable& ClientOptionTable() {
 JobClientOptions ClientOptionsFrom(const Options& options, const std::string& home) {
   JobClientOptions out;
   out.registry_address = options.String("registryAddress");
+  out.cluster_name = options.String("clusterName");
+  out.zk_session_timeout = Milliseconds(options.Duration("zk.session.timeout"));
+  out.zk_digest = options.String("zk.digest");
   out.node_group = options.String("nodeGroup");
   out.identity = options.String("identity");
   const std::string& engine = options.String("job.fail.store");
@@ -128,6 +147,9 @@ JobClientOptions ClientOptionsFrom(const Options& options, const std::string& ho
 }
 
 Status CheckClientOptions(const JobClientOptions& options) {
+  LTS_RETURN_IF_ERROR(model::ValidateName("node_group", options.node_group));
+  LTS_RETURN_IF_ERROR(CheckBounds("zk_session_timeout (ms)", options.zk_session_timeout.count(),
+                                  kSessionMinMs, kSessionMaxMs));
   LTS_RETURN_IF_ERROR(
       CheckBounds("submit_timeout (ms)", options.submit_timeout.count(), 1, kTimeoutMaxMs));
   LTS_RETURN_IF_ERROR(
@@ -146,10 +168,19 @@ Status CheckClientOptions(const JobClientOptions& options) {
   return Status::Ok();
 }
 
+discovery::DiscoveryOptions DiscoveryOptionsFrom(const JobClientOptions& options) {
+  discovery::DiscoveryOptions out;
+  out.registry_address = options.registry_address;
+  out.cluster_name = options.cluster_name;
+  out.zk_digest = options.zk_digest;
+  out.zk_session_timeout_ms = options.zk_session_timeout.count();
+  return out;
+}
+
 std::string MakeIdentity() {
   std::array<char, 256> host{};
   if (gethostname(host.data(), host.size() - 1) != 0 || host[0] == '\0') host = {"localhost"};
-  return fmt::format("{}-{}-{:08x}", host.data(), getpid(), RandomSeed() & 0xffffffffU);
+  return FittedName(fmt::format("{}-{}-{:08x}", host.data(), getpid(), RandomSeed() & 0xffffffffU));
 }
 
 }  // namespace lts::jobclient

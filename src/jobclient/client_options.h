@@ -4,6 +4,7 @@
 #include <string>
 
 #include "common/options.h"
+#include "discovery/discovery.h"
 #include "lts/job_client.h"
 #include "lts/status.h"
 
@@ -17,6 +18,9 @@ JobClientOptions ClientOptionsFrom(const Options& options, const std::string& ho
 
 // kInvalidArgument, naming the field, its value and its bounds.
 Status CheckClientOptions(const JobClientOptions& options);
+
+// How this client finds its cluster.
+discovery::DiscoveryOptions DiscoveryOptionsFrom(const JobClientOptions& options);
 
 // "host-pid-random": unlike that of any other process.
 std::string MakeIdentity();

@@ -42,8 +42,9 @@ class Resender {
 
   // Something was stored. Any thread.
   void Wake() { forwarder_.Wake(); }
-  // A JobTracker has answered: a back-off after failures to reach one ends. Cheap. Any thread.
-  void TrackerAnswered();
+  // A JobTracker has answered, or another one is there: a back-off after failures to reach one
+  // ends. Cheap. Any thread.
+  void WayMayBeOpen();
 
  private:
   struct Relay;
@@ -53,6 +54,7 @@ class Resender {
   void SendNext(const RelayPtr& relay);
   void SendSubmits(const RelayPtr& relay);
   void SendCancel(const RelayPtr& relay);
+  Status NobodyKnown() const;
   void NoteDuplicates(const v1::SubmitRequest& request, const v1::SubmitResponse& response);
   // The first `count` unanswered records of the relay have these answers.
   void Answered(const RelayPtr& relay, const Status& overall, std::vector<Status> per_record);

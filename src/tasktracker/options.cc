@@ -12,6 +12,8 @@ namespace {
 constexpr std::int64_t kThreadsMax = 10'000;
 constexpr DurationMs kStopMaxMs = 24LL * 3600 * 1000;
 constexpr std::int64_t kUnackedMax = 1'000'000;
+constexpr DurationMs kSessionMinMs = 100;
+constexpr DurationMs kSessionMaxMs = 600'000;
 
 Status CheckBounds(std::string_view field, std::int64_t value, std::int64_t min, std::int64_t max) {
   if (value >= min && value <= max) return Status::Ok();
@@ -34,11 +36,23 @@ Status CheckName(std::string_view field, std::string_view name) {
 std::vector<OptionRow> OptionRows() {
   return {
       {.name = "registryAddress",
-       .text = "Where the cluster is: jobtracker://host:port[,host:port…].",
+       .text = "Where the cluster is: jobtracker://host:port[,host:port…] names its JobTrackers, "
+               "zookeeper://host:2181[,host:2181…][/chroot] the ZooKeeper in which they register.",
        .default_value = "jobtracker://127.0.0.1:35001"},
       {.name = "clusterName",
-       .text = "Name of the cluster; the JobTracker that registryAddress names decides.",
+       .text = "Name of the cluster in ZooKeeper; with jobtracker:// the JobTracker decides.",
        .default_value = "defaultCluster"},
+      {.name = "zk.session.timeout",
+       .text = "With zookeeper://: how long this process may be cut off before the others take it "
+               "for gone.",
+       .type = OptionType::kDurationMs,
+       .default_value = "6s",
+       .min = 1'000,
+       .max = kSessionMaxMs},
+      {.name = "zk.digest",
+       .text = "With zookeeper://: user:password, when the JobTrackers keep the cluster closed to "
+               "others.",
+       .secret = true},
       {.name = "nodeGroup",
        .text = "Node group: whose jobs are run here.",
        .default_value = "demo"},
@@ -145,6 +159,9 @@ TaskTrackerOptions OptionsFrom(const Options& options, const std::string& home,
                                const std::string& name) {
   TaskTrackerOptions out;
   out.registry_address = options.String("registryAddress");
+  out.cluster_name = options.String("clusterName");
+  out.zk_session_timeout = std::chrono::milliseconds(options.Duration("zk.session.timeout"));
+  out.zk_digest = options.String("zk.digest");
   out.node_group = options.String("nodeGroup");
   out.name = name;
   out.identity = options.String("identity");
@@ -174,6 +191,8 @@ Status CheckOptions(const TaskTrackerOptions& options) {
   LTS_RETURN_IF_ERROR(CheckName("node_group", options.node_group));
   LTS_RETURN_IF_ERROR(CheckName("name", options.name));
   if (!options.identity.empty()) LTS_RETURN_IF_ERROR(CheckName("identity", options.identity));
+  LTS_RETURN_IF_ERROR(CheckBounds("zk_session_timeout (ms)", options.zk_session_timeout.count(),
+                                  kSessionMinMs, kSessionMaxMs));
   LTS_RETURN_IF_ERROR(CheckBounds("work_threads", options.work_threads, 1, kThreadsMax));
   LTS_RETURN_IF_ERROR(
       CheckBounds("stop_timeout (ms)", options.stop_timeout.count(), 0, kStopMaxMs));
@@ -186,6 +205,15 @@ Status CheckOptions(const TaskTrackerOptions& options) {
     return Status::InvalidArgument("data_path is empty: results need a folder to be kept in");
   }
   return Status::Ok();
+}
+
+discovery::DiscoveryOptions DiscoveryOptionsFrom(const TaskTrackerOptions& options) {
+  discovery::DiscoveryOptions out;
+  out.registry_address = options.registry_address;
+  out.cluster_name = options.cluster_name;
+  out.zk_digest = options.zk_digest;
+  out.zk_session_timeout_ms = options.zk_session_timeout.count();
+  return out;
 }
 
 Result<int> BizLogLevel(std::string_view text) {

@@ -31,8 +31,10 @@ MAY_INCLUDE = {
     # The scheduling core is pure: it knows records, and no thread, clock or wire.
     "jobtracker/core": ("common", "model", "store"),
     "jobtracker": ("common", "model", "rpc", "registry", "store", "failstore"),
-    "tasktracker": ("common", "model", "rpc", "registry", "failstore"),
-    "jobclient": ("common", "model", "rpc", "registry", "failstore"),
+    # Between the layers: what every process needs that is not a JobTracker.
+    "discovery": ("common", "model", "rpc", "registry"),
+    "tasktracker": ("common", "model", "rpc", "registry", "discovery", "failstore"),
+    "jobclient": ("common", "model", "rpc", "registry", "discovery", "failstore"),
     "admin": ("common", "model", "rpc", "registry", "jobclient"),
 }
 

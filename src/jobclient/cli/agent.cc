@@ -37,7 +37,7 @@ int Agent(const Context& context) {
     return out.flush() ? Ack::kDone : Ack::kAgain;
   };
   context.env.block_signals();
-  auto client = ClientCore::Open(*options, context.env.channels);
+  auto client = ClientCore::Open(*options, context.env.channels, Presence::kNode);
   if (!client.ok()) return context.Fail(client.status());
   const FailStore* store = (*client)->fail_store();
   context.env.err << "jobclient: agent of node group " << options->node_group << " for "

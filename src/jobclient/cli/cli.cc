@@ -9,7 +9,6 @@
 #include "common/daemon.h"
 #include "common/duration.h"
 #include "common/options.h"
-#include "common/registry_address.h"
 #include "jobclient/client_options.h"
 
 namespace lts::jobclient::cli {
@@ -111,13 +110,23 @@ Result<JobClientOptions> Context::LoadOptions(bool with_fail_store) const {
   return out;
 }
 
-Result<std::unique_ptr<Trackers>> Context::Connect() const {
+Connection::Connection(std::unique_ptr<discovery::Discovery> discovery,
+                       const rpc::ChannelFactory& channels)
+    : trackers_(std::make_unique<Trackers>(discovery->AwaitFound(), channels)),
+      discovery_(std::move(discovery)) {
+  discovery_->Listen(
+      [trackers = trackers_.get()](const discovery::JobTrackers& found) { trackers->Set(found); });
+}
+
+Result<Connection> Context::Connect() const {
   const Result<JobClientOptions> options = LoadOptions(false);
   if (!options.ok()) return options.status();
-  const Result<std::vector<std::string>> addresses =
-      ParseRegistryAddress(options->registry_address);
-  if (!addresses.ok()) return addresses.status();
-  return std::make_unique<Trackers>(*addresses, env.channels);
+  static const SystemClock clock;  // sessions end by it, whatever the caller's clock says
+  auto discovery = discovery::Discovery::Open(DiscoveryOptionsFrom(*options), clock);
+  if (!discovery.ok()) return discovery.status();
+  Connection connection(*std::move(discovery), env.channels);
+  LTS_RETURN_IF_ERROR(connection->AwaitFound());
+  return connection;
 }
 
 CLI::App* AddVerb(CLI::App& app, const std::string& name, const std::string& text,
@@ -249,7 +258,8 @@ int Run(const std::vector<std::string>& arguments, Environment& env) {
       "Example:\n  jobclient submit --group demo --task hello --runner word_count --param "
       "file=/etc/hosts --wait");
   app.add_option("--registry", context.registry,
-                 "where the cluster is: jobtracker://host:port[,host:port…]");
+                 "where the cluster is: jobtracker://host:port[,host:port…], or\n"
+                 "zookeeper://host:2181[,host:2181…][/chroot]");
   app.add_option("--config", context.config, "configuration file (default: conf/jobclient.cfg)");
   app.add_option("-o,--output", context.format, "table, or json: one object a line")
       ->transform(CLI::CheckedTransformer(

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "common/clock.h"
+#include "discovery/discovery.h"
 #include "jobclient/trackers.h"
 #include "lts/job_client.h"
 #include "lts/status.h"
@@ -51,6 +52,18 @@ struct Environment {
 
 enum class Format { kTable, kJson };
 
+// The JobTrackers, as long as it lives.
+class Connection {
+ public:
+  Connection(std::unique_ptr<discovery::Discovery> discovery, const rpc::ChannelFactory& channels);
+  Trackers& operator*() const { return *trackers_; }
+  Trackers* operator->() const { return trackers_.get(); }
+
+ private:
+  std::unique_ptr<Trackers> trackers_;
+  std::unique_ptr<discovery::Discovery> discovery_;  // tells trackers_ who is there
+};
+
 // One run of the program: the options that every verb has, and what the chosen verb will do. The
 // verbs' own options live in shared state that their actions hold.
 struct Context {
@@ -68,7 +81,9 @@ struct Context {
   // From --registry, the environment, --config, conf/jobclient.cfg and the defaults. Without
   // FailStore.
   Result<JobClientOptions> LoadOptions(bool with_fail_store) const;
-  Result<std::unique_ptr<Trackers>> Connect() const;
+  // Looks for the JobTrackers; an error when none can be found within a few seconds. Whether one
+  // answers is another matter.
+  Result<Connection> Connect() const;
 };
 
 inline constexpr std::int64_t kCallTimeoutMs = 10'000;

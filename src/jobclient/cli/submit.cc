@@ -282,7 +282,7 @@ int Submit(const Context& context, const SubmitFlags& flags) {
   if (flags.store && options->fail_store.empty()) {
     return context.Usage("--store: job.fail.store=none in the configuration; set it to rocksdb");
   }
-  auto client = ClientCore::Open(*options, context.env.channels);
+  auto client = ClientCore::Open(*options, context.env.channels, Presence::kPassing);
   if (!client.ok()) return context.Fail(client.status());
   return flags.file.empty() ? SubmitOne(context, flags, *options, **client)
                             : SubmitFile(context, flags, *options, **client);

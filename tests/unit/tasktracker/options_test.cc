@@ -10,6 +10,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 TEST(TaskTrackerOptions, TakesTheShippedKeys) {
   const testing::TempFolder folder;
@@ -52,6 +53,28 @@ TEST(TaskTrackerOptions, BusinessLogLevels) {
   EXPECT_EQ(*BizLogLevel("DEBUG"), 0);
   EXPECT_EQ(*BizLogLevel("NO"), 4);
   EXPECT_FALSE(BizLogLevel("info").ok());
+}
+
+TEST(TaskTrackerOptions, NameTheClusterInZooKeeper) {
+  const testing::TempFolder folder;
+  const OptionTable table(Daemon::kTaskTracker, OptionRows());
+  folder.Write("digest", "lts:secret\n");
+  const auto loaded =
+      table.Load({{},
+                  {},
+                  folder.Write("tasktracker.cfg",
+                               "registryAddress=zookeeper://h1:2181,h2:2181\nclusterName=shop\n"
+                               "zk.session.timeout=10s\nzk.digest_file=digest\n")});
+  ASSERT_TRUE(loaded.ok()) << loaded.status().ToString();
+  EXPECT_THAT(loaded->Describe(), Not(HasSubstr("lts:secret")));
+  lts::TaskTrackerOptions options = OptionsFrom(*loaded, "/home/lts", "n1");
+  EXPECT_EQ(options.registry_address, "zookeeper://h1:2181,h2:2181");
+  EXPECT_EQ(options.cluster_name, "shop");
+  EXPECT_EQ(options.zk_session_timeout, std::chrono::seconds(10));
+  EXPECT_EQ(options.zk_digest, "lts:secret");
+  EXPECT_TRUE(CheckOptions(options).ok());
+  options.zk_session_timeout = std::chrono::milliseconds(1);
+  EXPECT_THAT(CheckOptions(options).message(), HasSubstr("zk_session_timeout"));
 }
 
 }  // namespace
