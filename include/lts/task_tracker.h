@@ -50,6 +50,7 @@ struct TaskTrackerOptions {
   // in `data_path`/TASK_TRACKER/<node group>/<name>/<number>; a second process of the same name
   // takes the next number.
   std::string data_path;
+  std::string fail_store = "rocksdb";  // its engine: rocksdb or leveldb
   std::int64_t fail_store_bytes_max = 1LL << 30;
   std::int64_t fail_store_count_max = 1'000'000;
 

@@ -98,12 +98,26 @@ Result<AdoptReport> AdoptSiblings(const std::string& engine, FailStore& target,
   // The target judges age and limits, not the source.
   AdoptReport report;
   for (const std::string& folder : UnlockedSiblings(base)) {
-    auto source = OpenFailStore(engine, folder, FailStoreLimits::None());
+    const Result<std::string> made_by = FailStoreEngineOf(folder);
+    if (!made_by.ok()) {
+      LTS_WARN("failstore of another process not adopted error=\"{}\"",
+               made_by.status().ToString());
+      continue;
+    }
+    const bool same_engine = made_by->empty() || *made_by == engine;
+    auto source = OpenFailStore(same_engine ? engine : *made_by, folder, FailStoreLimits::None());
     if (!source.ok()) {
       if (source.status().code() != StatusCode::kFailedPrecondition) {
         LTS_WARN("failstore of another process not adopted error=\"{}\"",
                  source.status().ToString());
       }
+      continue;
+    }
+    if (const std::int64_t held = (*source)->Usage().count; !same_engine && held != 0) {
+      LTS_WARN(
+          "failstore of another engine not adopted; a process with job.fail.store={} sends it "
+          "folder={} records={} job.fail.store={}",
+          *made_by, folder, held, engine);
       continue;
     }
     const std::int64_t before = report.records;

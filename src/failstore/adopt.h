@@ -23,8 +23,10 @@ struct AdoptReport {
 // Moves all records of the unlocked folders under `base` into `target`, in order within a kind, and
 // removes the emptied folders. A record is durable in the target before the source forgets it: a
 // crash in between leaves it in both, and receivers know a repeat. A folder that somebody takes
-// meanwhile, or that is damaged, is left alone (the latter with a warning). Blocks on the disk.
-// kResourceExhausted when the target is full: what was moved stays moved. Any thread.
+// meanwhile is left alone; so is, with a warning, one that is damaged, and one with records of
+// another engine than `engine`, the target's: engines are mixed by nobody but a person. An empty
+// one of another engine is removed. Blocks on the disk. kResourceExhausted when the target is full:
+// what was moved stays moved. Any thread.
 Result<AdoptReport> AdoptSiblings(const std::string& engine, FailStore& target,
                                   const std::string& base);
 

@@ -53,7 +53,7 @@ const OptionTable& ClientOptionTable() {
                    "errors "
                    "return to the caller.",
            .default_value = "rocksdb",
-           .choices = "rocksdb|none"},
+           .choices = "rocksdb|leveldb|none"},
           {.name = "job.fail.store.bytes.max",
            .text = "What the FailStore holds at most; over it a submit fails.",
            .type = OptionType::kBytes,

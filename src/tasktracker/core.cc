@@ -18,8 +18,6 @@
 namespace lts::tasktracker {
 namespace {
 
-constexpr char kEngine[] = "rocksdb";
-
 std::string HostName() {
   std::array<char, 256> host{};
   if (gethostname(host.data(), host.size() - 1) != 0 || host[0] == '\0') return "localhost";
@@ -57,7 +55,8 @@ Status Core::Open(const rpc::ChannelFactory& channels) {
   limits.count_max = options_.fail_store_count_max;
   const std::string base =
       fmt::format("{}/TASK_TRACKER/{}/{}", options_.data_path, options_.node_group, options_.name);
-  Result<std::unique_ptr<FailStore>> store = OpenFirstFreeFailStore(kEngine, base, limits, &clock_);
+  Result<std::unique_ptr<FailStore>> store =
+      OpenFirstFreeFailStore(options_.fail_store, base, limits, &clock_);
   if (!store.ok()) return store.status().WithContext("FailStore");
   store_ = *std::move(store);
   // The folder is locked, so its number tells processes of one name apart, and stays over a
@@ -121,7 +120,7 @@ Status Core::Open(const rpc::ChannelFactory& channels) {
   LTS_RETURN_IF_ERROR(slots_->Start(runners_->names(), [this] { link_->SlotsHaveEnded(); }));
   if (!left->empty()) LTS_INFO("results of an earlier process found results={}", left->size());
   link_->Start(*std::move(left));
-  siblings_ = std::make_unique<SiblingWatch>(kEngine, *store_, base, disk_, [this] {
+  siblings_ = std::make_unique<SiblingWatch>(options_.fail_store, *store_, base, disk_, [this] {
     link_->AddStoredResults();
     log_->StoreChanged();
   });

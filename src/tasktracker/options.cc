@@ -114,7 +114,7 @@ std::vector<OptionRow> OptionRows() {
        .text =
            "Engine of the FailStore, where results and log lines wait that cannot be delivered.",
        .default_value = "rocksdb",
-       .choices = "rocksdb"},
+       .choices = "rocksdb|leveldb"},
       {.name = "job.fail.store.bytes.max",
        .text = "What the FailStore holds at most; when it is full no new jobs are taken.",
        .type = OptionType::kBytes,
@@ -150,6 +150,7 @@ TaskTrackerOptions OptionsFrom(const Options& options, const std::string& home,
   out.identity = options.String("identity");
   const std::string& data_path = options.String("dataPath");
   out.data_path = PathBelow(home, data_path.empty() ? "data/" + name : data_path);
+  out.fail_store = options.String("job.fail.store");
   out.fail_store_bytes_max = options.Bytes("job.fail.store.bytes.max");
   out.fail_store_count_max = options.Int64("job.fail.store.count.max");
   out.work_threads = options.Int("workThreads");

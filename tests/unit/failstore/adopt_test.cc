@@ -5,6 +5,7 @@
 
 #include <fstream>
 
+#include "common/log.h"
 #include "unit/failstore/support.h"
 
 namespace lts {
@@ -74,6 +75,29 @@ TEST(AdoptSiblings, AFolderInUseIsLeftAlone) {
   ASSERT_TRUE(report.ok());
   EXPECT_EQ(report->records, 0);
   EXPECT_THAT(Waiting(*live, FailKind::kSubmit), ElementsAre("1"));
+}
+
+TEST(AdoptSiblings, RecordsOfAnotherEngineAreLeftToItAndSaidWhileAnEmptyFolderIsRemoved) {
+  const TempFolder temp;
+  const std::string base = temp / "base";
+  const auto target = OpenStore(base + "/0");
+  for (const char* name : {"/1", "/2"}) {
+    auto other = OpenFailStore("leveldb", base + name, {});
+    ASSERT_TRUE(other.ok()) << other.status().ToString();
+    ASSERT_TRUE((*other)->Put(FailKind::kSubmit, "k", "of leveldb").ok());
+    if (std::string(name) == "/2") {
+      ASSERT_TRUE((*other)->Ack({(*(*other)->Peek(FailKind::kSubmit, 1))[0].id}).ok());
+    }
+  }
+  const std::uint64_t warnings = log::Count(log::Level::kWarn);
+  const auto report = AdoptSiblings("rocksdb", *target, base);
+  ASSERT_TRUE(report.ok()) << report.status().ToString();
+  EXPECT_EQ(report->records, 0);
+  EXPECT_EQ(log::Count(log::Level::kWarn), warnings + 1);
+  EXPECT_FALSE(fs::exists(base + "/2"));
+  const auto left = OpenFailStore("leveldb", base + "/1", {});
+  ASSERT_TRUE(left.ok()) << left.status().ToString();
+  EXPECT_THAT(Waiting(**left, FailKind::kSubmit), ElementsAre("of leveldb"));
 }
 
 TEST(AdoptSiblings, AFullTargetLosesNothing) {
