@@ -53,6 +53,9 @@ struct JobClientOptions {
   std::string data_path;
   std::int64_t fail_store_bytes_max = 1LL << 30;
   std::int64_t fail_store_count_max = 1'000'000;
+  // How often this process takes over what dead ones of the group left in their folders, beside the
+  // time of its start; 100 ms … 1 day.
+  Milliseconds fail_store_adopt_period = std::chrono::minutes(1);
 
   // How long Submit waits for an answer before the job is stored, or fails with kDeadlineExceeded.
   // 1 ms … 10 min.

@@ -30,13 +30,21 @@ struct AdoptReport {
 Result<AdoptReport> AdoptSiblings(const std::string& engine, FailStore& target,
                                   const std::string& base);
 
-// Adopts at start and each minute, on a strand that may block. Borrows store and strand; destroy it
+struct SiblingWatchOptions {
+  std::string engine;  // the target's
+  std::string base;    // holds the numbered folders,
+  // or, when this is set, a folder for each instance of the group, with numbered ones in it.
+  bool of_instances = false;
+  DurationMs period_ms = 60'000;
+};
+
+// Adopts at start and each period, on a strand that may block. Borrows store and strand; destroy it
 // on the strand, or after the strand has been stopped.
 class SiblingWatch {
  public:
   // `on_adopted` (may be null) runs on the strand after records have been moved: wake forwarders.
-  SiblingWatch(std::string engine, FailStore& target, std::string base, Strand& strand,
-               std::function<void()> on_adopted, DurationMs period_ms = 60'000);
+  SiblingWatch(SiblingWatchOptions options, FailStore& target, Strand& strand,
+               std::function<void()> on_adopted);
   ~SiblingWatch();
   SiblingWatch(const SiblingWatch&) = delete;
   SiblingWatch& operator=(const SiblingWatch&) = delete;

@@ -53,8 +53,9 @@ Status Core::Open(const rpc::ChannelFactory& channels) {
   FailStoreLimits limits;
   limits.bytes_max = options_.fail_store_bytes_max;
   limits.count_max = options_.fail_store_count_max;
-  const std::string base =
-      fmt::format("{}/TASK_TRACKER/{}/{}", options_.data_path, options_.node_group, options_.name);
+  const std::string group_folder =
+      fmt::format("{}/TASK_TRACKER/{}", options_.data_path, options_.node_group);
+  const std::string base = group_folder + "/" + options_.name;
   Result<std::unique_ptr<FailStore>> store =
       OpenFirstFreeFailStore(options_.fail_store, base, limits, &clock_);
   if (!store.ok()) return store.status().WithContext("FailStore");
@@ -120,7 +121,12 @@ Status Core::Open(const rpc::ChannelFactory& channels) {
   LTS_RETURN_IF_ERROR(slots_->Start(runners_->names(), [this] { link_->SlotsHaveEnded(); }));
   if (!left->empty()) LTS_INFO("results of an earlier process found results={}", left->size());
   link_->Start(*std::move(left));
-  siblings_ = std::make_unique<SiblingWatch>(options_.fail_store, *store_, base, disk_, [this] {
+  SiblingWatchOptions watching;
+  watching.engine = options_.fail_store;
+  watching.base = group_folder;
+  watching.of_instances = true;
+  watching.period_ms = options_.fail_store_adopt_period.count();
+  siblings_ = std::make_unique<SiblingWatch>(std::move(watching), *store_, disk_, [this] {
     link_->AddStoredResults();
     log_->StoreChanged();
   });

@@ -12,6 +12,8 @@ namespace {
 constexpr std::int64_t kThreadsMax = 10'000;
 constexpr DurationMs kStopMaxMs = 24LL * 3600 * 1000;
 constexpr std::int64_t kUnackedMax = 1'000'000;
+constexpr DurationMs kAdoptPeriodMinMs = 100;
+constexpr DurationMs kAdoptPeriodMaxMs = 24LL * 3600 * 1000;
 
 Status CheckBounds(std::string_view field, std::int64_t value, std::int64_t min, std::int64_t max) {
   if (value >= min && value <= max) return Status::Ok();
@@ -127,6 +129,12 @@ std::vector<OptionRow> OptionRows() {
        .default_value = "1000000",
        .min = 1,
        .max = 1'000'000'000},
+      {.name = "job.fail.store.adopt.period",
+       .text = "How often folders are taken over that dead processes of the group left behind.",
+       .type = OptionType::kDurationMs,
+       .default_value = "60s",
+       .min = kAdoptPeriodMinMs,
+       .max = kAdoptPeriodMaxMs},
       {.name = "ops.listen",
        .text = "Address of /healthz, /readyz and /metrics, on the loopback; port 0 takes a free "
                "one; empty: "
@@ -153,6 +161,8 @@ TaskTrackerOptions OptionsFrom(const Options& options, const std::string& home,
   out.fail_store = options.String("job.fail.store");
   out.fail_store_bytes_max = options.Bytes("job.fail.store.bytes.max");
   out.fail_store_count_max = options.Int64("job.fail.store.count.max");
+  out.fail_store_adopt_period =
+      std::chrono::milliseconds(options.Duration("job.fail.store.adopt.period"));
   out.work_threads = options.Int("workThreads");
   out.plugins = options.List("runner.plugins");
   out.plugin_folder = home;
@@ -178,6 +188,9 @@ Status CheckOptions(const TaskTrackerOptions& options) {
   LTS_RETURN_IF_ERROR(CheckBounds("work_threads", options.work_threads, 1, kThreadsMax));
   LTS_RETURN_IF_ERROR(
       CheckBounds("stop_timeout (ms)", options.stop_timeout.count(), 0, kStopMaxMs));
+  LTS_RETURN_IF_ERROR(CheckBounds("fail_store_adopt_period (ms)",
+                                  options.fail_store_adopt_period.count(), kAdoptPeriodMinMs,
+                                  kAdoptPeriodMaxMs));
   LTS_RETURN_IF_ERROR(CheckBounds("kill_grace (ms)", options.kill_grace.count(), 0, 3'600'000));
   LTS_RETURN_IF_ERROR(
       CheckBounds("unacked_results_max", options.unacked_results_max, 1, kUnackedMax));

@@ -162,7 +162,10 @@ TEST(SiblingWatch, AdoptsAtStartAndAgainAfterThePeriod) {
   ASSERT_TRUE(OpenStore(base + "/1")->Put(FailKind::kSubmit, "k", "1").ok());
   HandStrand strand;
   int adopted = 0;
-  auto watch = std::make_unique<SiblingWatch>("rocksdb", *target, base, strand, [&] { ++adopted; });
+  SiblingWatchOptions options;
+  options.engine = "rocksdb";
+  options.base = base;
+  auto watch = std::make_unique<SiblingWatch>(options, *target, strand, [&] { ++adopted; });
   strand.RunReady();
   EXPECT_EQ(adopted, 1);
   ASSERT_TRUE(OpenStore(base + "/1")->Put(FailKind::kSubmit, "k", "2").ok());
@@ -175,6 +178,32 @@ TEST(SiblingWatch, AdoptsAtStartAndAgainAfterThePeriod) {
   watch.reset();
   strand.Advance(600'000'000);
   EXPECT_EQ(adopted, 2);
+}
+
+TEST(SiblingWatch, TakesOverFromTheOtherInstancesOfTheGroup) {
+  const TempFolder temp;
+  const std::string group = temp / "group";
+  const auto target = OpenStore(group + "/a/0");
+  const auto live = OpenStore(group + "/c/0");
+  ASSERT_TRUE(live->Put(FailKind::kResult, "k", "of c").ok());
+  for (const char* name : {"/a/1", "/b/0", "/b/7"}) {
+    ASSERT_TRUE(OpenStore(group + name)->Put(FailKind::kResult, "k", name).ok());
+  }
+  std::ofstream(group + "/a file") << "no folder";
+  HandStrand strand;
+  int adopted = 0;
+  SiblingWatchOptions options;
+  options.engine = "rocksdb";
+  options.base = group;
+  options.of_instances = true;
+  options.period_ms = 500;
+  const SiblingWatch watch(options, *target, strand, [&] { ++adopted; });
+  strand.RunReady();
+  EXPECT_EQ(adopted, 1);
+  EXPECT_THAT(Waiting(*target, FailKind::kResult), ElementsAre("/a/1", "/b/0", "/b/7"));
+  strand.Advance(500'000);
+  EXPECT_EQ(adopted, 1);
+  EXPECT_THAT(Waiting(*live, FailKind::kResult), ElementsAre("of c"));
 }
 
 }  // namespace
