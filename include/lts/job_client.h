@@ -56,13 +56,16 @@ struct JobClientOptions {
   // Names this process in the cluster; empty: host name, process id and a random part.
   std::string identity;
 
-  // Where jobs wait on disk that no JobTracker takes now: "rocksdb", or "" for none, and errors
-  // return to the caller. It lives in `data_path`/JOB_CLIENT/<node group>/<n> and outlives the
-  // process: whoever opens a client with the same data path and node group sends what is there.
+  // Where jobs wait on disk that no JobTracker takes now: "rocksdb", "leveldb", or "" for none, and
+  // errors return to the caller. It lives in `data_path`/JOB_CLIENT/<node group>/<n> and outlives
+  // the process: whoever opens a client with the same data path and node group sends what is there.
   std::string fail_store;
   std::string data_path;
   std::int64_t fail_store_bytes_max = 1LL << 30;
   std::int64_t fail_store_count_max = 1'000'000;
+  // How often this process takes over what dead ones of the group left in their folders, beside the
+  // time of its start; 100 ms … 1 day.
+  Milliseconds fail_store_adopt_period = std::chrono::minutes(1);
 
   // How long Submit waits for an answer before the job is stored, or fails with kDeadlineExceeded.
   // 1 ms … 10 min.

@@ -61,10 +61,13 @@ struct TaskTrackerOptions {
   std::string identity;
   // Folder for the FailStore: results and log lines that cannot be delivered now. Needed. They are
   // in `data_path`/TASK_TRACKER/<node group>/<name>/<number>; a second process of the same name
-  // takes the next number.
+  // takes the next number. What dead processes of the group, whatever their names, left
+  // in this data path is taken over at start and each fail_store_adopt_period (100 ms … 1 day).
   std::string data_path;
+  std::string fail_store = "rocksdb";  // its engine: rocksdb or leveldb
   std::int64_t fail_store_bytes_max = 1LL << 30;
   std::int64_t fail_store_count_max = 1'000'000;
+  std::chrono::milliseconds fail_store_adopt_period = std::chrono::minutes(1);
 
   // Jobs that run at the same time; 1 … 10,000. Threads are started when they are needed.
   int work_threads = 64;

@@ -148,7 +148,7 @@ std::string_view UnsupportedEngine(std::string_view key, std::string_view value)
     return "MongoDB is not supported; use mysql for a cluster, or rocksdb for a single JobTracker";
   }
   if (key == "job.fail.store" && (value == "berkeleydb" || value == "mapdb" || value == "ltsdb")) {
-    return "this FailStore engine is not in this build; use rocksdb";
+    return "this FailStore engine is not in this build; use rocksdb or leveldb";
   }
   return {};
 }

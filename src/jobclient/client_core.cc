@@ -87,6 +87,7 @@ Status ClientCore::Start(const std::string& store_base, const rpc::ChannelFactor
     resending.node_group = options_.node_group;
     resending.engine = options_.fail_store;
     resending.base_folder = store_base;
+    resending.adopt_period_ms = options_.fail_store_adopt_period.count();
     resending.deadline_ms = options_.submit_timeout.count();
     resender_ = std::make_unique<Resender>(std::move(resending), *store_, disk_, *trackers_);
     listeners.on_stored = [this] { resender_->Wake(); };

@@ -20,6 +20,8 @@ constexpr std::int64_t kInFlightCountMax = 10'000'000;
 constexpr std::int64_t kInFlightBytesMin = 1 << 20;
 constexpr std::int64_t kInFlightBytesMax = 16LL << 30;
 constexpr std::int64_t kFeedbackWindowMax = 1'000;
+constexpr DurationMs kAdoptPeriodMinMs = 100;
+constexpr DurationMs kAdoptPeriodMaxMs = 24LL * 3600 * 1000;
 constexpr std::int64_t kPayloadMax = 1 << 20;
 
 Status CheckBounds(std::string_view field, std::int64_t value, std::int64_t min, std::int64_t max) {
@@ -69,7 +71,7 @@ const OptionTable& ClientOptionTable() {
                    "errors "
                    "return to the caller.",
            .default_value = "rocksdb",
-           .choices = "rocksdb|none"},
+           .choices = "rocksdb|leveldb|none"},
           {.name = "job.fail.store.bytes.max",
            .text = "What the FailStore holds at most; over it a submit fails.",
            .type = OptionType::kBytes,
@@ -82,6 +84,12 @@ const OptionTable& ClientOptionTable() {
            .default_value = "1000000",
            .min = 1,
            .max = 1'000'000'000},
+          {.name = "job.fail.store.adopt.period",
+           .text = "How often folders are taken over that dead processes of the group left behind.",
+           .type = OptionType::kDurationMs,
+           .default_value = "60s",
+           .min = kAdoptPeriodMinMs,
+           .max = kAdoptPeriodMaxMs},
           {.name = "job.submit.timeout",
            .text = "How long a submit waits for an answer before the job is stored, or fails.",
            .type = OptionType::kDurationMs,
@@ -137,6 +145,7 @@ JobClientOptions ClientOptionsFrom(const Options& options, const std::string& ho
   out.data_path = PathBelow(home, data_path.empty() ? "data/jobclient" : data_path);
   out.fail_store_bytes_max = options.Bytes("job.fail.store.bytes.max");
   out.fail_store_count_max = options.Int64("job.fail.store.count.max");
+  out.fail_store_adopt_period = Milliseconds(options.Duration("job.fail.store.adopt.period"));
   out.submit_timeout = Milliseconds(options.Duration("job.submit.timeout"));
   out.shutdown_timeout = Milliseconds(options.Duration("shutdown.timeout"));
   out.submit_in_flight_max = options.Int64("job.submit.max.count");
@@ -154,6 +163,9 @@ Status CheckClientOptions(const JobClientOptions& options) {
       CheckBounds("submit_timeout (ms)", options.submit_timeout.count(), 1, kTimeoutMaxMs));
   LTS_RETURN_IF_ERROR(
       CheckBounds("shutdown_timeout (ms)", options.shutdown_timeout.count(), 0, kTimeoutMaxMs));
+  LTS_RETURN_IF_ERROR(CheckBounds("fail_store_adopt_period (ms)",
+                                  options.fail_store_adopt_period.count(), kAdoptPeriodMinMs,
+                                  kAdoptPeriodMaxMs));
   LTS_RETURN_IF_ERROR(
       CheckBounds("submit_in_flight_max", options.submit_in_flight_max, 1, kInFlightCountMax));
   LTS_RETURN_IF_ERROR(CheckBounds("submit_in_flight_bytes_max", options.submit_in_flight_bytes_max,

@@ -54,7 +54,15 @@ Resender::Resender(ResenderOptions options, FailStore& store, Strand& disk, Trac
             forwarding.seed = RandomSeed();
             return forwarding;
           }()),
-      siblings_(options_.engine, store, options_.base_folder, disk, [this] { forwarder_.Wake(); }) {
+      siblings_(
+          [this] {
+            SiblingWatchOptions watching;
+            watching.engine = options_.engine;
+            watching.base = options_.base_folder;
+            watching.period_ms = options_.adopt_period_ms;
+            return watching;
+          }(),
+          store, disk, [this] { forwarder_.Wake(); }) {
   forwarder_.WayOpen();
 }
 

@@ -17,8 +17,6 @@
 namespace lts::tasktracker {
 namespace {
 
-constexpr char kEngine[] = "rocksdb";
-
 std::string HostName() {
   std::array<char, 256> host{};
   if (gethostname(host.data(), host.size() - 1) != 0 || host[0] == '\0') return "localhost";
@@ -55,9 +53,11 @@ Status Core::Open(const rpc::ChannelFactory& channels) {
   FailStoreLimits limits;
   limits.bytes_max = options_.fail_store_bytes_max;
   limits.count_max = options_.fail_store_count_max;
-  const std::string base =
-      fmt::format("{}/TASK_TRACKER/{}/{}", options_.data_path, options_.node_group, options_.name);
-  Result<std::unique_ptr<FailStore>> store = OpenFirstFreeFailStore(kEngine, base, limits, &clock_);
+  const std::string group_folder =
+      fmt::format("{}/TASK_TRACKER/{}", options_.data_path, options_.node_group);
+  const std::string base = group_folder + "/" + options_.name;
+  Result<std::unique_ptr<FailStore>> store =
+      OpenFirstFreeFailStore(options_.fail_store, base, limits, &clock_);
   if (!store.ok()) return store.status().WithContext("FailStore");
   store_ = *std::move(store);
   // The folder is locked, so its number tells processes of one name apart, and stays over a
@@ -123,7 +123,12 @@ Status Core::Open(const rpc::ChannelFactory& channels) {
   if (!left->empty()) LTS_INFO("results of an earlier process found results={}", left->size());
   LTS_RETURN_IF_ERROR(Join(linking, channels));
   link_->Start(*std::move(left));
-  siblings_ = std::make_unique<SiblingWatch>(kEngine, *store_, base, disk_, [this] {
+  SiblingWatchOptions watching;
+  watching.engine = options_.fail_store;
+  watching.base = group_folder;
+  watching.of_instances = true;
+  watching.period_ms = options_.fail_store_adopt_period.count();
+  siblings_ = std::make_unique<SiblingWatch>(std::move(watching), *store_, disk_, [this] {
     link_->AddStoredResults();
     log_->StoreChanged();
   });

@@ -14,6 +14,8 @@ constexpr DurationMs kStopMaxMs = 24LL * 3600 * 1000;
 constexpr std::int64_t kUnackedMax = 1'000'000;
 constexpr DurationMs kSessionMinMs = 100;
 constexpr DurationMs kSessionMaxMs = 600'000;
+constexpr DurationMs kAdoptPeriodMinMs = 100;
+constexpr DurationMs kAdoptPeriodMaxMs = 24LL * 3600 * 1000;
 
 Status CheckBounds(std::string_view field, std::int64_t value, std::int64_t min, std::int64_t max) {
   if (value >= min && value <= max) return Status::Ok();
@@ -128,7 +130,7 @@ std::vector<OptionRow> OptionRows() {
        .text =
            "Engine of the FailStore, where results and log lines wait that cannot be delivered.",
        .default_value = "rocksdb",
-       .choices = "rocksdb"},
+       .choices = "rocksdb|leveldb"},
       {.name = "job.fail.store.bytes.max",
        .text = "What the FailStore holds at most; when it is full no new jobs are taken.",
        .type = OptionType::kBytes,
@@ -141,6 +143,12 @@ std::vector<OptionRow> OptionRows() {
        .default_value = "1000000",
        .min = 1,
        .max = 1'000'000'000},
+      {.name = "job.fail.store.adopt.period",
+       .text = "How often folders are taken over that dead processes of the group left behind.",
+       .type = OptionType::kDurationMs,
+       .default_value = "60s",
+       .min = kAdoptPeriodMinMs,
+       .max = kAdoptPeriodMaxMs},
       {.name = "ops.listen",
        .text = "Address of /healthz, /readyz and /metrics, on the loopback; port 0 takes a free "
                "one; empty: "
@@ -167,8 +175,11 @@ TaskTrackerOptions OptionsFrom(const Options& options, const std::string& home,
   out.identity = options.String("identity");
   const std::string& data_path = options.String("dataPath");
   out.data_path = PathBelow(home, data_path.empty() ? "data/" + name : data_path);
+  out.fail_store = options.String("job.fail.store");
   out.fail_store_bytes_max = options.Bytes("job.fail.store.bytes.max");
   out.fail_store_count_max = options.Int64("job.fail.store.count.max");
+  out.fail_store_adopt_period =
+      std::chrono::milliseconds(options.Duration("job.fail.store.adopt.period"));
   out.work_threads = options.Int("workThreads");
   out.plugins = options.List("runner.plugins");
   out.plugin_folder = home;
@@ -196,6 +207,9 @@ Status CheckOptions(const TaskTrackerOptions& options) {
   LTS_RETURN_IF_ERROR(CheckBounds("work_threads", options.work_threads, 1, kThreadsMax));
   LTS_RETURN_IF_ERROR(
       CheckBounds("stop_timeout (ms)", options.stop_timeout.count(), 0, kStopMaxMs));
+  LTS_RETURN_IF_ERROR(CheckBounds("fail_store_adopt_period (ms)",
+                                  options.fail_store_adopt_period.count(), kAdoptPeriodMinMs,
+                                  kAdoptPeriodMaxMs));
   LTS_RETURN_IF_ERROR(CheckBounds("kill_grace (ms)", options.kill_grace.count(), 0, 3'600'000));
   LTS_RETURN_IF_ERROR(
       CheckBounds("unacked_results_max", options.unacked_results_max, 1, kUnackedMax));

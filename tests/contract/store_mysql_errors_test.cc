@@ -1,6 +1,12 @@
 // What a user meets who sets up the database: each mistake gives one message that names the
 // setting.
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <cstdlib>
+#include <thread>
 
 #include "contract/mysql_database.h"
 #include "contract/store_fixture.h"
@@ -177,6 +183,53 @@ TEST_F(MysqlSetup, ServerIsNotReachable) {
   Refused(StatusCode::kUnavailable, {"127.0.0.1:1", "configs.jdbc.url"});
   options_.url = "jdbc:mysql://no-such-host.invalid:3306/lts";
   Refused(StatusCode::kUnavailable, {"no-such-host.invalid", "configs.jdbc.url"});
+}
+
+TEST_F(MysqlSetup, AccountIsLocked) {
+  Use("ALL");
+  admin_.Run("ALTER USER someone@'%' ACCOUNT LOCK");
+  Refused(StatusCode::kPermissionDenied, {"configs.jdbc.username", "'someone'", "locked"});
+}
+
+TEST_F(MysqlSetup, PasswordHasExpired) {
+  Use("ALL");
+  admin_.Run("ALTER USER someone@'%' PASSWORD EXPIRE");
+  Refused(StatusCode::kPermissionDenied,
+          {"configs.jdbc.username", "'someone'", "expired", "configs.jdbc.password"});
+}
+
+TEST_F(MysqlSetup, UserMayNotConnectFromHere) {
+  admin_.Run("CREATE OR REPLACE USER elsewhere@'192.0.2.1' IDENTIFIED BY 'p'");
+  options_.user = "elsewhere";
+  Refused(StatusCode::kPermissionDenied,
+          {"configs.jdbc.username", "configs.jdbc.password", "'elsewhere'"});
+}
+
+// What answers at the address speaks another protocol.
+TEST_F(MysqlSetup, ServerOfAnotherKind) {
+  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  ASSERT_EQ(::bind(listener, reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(::listen(listener, 8), 0);
+  ASSERT_EQ(::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  std::thread server([listener] {
+    while (true) {
+      const int peer = ::accept(listener, nullptr, nullptr);
+      if (peer < 0) return;  // shut down
+      const std::string_view answer = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n";
+      EXPECT_EQ(::write(peer, answer.data(), answer.size()), static_cast<ssize_t>(answer.size()));
+      ::close(peer);
+    }
+  });
+  const std::string where = "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+  options_.url = "jdbc:mysql://" + where + "/lts";
+  Refused(StatusCode::kUnavailable, {where, "configs.jdbc.url"});
+  ::shutdown(listener, SHUT_RDWR);
+  server.join();
+  ::close(listener);
 }
 
 TEST_F(MysqlSetup, TlsAskedOfAServerThatHasNone) {

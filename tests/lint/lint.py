@@ -50,7 +50,7 @@ DOORS = (
     (r"(cppconn/|mysql)", r"src/store/mysql/"),
 )
 # Public headers need nothing but the language, the system and each other.
-NOT_PUBLIC = r"(grpc|grpcpp|google|absl|fmt|spdlog|rocksdb|nlohmann|CLI|zookeeper|cppconn|common|model|rpc|store|failstore)/|.*\.pb\.h$|xxhash|httplib"
+NOT_PUBLIC = r"(grpc|grpcpp|google|absl|fmt|spdlog|rocksdb|leveldb|nlohmann|CLI|zookeeper|cppconn|common|model|rpc|store|failstore)/|.*\.pb\.h$|xxhash|httplib"
 
 # Words, where they are allowed, and what to do instead.
 BANNED = (

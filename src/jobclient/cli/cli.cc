@@ -87,7 +87,7 @@ int Context::Usage(const std::string& message) const {
   return kUsage;
 }
 
-Result<JobClientOptions> Context::LoadOptions(bool with_fail_store) const {
+Result<lts::Options> Context::LoadConfiguration() const {
   OptionSources sources;
   sources.environment = env.variables;
   sources.file = config;
@@ -102,7 +102,11 @@ Result<JobClientOptions> Context::LoadOptions(bool with_fail_store) const {
   flag("registryAddress", registry);
   flag("nodeGroup", client_group);
   flag("dataPath", data_path);
-  const Result<lts::Options> options = ClientOptionTable().Load(sources);
+  return ClientOptionTable().Load(sources);
+}
+
+Result<JobClientOptions> Context::LoadOptions(bool with_fail_store) const {
+  const Result<lts::Options> options = LoadConfiguration();
   if (!options.ok()) return options.status();
   for (const std::string& notice : options->notices()) env.err << "jobclient: " << notice << '\n';
   JobClientOptions out = ClientOptionsFrom(*options, env.home);
@@ -268,9 +272,12 @@ int Run(const std::vector<std::string>& arguments, Environment& env) {
   bool version = false;
   bool help_config = false;
   bool print_conf = false;
+  bool check_config = false;
   app.add_flag("--version", version, "print the version");
   app.add_flag("--help-config", help_config, "print the options of the configuration file");
   app.add_flag("--print-conf", print_conf, "print a configuration file with every option");
+  app.add_flag("--check-config", check_config,
+               "print every option of the configuration with its value and where that is from");
   app.require_subcommand(0, 1);
   AddVerbs(app, context);
   try {
@@ -297,6 +304,11 @@ int Run(const std::vector<std::string>& arguments, Environment& env) {
     env.out << ClientOptionTable().Help();
   } else if (print_conf) {
     env.out << ClientOptionTable().ConfSkeleton();
+  } else if (check_config) {
+    const Result<lts::Options> options = context.LoadConfiguration();
+    if (!options.ok()) return context.Fail(options.status());
+    for (const std::string& notice : options->notices()) env.err << notice << '\n';
+    env.out << options->Describe() << "configuration ok\n";
   } else if (!context.action) {
     env.err << "jobclient: which verb? See: jobclient --help\n";
     return kUsage;

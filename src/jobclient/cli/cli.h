@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "common/clock.h"
+#include "common/options.h"
 #include "discovery/discovery.h"
 #include "jobclient/trackers.h"
 #include "lts/job_client.h"
@@ -78,8 +79,9 @@ struct Context {
   // Prints "jobclient: message" on `err`; gives the exit code.
   int Fail(const Status& status) const;
   int Usage(const std::string& message) const;
-  // From --registry, the environment, --config, conf/jobclient.cfg and the defaults. Without
-  // FailStore.
+  // From --registry, the environment, --config, conf/jobclient.cfg and the defaults.
+  Result<lts::Options> LoadConfiguration() const;
+  // The same, with the notices printed.
   Result<JobClientOptions> LoadOptions(bool with_fail_store) const;
   // Looks for the JobTrackers; an error when none can be found within a few seconds. Whether one
   // answers is another matter.

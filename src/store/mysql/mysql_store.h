@@ -52,6 +52,8 @@ struct MysqlStoreOptions {
 // schema, a schema of a newer version, a read-only server, refused TLS, or another identity than
 // `wanted`.
 //
+// Tables of the original LTS are left alone; original_tables.h finds them.
+//
 // The store is thread-safe. It is closed by its destructor; no call may be under way then.
 Result<std::unique_ptr<JobStore>> OpenMysqlStore(const StoreIdentity& wanted,
                                                  const MysqlStoreOptions& options);

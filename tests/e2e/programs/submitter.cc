@@ -3,7 +3,8 @@
 //
 //   lts_e2e_submitter --registry A --group G --answers FILE --prefix P [--count N] [--batch N]
 //   [--pause-ms N]
-//                     [--store FOLDER] [--hold-ms N] [--deaf] [--task ID] [--priority N]
+//                     [--store FOLDER [--engine E] [--adopt-ms N]] [--hold-ms N] [--deaf] [--task
+//                     ID] [--priority N]
 //
 // With --store what no JobTracker takes is kept in that folder and answered STORED. Without it a
 // job that was not answered is sent again under the same job id until it is. It ends after --count
@@ -98,9 +99,10 @@ bool Append(int fd, const std::string& text) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::map<std::string, std::string> args{{"count", "0"}, {"batch", "100"}, {"pause-ms", "0"},
-                                          {"store", ""},  {"hold-ms", "0"}, {"priority", "100"},
-                                          {"task", ""},   {"deaf", ""}};
+  std::map<std::string, std::string> args{
+      {"count", "0"},        {"batch", "100"},     {"pause-ms", "0"}, {"store", ""},
+      {"hold-ms", "0"},      {"priority", "100"},  {"task", ""},      {"deaf", ""},
+      {"engine", "rocksdb"}, {"adopt-ms", "60000"}};
   for (int i = 1; i < argc; ++i) {
     const std::string name = std::string(argv[i]).substr(2);
     if (name == "deaf") {
@@ -116,7 +118,8 @@ int main(int argc, char** argv) {
   options.node_group = "e2e_submitter";
   options.submit_timeout = std::chrono::seconds(5);
   if (!args["store"].empty()) {
-    options.fail_store = "rocksdb";
+    options.fail_store = args["engine"];
+    options.fail_store_adopt_period = milliseconds(std::stoll(args["adopt-ms"]));
     options.data_path = args["store"];
   }
   auto opened = lts::JobClient::Open(std::move(options));

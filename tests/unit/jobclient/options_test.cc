@@ -25,6 +25,16 @@ TEST_F(OptionsTest, AFileGivesTheOptions) {
   EXPECT_EQ(options->submit_timeout, std::chrono::seconds(3));
 }
 
+TEST_F(OptionsTest, TheOtherEnginesOfTheFailStore) {
+  const auto engine = [&](const std::string& line) {
+    return JobClientOptions::FromFile(folder_.Write("c", line + "\n"));
+  };
+  EXPECT_EQ(engine("configs.job.fail.store=leveldb")->fail_store, "leveldb");
+  EXPECT_EQ(engine("job.fail.store=none")->fail_store, "");
+  EXPECT_THAT(engine("job.fail.store=berkeleydb").status().message(),
+              HasSubstr("use rocksdb or leveldb"));
+}
+
 TEST_F(OptionsTest, AFileWithMistakesOrNoFileIsAnError) {
   EXPECT_EQ(JobClientOptions::FromFile(folder_.Below("none")).status().code(),
             StatusCode::kNotFound);

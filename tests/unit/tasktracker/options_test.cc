@@ -19,7 +19,7 @@ TEST(TaskTrackerOptions, TakesTheShippedKeys) {
       "registryAddress=jobtracker://127.0.0.1:35001\nnodeGroup=demo\nworkThreads=10\n"
       "runner.plugins=lib/plugins/*.so\nrunner.exec.enable=true\n"
       "runner.exec.allow=/usr/bin/sha256sum\nrunner.word_count.max_bytes=1m\nbizLoggerLevel=WARN\n"
-      "configs.job.fail.store=rocksdb\ntasktracker.stop.working.enable=false\n");
+      "configs.job.fail.store=leveldb\ntasktracker.stop.working.enable=false\n");
   const OptionTable table(Daemon::kTaskTracker, OptionRows());
   const auto loaded = table.Load({{}, {}, path});
   ASSERT_TRUE(loaded.ok()) << loaded.status().ToString();
@@ -32,6 +32,7 @@ TEST(TaskTrackerOptions, TakesTheShippedKeys) {
   EXPECT_THAT(options.exec_allow, ElementsAre("/usr/bin/sha256sum"));
   EXPECT_EQ(options.runner_config.at("runner.word_count.max_bytes"), "1m");
   EXPECT_EQ(options.biz_logger_level, "WARN");
+  EXPECT_EQ(options.fail_store, "leveldb");
   EXPECT_FALSE(options.stop_working);
   EXPECT_EQ(options.data_path, "/home/lts/data/n1");
   EXPECT_TRUE(CheckOptions(options).ok());
