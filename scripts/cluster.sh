@@ -169,6 +169,7 @@ port2=$port2
 password=$password
 ENV
   fi
+  # shellcheck source=/dev/null
   . "$home/cluster.env"
   registry=zookeeper://127.0.0.1:$zookeeper_port
   for each in "zoo $port1" "zoo2 $port2"; do

@@ -159,21 +159,20 @@ void SimTracker::Submit(std::uint32_t partition, std::vector<core::SubmitItem> i
                        });
     return;
   }
-  strands_[partition]->Post(
-      [this, partition, items = std::move(items), done = std::move(done)]() mutable {
-        core::SubmitEvent event;
-        event.request = ++last_request_;
-        for (const core::SubmitItem& item : items) {
-          world_.Note(item.id, 50, "arrives at JobTracker {} maybe_sent={}", index_,
-                      item.maybe_sent);
-        }
-        event.items = std::move(items);
-        Pending& pending = pending_[event.request];
-        pending.partition = partition;
-        pending.missing = event.items.size();
-        pending.submit_done = std::move(done);
-        hosts_[partition]->Handle(std::move(event));
-      });
+  strands_[partition]->Post([this, partition, items = std::move(items),
+                             done = std::move(done)]() mutable {
+    core::SubmitEvent event;
+    event.request = ++last_request_;
+    for (const core::SubmitItem& item : items) {
+      world_.Note(item.id, 50, "arrives at JobTracker {} maybe_sent={}", index_, item.maybe_sent);
+    }
+    event.items = std::move(items);
+    Pending& pending = pending_[event.request];
+    pending.partition = partition;
+    pending.missing = event.items.size();
+    pending.submit_done = std::move(done);
+    hosts_[partition]->Handle(std::move(event));
+  });
 }
 
 void SimTracker::Cancel(std::uint32_t partition, core::CancelEvent event, CancelDone done,

@@ -34,8 +34,8 @@ struct MysqlStoreOptions {
   DurationMs lease_ms = 4'000;
   bool create_tables = true;  // configs.jdbc.create.db.table
 
-  // Tests switch it off to see that their checkers find it: commits and renewals of owners that were
-  // replaced are taken.
+  // Tests switch it off to see that their checkers find it: commits and renewals of owners that
+  // were replaced are taken.
   bool fencing = true;
 
   // Borrowed; null: the server's clock. Tests of leases hand in one that they move themselves.

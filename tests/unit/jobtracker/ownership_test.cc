@@ -76,8 +76,7 @@ struct Tracker {
 
   void Join(registry::EmbeddedRegistry& cluster, testing::ManualStrand& strand) {
     member = std::make_unique<ClusterMember>(
-        kPartitions, strand, metrics,
-        [this](std::uint64_t version, const std::vector<bool>& mine) {
+        kPartitions, strand, metrics, [this](std::uint64_t version, const std::vector<bool>& mine) {
           for (std::uint32_t i = 0; i < kPartitions; ++i) {
             if (mine[i]) {
               hosts[i]->Want(version);
