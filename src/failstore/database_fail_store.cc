@@ -346,7 +346,8 @@ class DatabaseFailStore final : public FailStore {
     auto opened = engine_->Open(folder_, &tail_cut);
     if (!opened.ok()) return Mapped(opened.status(), "cannot open");
     db_ = *std::move(opened);
-    if (tail_cut) {
+    // After a Put that was refused the tail is what it left, and nothing is missing.
+    if (tail_cut && undo_.empty()) {
       LTS_WARN(
           "failstore: damaged tail of the log cut off, records stored last may be missing "
           "folder={}",

@@ -109,11 +109,20 @@ class Config(harness.EndToEnd):
                 self.assertIn(value, ({**CONFIGS, **PLAIN}[key], "********"), key)
 
     def test_the_shipped_configurations_say_nothing_needless(self):
-        for program, config in (("jobtracker", "conf/standalone/jobtracker.cfg"), ("tasktracker", "conf/tasktracker.cfg"),
-                                ("jobclient", "conf/jobclient.cfg")):
-            done = self.ok(self.lts.run(self.lts.path("bin", program), "--config", self.lts.path(config), "--check-config"))
-            self.assertEqual(done.err, "")
-            self.assertEqual(done.out.splitlines()[-1], "configuration ok")
+        for program, config in (("jobtracker", "conf/standalone/jobtracker.cfg"), ("jobtracker", "conf/zoo/jobtracker.cfg"),
+                                ("tasktracker", "conf/tasktracker.cfg"), ("jobclient", "conf/jobclient.cfg")):
+            # As it is, and with every line that a user may want.
+            for text in (self.lts.read(config), re.sub(r"(?m)^#(?=[\w.]+=)", "", self.lts.read(config))):
+                with open(self.lts.path(config), "w", encoding="utf-8") as file:
+                    file.write(text)
+                for secret in re.findall(r"(?m)^[\w.]+_file=(.*)$", text):
+                    path = self.lts.path(os.path.dirname(config), secret)
+                    with open(path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+                        file.write("a secret\n")
+                done = self.ok(self.lts.run(self.lts.path("bin", program), "--config", self.lts.path(config), "--check-config"))
+                self.assertEqual(done.err, "", f"{config}\n{text}")
+                self.assertEqual(done.out.splitlines()[-1], "configuration ok")
+                self.assertNotIn("a secret", done.out)
 
     def test_every_form_that_java_takes_means_the_same(self):
         pairs = {**{f"configs.{key}": value for key, value in CONFIGS.items()}, **PLAIN, "nodeGroup": "gr\u00fcn\u4e2d\U0001f600"}

@@ -68,6 +68,31 @@ class Siblings(harness.EndToEnd):
             self.assertEqual(clients[i].returncode, 0)
         self.no_records(home, base)
 
+    def test_records_of_another_engine_are_named_not_mixed(self):
+        home = self.home()
+
+        def store(engine, task):
+            return home.cli("submit", "--group", "demo", "--task", task, "--store", "-o", "json",
+                            env={"LTS_JOB_FAIL_STORE": engine})
+        folder = home.path("data/jobclient/JOB_CLIENT/lts/0")
+        kept = self.ok(store("leveldb", "a")).json()[0]["jobId"]
+        refused = self.ok(store("rocksdb", "b"), 2)
+        for text in (folder, "job.fail.store=leveldb", "job.fail.store=rocksdb"):
+            self.assertIn(text, refused.err)
+        # Whatever the setting, the command looks into it; emptied, it is given up to the other engine.
+        listed = self.ok(home.cli("failstore", "list", "-o", "json")).json()
+        self.assertEqual([(row["jobId"], row["folder"]) for row in listed], [(kept, folder)])
+        self.ok(home.cli("failstore", "drop", listed[0]["id"]))
+        self.assertEqual(self.ok(store("rocksdb", "b")).json()[0]["outcome"], "STORED")
+        self.assertEqual(home.read("data/jobclient/JOB_CLIENT/lts/0/ENGINE"), "rocksdb\n")
+
+        # The same for a TaskTracker, which does not start.
+        home.set("conf/tasktracker.cfg", configs__job__fail__store="leveldb", dataPath="data/tt")
+        os.makedirs(home.path("data/tt/TASK_TRACKER/demo/tasktracker"))
+        os.rename(folder, home.path("data/tt/TASK_TRACKER/demo/tasktracker/0"))
+        started = self.ok(home.tasktracker("start"), 1)
+        self.assertIn("job.fail.store=rocksdb", started.err)
+
     def test_jobs_of_killed_clients_arrive_through_the_others_with_rocksdb(self):
         self.clients("rocksdb")
 
