@@ -26,7 +26,7 @@ constexpr std::string_view kJava = "concerns Java classes or the JVM";
 
 // Keys that a program has a row for never come here.
 constexpr std::array kOriginalKeys = {
-    OriginalKey{"druid.", "the pool of database connections has one setting: jdbc.pool.max"},
+    OriginalKey{"druid.", "the pool of database connections has one setting: jdbc.pool.size"},
     OriginalKey{"mongo.", "MongoDB is not supported; queues are in RocksDB or MySQL (job.queue)"},
     OriginalKey{"redis.",
                 "redis is not supported as a registry; use zookeeper:// or jobtracker://"},

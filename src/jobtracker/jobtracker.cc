@@ -53,6 +53,7 @@ constexpr std::int64_t kMetricsPeriodUs = 1'000'000;
 
 // How long a start waits for ZooKeeper, and for what it is assigned to be handed over to it.
 constexpr DurationMs kRegistryWaitMs = 30'000;
+constexpr DurationMs kAssignedWaitMs = 5'000;
 constexpr DurationMs kServingWaitMs = 15'000;
 // The session of the registry outlives the lease in the store by this.
 constexpr DurationMs kSessionMarginMs = 1'000;
@@ -99,6 +100,7 @@ struct JobTracker::Parts {
   std::mutex start_mutex;
   std::condition_variable start_changed;
   std::optional<std::vector<bool>> assigned;  // here
+  std::string warning;
   DurationMs history_retention_ms = 0;
   DurationMs log_retention_ms = 0;
   std::int64_t stop_grace_ms = 0;
@@ -204,11 +206,15 @@ void JobTracker::Parts::Assigned(std::uint64_t version, const std::vector<bool>&
   start_changed.notify_all();
 }
 
-// Until what is assigned here is served.
+// Until something is assigned here, and all of that is served.
 Status JobTracker::Parts::AwaitServing(DurationMs timeout_ms) {
   std::unique_lock lock(start_mutex);
+  // The master hears of this node a moment after it has registered.
+  const bool any = start_changed.wait_for(lock, std::chrono::milliseconds(kAssignedWaitMs), [this] {
+    return assigned && std::find(assigned->begin(), assigned->end(), true) != assigned->end();
+  });
+  if (!any) return Status::Unavailable("nothing is assigned to this JobTracker; it stands by");
   const auto serving = [this] {
-    if (!assigned) return false;
     for (std::uint32_t i = 0; i < partitions(); ++i) {
       if ((*assigned)[i] && !hosts[i]->ServesNow()) return false;
     }
@@ -217,8 +223,7 @@ Status JobTracker::Parts::AwaitServing(DurationMs timeout_ms) {
   if (start_changed.wait_for(lock, std::chrono::milliseconds(timeout_ms), serving)) {
     return Status::Ok();
   }
-  return Status::Unavailable(assigned ? "another JobTracker has not handed its partitions over yet"
-                                      : "no master has assigned partitions yet");
+  return Status::Unavailable("another JobTracker has not handed its partitions over yet");
 }
 
 Status JobTracker::Parts::JoinCluster(const Options& options, const std::string& identity) {
@@ -281,8 +286,7 @@ Status JobTracker::Parts::JoinCluster(const Options& options, const std::string&
   }
   LTS_RETURN_IF_ERROR(done.get().WithContext("registryAddress"));
   if (const Status serving = AwaitServing(kServingWaitMs); !serving.ok()) {
-    LTS_WARN("started, but not everything that is assigned here is served yet: {}",
-             serving.message());
+    LTS_WARN("started, and does not serve all of its partitions yet: {}", serving.message());
   }
   return Status::Ok();
 }
@@ -433,6 +437,7 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
   auto store = OpenStore(options, data_path, p.own_clock);
   if (!store.ok()) return store.status();
   p.store = *std::move(store);
+  p.warning = StoreWarning(options);
   const std::uint32_t partitions = p.store->Identity().partitions;
   if (StoreIsShared(options)) {
     p.leases = std::make_unique<ThreadStrand>("leases");
@@ -541,6 +546,7 @@ JobTracker::~JobTracker() { Stop(); }
 
 const std::string& JobTracker::address() const { return parts_->server->address(); }
 const std::string& JobTracker::ops_address() const { return parts_->ops->listen(); }
+const std::string& JobTracker::warning() const { return parts_->warning; }
 
 void JobTracker::Stop() {
   Parts& p = *parts_;

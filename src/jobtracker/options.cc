@@ -55,7 +55,7 @@ OptionTable JobTrackerOptionTable() {
            .text = "Whether the server's certificate must be made out for the host of jdbc.url.",
            .type = kBool,
            .default_value = "true"},
-          {.name = "jdbc.pool.max",
+          {.name = "jdbc.pool.size",
            .text = "Connections to the database.",
            .type = kInt,
            .default_value = "20",
