@@ -32,6 +32,11 @@ std::string_view GroupOf(const Entry& entry) {
   return entry.cancel ? entry.cancel->group() : entry.item->job().task_tracker_node_group();
 }
 
+// Between two rounds of asking everybody, and how long that goes on when there is a FailStore.
+constexpr std::int64_t kAgainMinUs = 50'000;
+constexpr std::int64_t kAgainMaxUs = 500'000;
+constexpr std::int64_t kHandOverUs = 1'000'000;
+
 SubmitOutcome OutcomeOf(v1::SubmitOutcome outcome) {
   switch (outcome) {
     case v1::REPLACED_WAITING: return SubmitOutcome::kReplaced;
@@ -89,6 +94,11 @@ struct Submitter::Batch {
   const Tracker* first_target = nullptr;  // whose turn it takes
   std::bitset<kLanes + 1> lanes;          // that it holds
   bool sending = false;
+  // A JobTracker has answered, although it could not take everything: the cluster is there, and a
+  // partition is on its way from one owner to the next.
+  bool answered = false;
+  std::int64_t again_until_us = 0;  // 0: not begun
+  std::int64_t pause_us = 0;        // before the last round
 };
 
 Submitter::Submitter(SubmitterOptions options, const Clock& clock, Trackers& trackers,
@@ -365,6 +375,7 @@ void Submitter::OnSubmitted(const BatchPtr& batch, const Status& status,
                                                  response.answers_size(), entries.size()));
   }
   if (!overall.ok()) return Settle(batch, {}, FailAll(std::move(entries), overall));
+  batch->answered = true;
   Told told;
   told.reserve(entries.size());
   std::vector<Held> failed;
@@ -389,6 +400,7 @@ void Submitter::OnSubmitted(const BatchPtr& batch, const Status& status,
 void Submitter::OnCancelled(const BatchPtr& batch, const Status& status,
                             const v1::CancelResponse& response) {
   if (!Claim(batch)) return;
+  batch->answered = batch->answered || status.ok();
   const Status answered = status.ok() ? rpc::StatusOf(response) : status;
   if (!answered.ok()) return Settle(batch, {}, FailAll(std::move(batch->entries), answered));
   Answer answer;
@@ -426,6 +438,7 @@ void Submitter::Settle(const BatchPtr& batch, Told told, std::vector<Held> faile
     Send(batch);
     return Deliver(std::move(told));
   }
+  if (TryAgainLater(batch, &failed)) return Deliver(std::move(told));
   std::vector<Held> kept;
   for (Held& held : failed) {
     // Cancels are not kept for a JobTracker that is away: days later they could hit a job nobody
@@ -447,28 +460,67 @@ void Submitter::Settle(const BatchPtr& batch, Told told, std::vector<Held> faile
   });
 }
 
-// Whether another JobTracker is to be asked for everything that failed; `batch` then carries it.
-bool Submitter::MoveElsewhere(Batch& batch, std::vector<Held>* failed) {
-  for (const Held& held : *failed) {
+// Whether everything that failed may be asked for once more, now.
+bool Submitter::MayBeSentAgain(const std::vector<Held>& failed) const {
+  for (const Held& held : failed) {
     if (held.why.code() != StatusCode::kUnavailable) return false;
   }
-  if (batch.target == nullptr) return false;
-  const TrackerPtr next = trackers_.After(batch.target);
-  if (next == nullptr || ++batch.tries >= trackers_.size()) return false;
-  if (failed->front().entry.deadline_us <= clock_.MonotonicUs()) return false;
-  {
-    const std::lock_guard lock(mutex_);
-    if (give_up_) return false;
-  }
-  batch.target = next;
+  if (failed.front().entry.deadline_us <= clock_.MonotonicUs()) return false;
+  const std::lock_guard lock(mutex_);
+  return !give_up_;
+}
+
+void Submitter::TakeBack(Batch& batch, std::vector<Held>* failed) {
   batch.entries.clear();
   batch.request.Clear();
   for (Held& held : *failed) {
-    // The first one may have taken it and not been able to say so.
+    // Who was asked may have taken it and not been able to say so.
     if (held.entry.item) held.entry.item->set_maybe_sent(true);
     batch.entries.push_back(std::move(held.entry));
   }
   failed->clear();
+}
+
+// Whether another JobTracker is to be asked for everything that failed; `batch` then carries it.
+bool Submitter::MoveElsewhere(Batch& batch, std::vector<Held>* failed) {
+  if (batch.target == nullptr || !MayBeSentAgain(*failed)) return false;
+  const TrackerPtr next = trackers_.After(batch.target);
+  if (next == nullptr || ++batch.tries >= trackers_.size()) return false;
+  batch.target = next;
+  TakeBack(batch, failed);
+  return true;
+}
+
+// Whether everything that failed is to be asked for in a further round, after a pause: somebody
+// answers, so that a new owner can be expected. With a FailStore that is tried for a moment only,
+// as long as a hand-over takes.
+bool Submitter::TryAgainLater(const BatchPtr& batch, std::vector<Held>* failed) {
+  if (!batch->answered || !MayBeSentAgain(*failed)) return false;
+  const std::int64_t now_us = clock_.MonotonicUs();
+  if (batch->again_until_us == 0) {
+    batch->again_until_us =
+        store_ == nullptr ? std::numeric_limits<std::int64_t>::max() : now_us + kHandOverUs;
+  }
+  if (now_us >= batch->again_until_us) return false;
+  TakeBack(*batch, failed);
+  batch->tries = 0;
+  batch->pause_us = std::clamp(batch->pause_us * 2, kAgainMinUs, kAgainMaxUs);
+  disk_.PostAfter(batch->pause_us, [this, batch] {
+    bool give_up = false;
+    {
+      const std::lock_guard lock(mutex_);
+      give_up = give_up_;
+    }
+    if (give_up) {
+      return Settle(batch, {},
+                    FailAll(std::move(batch->entries),
+                            Status::Unavailable("not taken before the client closed")));
+    }
+    routes_.RefreshIfDue();
+    const auto view = routes_.Look();
+    batch->target = view->TargetOf(GroupOf(batch->entries.front()));
+    Send(batch);
+  });
   return true;
 }
 

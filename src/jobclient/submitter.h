@@ -169,7 +169,10 @@ class Submitter {
   void Settle(const BatchPtr& batch, Told told, std::vector<Held> failed);
   Status NobodyKnown() const;
   std::vector<Held> FailAll(std::vector<Entry> entries, const Status& why) const;
+  bool MayBeSentAgain(const std::vector<Held>& failed) const;
+  static void TakeBack(Batch& batch, std::vector<Held>* failed);
   bool MoveElsewhere(Batch& batch, std::vector<Held>* failed);
+  bool TryAgainLater(const BatchPtr& batch, std::vector<Held>* failed);
   // Puts what can be stored into the FailStore; the rest fails. On `disk` when there is a store.
   Told Store(std::vector<Held> held);
   bool MayBeBehind(const Entry& entry, const std::unordered_set<std::string>& held_keys) const;
