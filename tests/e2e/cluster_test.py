@@ -1,9 +1,13 @@
 """Several JobTrackers over real ZooKeeper and MariaDB: who owns what, and what happens when one comes, goes or dies."""
 
+import os
 import time
 
 import cluster
 import harness
+
+# Longer than tasktracker.lease and kill.grace together; a longer time by the environment.
+SECONDS_AWAY = int(os.environ.get("LTS_E2E_SECONDS_AWAY", "28"))
 
 
 class Nodes(cluster.ClusterTest):
@@ -106,6 +110,32 @@ class Servers(cluster.ClusterTest):
         self.check_all_ran_once(c)
         self.assertEqual({row["attempt"] for row in self.ended(c)}, {1}, "running jobs were disturbed")
         load.communicate(timeout=harness.DEADLINE_S)
+
+    def test_the_database_is_away_for_longer_than_a_lease_of_tasktrackers(self):
+        c = self.up()
+        for name in ("worker", "worker2"):
+            c.set(f"conf/{name}/tasktracker.cfg", workThreads=4)
+        c.use_test_runners("worker", "worker2")
+        held = self.submitter(c, "--prefix", "held", "--count", 8, "--hold-ms", 600_000)
+        held.communicate(timeout=harness.DEADLINE_S)
+        harness.wait_until(lambda: c.read("journal").count("start\n") == 8, "8 jobs do not run")
+        self.kill(c.server("mariadb"))
+        away = time.monotonic()
+        stored = self.submitter(c, "--prefix", "stored", "--count", 200, "--batch", 10, "--pause-ms", 100, "--store",
+                                c.path("client"))
+        self.assertEqual(harness.lines_of(stored.stdout, 1), ["DONE 200\n"])
+        self.assertEqual({line.split()[2] for line in c.read("answers").splitlines()[8:]}, {"STORED"})
+        harness.wait_until(lambda: time.monotonic() > away + SECONDS_AWAY, "time stands still", SECONDS_AWAY + 5, every_s=0.5)
+        self.ok(c.script("up"))
+        c.open_gate()
+        self.check_all_ran_once(c)
+        self.assertEqual({row["attempt"] for row in self.ended(c)}, {1}, "running jobs were disturbed")
+        # Accepted in the order in which they were submitted.
+        jobs = self.ok(c.cli("list", "--group", "demo", "--all", "-o", "json")).json()
+        accepted = {job["jobId"]: job["acceptedAt"] for job in jobs}
+        times = [accepted[line.split()[0]] for line in c.read("answers").splitlines()[8:]]
+        self.assertEqual(times, sorted(times), "the submit order is lost")
+        stored.communicate(timeout=harness.DEADLINE_S)
 
     def test_zookeeper_is_frozen_for_longer_than_a_session(self):
         c, load = self.outage("zookeeper", 15)
