@@ -26,6 +26,9 @@ def main():
     parser.add_argument("--rate", type=float, default=70, help="jobs a second that the clients submit")
     parser.add_argument("--jobtrackers", type=int, default=3)
     parser.add_argument("--only", default="", help="only faults of these kinds, separated by commas")
+    parser.add_argument("--calm", action="store_true",
+                        help="hardly any clients, and schedules whose runs take no time: a store without its fence shows "
+                             "best then, so --negative no_store_fencing is calm by itself")
     parser.add_argument("--negative", choices=["no_store_fencing", "no_token_check"], default="",
                         help="plant this fault in the JobTrackers: the checker has to find violations")
     parser.add_argument("--keep", default="", help="keep everything in this folder, which must not exist yet")

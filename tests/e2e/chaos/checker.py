@@ -6,8 +6,9 @@
   lives      "TIME NODE PID up|down": the lives of processes
   faults     one JSON object a fault
   settings   leases, in milliseconds
+  left       what was still in the queues when everything should have ended, one line each
 
-The last three serve to explain: an end that was never written, an execution that was repeated. All times are of the
+Lives, faults and settings serve to explain: an end that was never written, an execution that was repeated. All times are of the
 monotonic clock, but for fire times and wall clock times, which are compared with each other only.
 
 What it proves, by the names of the design's invariants:
@@ -625,6 +626,9 @@ def check_folder(folder):
         records = [json.loads(line) for line in file]
     lives = read_lives(path("lives"))
     executions = read_runs(path("runs"), lives, verdict)
+    with open(path("left"), encoding="utf-8") as file:
+        for line in file:
+            verdict.bad("I6", f"left in the queues at the end: {line.strip()}")
     return check(read_clients(path("clients")), executions, read_history(path("history")),
                  Faults(records, lives, settings), verdict)
 

@@ -210,14 +210,17 @@ class JobTracker(Daemon):
                                                "LD_PRELOAD": os.path.join(harness.PROGRAMS, "lts_e2e_clock.so")})
 
     def load(self):
-        """What it owns, runs and holds ready, a second old at most."""
+        """What it owns and runs, and what waits in its memory, a second old at most."""
         metrics = self.metrics()
         serving = metrics.get("lts_partition_serving", {})
         owned = [labels for labels, value in serving.items() if value == 1]
 
         def total(name):
             return int(sum(metrics.get(name, {}).get(labels, 0) for labels in owned))
-        return {"partitions": len(owned), "running": total("lts_jobs_executing"), "ready": total("lts_jobs_ready")}
+        limits = metrics.get("lts_limit_current", {})
+        numbers = [labels.partition('"')[2].rstrip('"') for labels in owned]
+        waiting = sum(limits.get(f'limit="partition.window.max/{number}"', 0) for number in numbers)
+        return {"partitions": len(owned), "running": total("lts_jobs_executing"), "waiting": int(waiting)}
 
 
 class TaskTracker(Daemon):
@@ -253,7 +256,7 @@ class Cluster:
         self.groups = [f"g{n}" for n in range(groups)]
         self.env = {"LTS_HOME": folder}
         self._disks = []
-        for name in ("logs", "pid", "conf", "clocks", "runs", "clients", "disks"):
+        for name in ("logs", "pid", "conf", "clocks", "runs", "clients", "disks", "tmp"):
             os.makedirs(self.path(name))
         self._lives = open(self.path("lives"), "a", encoding="utf-8", buffering=1)
         self._password = secrets.token_hex(16)
@@ -321,7 +324,8 @@ class Cluster:
         as_root = ["--user=root"] if os.geteuid() == 0 else []
         done = subprocess.run(
             ["mariadb-install-db", "--no-defaults", f"--datadir={self.path('db')}", "--skip-test-db", "--skip-name-resolve",
-             "--auth-root-authentication-method=normal", "--force", *as_root], check=False, capture_output=True, text=True,
+             # Temporary files are named by process ids, which are the same in every process namespace.
+             f"--tmpdir={self.path('tmp')}", "--auth-root-authentication-method=normal", "--force", *as_root], check=False, capture_output=True, text=True,
             env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin"})
         if done.returncode != 0:
             raise AssertionError(f"the data folder of MariaDB could not be made: {done.stdout}{done.stderr}")
@@ -331,7 +335,8 @@ class Cluster:
         return MariaDb(self, "db", [
             "/usr/sbin/mariadbd", "--no-defaults", f"--datadir={self.path('db')}", f"--port={DB_PORT}",
             f"--bind-address={self.network.address('db')}", "--socket=s", f"--pid-file={self.path('db.pid')}",
-            f"--init-file={init}", "--skip-name-resolve", "--innodb-buffer-pool-size=256M", *as_root])
+            f"--init-file={init}", "--skip-name-resolve", "--innodb-buffer-pool-size=256M",
+            f"--tmpdir={self.path('tmp')}", *as_root])
 
     def _jobtracker(self, name, faults):
         self.write("conf", name, "jdbc.password", text=self._password + "\n", mode=0o600)
@@ -374,6 +379,8 @@ class Cluster:
             tracker.start()
         for tracker in self.tasktrackers:
             tracker.wait_ready(90)
+        harness.wait_until(lambda: all(tracker.load()["partitions"] for tracker in self.jobtrackers),
+                           "a JobTracker owns nothing", 30, 0.2)
 
     def zookeeper_mode(self, zk):
         """leader, follower, or nothing when it serves nobody."""

@@ -21,11 +21,15 @@ import harness
 LEASES = cluster.LEASES
 LANES = {
     "servers": ["jt_kill", "jt_pause", "jt_restart", "zk_node", "cut_jt_db", "jt_kill", "db_restart", "jt_pause",
-                "cut_jt_zk", "zk_ensemble", "db_freeze", "cut_jt_jt", "clock"],
+                "cut_jt_zk", "zk_ensemble", "db_freeze", "cut_jt_jt", "jt_freeze", "clock",
+               "cut_jt_db_long", "cut_zk_zk"],
     "others": ["tt_kill", "tt_pause", "client_kill", "tt_restart", "cut_tt_jt", "failstore_full", "cut_client_jt"],
 }
+# What brings a planted fault to light.
+REVEALING = {"no_store_fencing": ["jt_freeze"], "no_token_check": ["tt_pause"]}
 KINDS = sorted(set(LANES["servers"] + LANES["others"]))
-ON_OWNER = ("jt_kill", "jt_pause", "jt_restart", "cut_jt_db", "cut_jt_zk", "cut_jt_jt", "clock")
+ON_OWNER = ("jt_kill", "jt_pause", "jt_freeze", "jt_restart", "cut_jt_db", "cut_jt_db_long", "cut_jt_zk", "cut_jt_jt",
+            "clock")
 
 
 class NotConfirmed(AssertionError):
@@ -48,13 +52,14 @@ class Director:
     # ---- the schedule
 
     def run(self, seconds):
-        only = [kind for kind in self.run_.options.only.split(",") if kind]
+        options = self.run_.options
+        only = [kind for kind in options.only.split(",") if kind] or REVEALING.get(options.negative)
         until = time.monotonic() + seconds
         threads = [threading.Thread(target=self._watch, daemon=True)]
         for name, kinds in LANES.items():
             kinds = [kind for kind in kinds if not only or kind in only]
             if kinds:
-                seed = f"{self.run_.options.seed} {name}"
+                seed = f"{options.seed} {name}"
                 threads.append(threading.Thread(target=self._lane, args=(kinds, random.Random(seed), until), daemon=True))
         for thread in threads:
             thread.start()
@@ -94,7 +99,7 @@ class Director:
             record["end"] = cluster.now_ms()
             on = loads.get(record.get("target"))
             if kind in ON_OWNER and on:
-                record.update(owned=on["partitions"], running=on["running"], ready=on["ready"])
+                record.update(owned=on["partitions"], running=on["running"], waiting=on["waiting"])
             with self._lock:
                 self._records.append(record)
                 self._log.write(json.dumps(record) + "\n")
@@ -138,8 +143,8 @@ class Director:
         """Mostly the JobTracker that runs most."""
         candidates = [tracker for tracker in self.cluster.jobtrackers if tracker.runs()]
         busiest, any_ = dice.random() < 0.75, dice.choice(candidates)
-        running = {name: load["running"] for name, load in record["loads"].items()}
-        chosen = max(candidates, key=lambda tracker: running.get(tracker.name, 0)) if busiest else any_
+        weight = {name: (load["running"], load["partitions"]) for name, load in record["loads"].items()}
+        chosen = max(candidates, key=lambda tracker: weight.get(tracker.name, (0, 0))) if busiest else any_
         record["target"] = chosen.name
         return chosen
 
@@ -220,6 +225,11 @@ class Director:
         limit = dice.choice([LEASES["cluster_lease_ms"], longest])
         self._paused(self._tracker(record, dice), record, limit / 1000 + dice.uniform(0.3, 3), limit)
 
+    def _jt_freeze(self, record, dice):
+        """So long that others have taken over, TaskTrackers have moved and clients have sent again when it wakes."""
+        limit = 2 * LEASES["zk_session_ms"]
+        self._paused(self._tracker(record, dice), record, limit / 1000 + dice.uniform(0.5, 4), limit)
+
     def _jt_restart(self, record, dice):
         tracker = self._tracker(record, dice)
         self._restarted(tracker, record)
@@ -232,7 +242,12 @@ class Director:
 
     def _cut_jt_db(self, record, dice):
         limit = LEASES["cluster_lease_ms"]
-        self._cut(record, [self._tracker(record, dice)], [self.cluster.db], limit / 1000 + dice.uniform(0.5, 5), limit)
+        self._cut(record, [self._tracker(record, dice)], [self.cluster.db], limit / 1000 + dice.uniform(0.5, 4), limit)
+
+    def _cut_jt_db_long(self, record, dice):
+        """So long that another one has taken over and done the work again when the commit under way gets through."""
+        limit = 2 * LEASES["zk_session_ms"]
+        self._cut(record, [self._tracker(record, dice)], [self.cluster.db], limit / 1000 + dice.uniform(0, 3.5), limit)
 
     def _cut_jt_jt(self, record, dice):
         tracker = self._tracker(record, dice)
@@ -271,6 +286,15 @@ class Director:
         self._hold(dice.choice([0, dice.uniform(2, 8)]))
         for zk in self.cluster.zookeepers:
             zk.start()
+        self.cluster.wait_ensemble()
+
+    def _cut_zk_zk(self, record, dice):
+        """One of the ensemble is alone, maybe its leader; clients reach it all the same."""
+        zk = dice.choice(self.cluster.zookeepers)
+        record.update(target=zk.name, mode=self.cluster.zookeeper_mode(zk))
+        others = [other for other in self.cluster.zookeepers if other is not zk]
+        limit = LEASES["zk_session_ms"]
+        self._cut(record, [zk], others, limit / 1000 + dice.uniform(0.5, 4), limit)
         self.cluster.wait_ensemble()
 
     def _db_restart(self, record, dice):

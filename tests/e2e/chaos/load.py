@@ -56,17 +56,18 @@ SCHEDULES = (
 
 
 class Schedules:
-    """Made by the command line, whose answers go to the journal `schedules`."""
+    """Made by the command line, whose answers go to the journal `schedules`. Calm: their runs take no time and wait for
+    nobody."""
 
-    def __init__(self, owner):
-        self.cluster, self._number = owner, 0
+    def __init__(self, owner, calm=False):
+        self.cluster, self._number, self._calm = owner, 0, calm
         self._journal = open(owner.path("clients", "schedules"), "a", encoding="utf-8", buffering=1)
         self._ids = []
 
     def _note(self, text):
         self._journal.write(f"{cluster.now_ms()} {text}\n")
 
-    def _call(self, intent, *args):
+    def _call(self, deadline_s, intent, *args):
         """Notes the intent, runs the command until it is answered, notes the answer; gives it."""
         answer = {}
 
@@ -82,16 +83,18 @@ class Schedules:
             code = {3: "NOT_FOUND", 4: "ALREADY_EXISTS"}.get(done.returncode, "UNAVAILABLE")
             self._note(f"A cli.{self._number} {code} - - {word}")
             return code == "NOT_FOUND"  # a cancel whose answer was lost
-        harness.wait_until(ask, lambda: f"the command line is not answered: {args}", 120, 0.5)
+        harness.wait_until(ask, lambda: f"the command line is not answered: {args}", deadline_s, 0.5)
         return answer
 
     def create(self):
         for group in self.cluster.groups:
             for name, spec in SCHEDULES:
+                if self._calm and spec["rely"] == "1":
+                    continue
                 task = f"{group}-{name}"
                 job = {"taskId": task, "taskTrackerNodeGroup": group, "runner": "chaos", "maxRetryTimes": 100,
-                       "retry": {"kind": "FIXED", "initialMs": 300, "maxMs": 300}, "params": {"hold_ms": spec["hold"]},
-                       "relyOnPrevCycle": spec["rely"] == "1"}
+                       "retry": {"kind": "FIXED", "initialMs": 300, "maxMs": 300}, "relyOnPrevCycle": spec["rely"] == "1",
+                       "params": {"hold_ms": "0" if self._calm else spec["hold"]}}
                 if "cron" in spec:
                     job["cronExpression"] = spec["cron"]
                 else:
@@ -99,13 +102,16 @@ class Schedules:
                 job["jobId"] = _job_id()
                 path = self.cluster.write("conf", "schedule.json", text=json.dumps(job) + "\n")
                 words = " ".join(f"{key}={value.replace(' ', '_')}" for key, value in spec.items())
-                answer = self._call(f"submit id={job['jobId']} group={group} task={task} kind=schedule {words}",
+                answer = self._call(60, f"submit id={job['jobId']} group={group} task={task} kind=schedule {words}",
                                     "submit", "--file", path)
                 self._ids.append(answer["jobId"])
 
-    def cancel(self):
+    def cancel(self, limit_s):
+        """True when all are cancelled, within so many seconds altogether."""
+        until = time.monotonic() + limit_s
         for job_id in self._ids:
-            self._call(f"cancel id={job_id} kind=schedule", "cancel", job_id)
+            self._call(until - time.monotonic(), f"cancel id={job_id} kind=schedule", "cancel", job_id)
+        return True
 
 
 def _job_id():
