@@ -22,13 +22,13 @@ LEASES = cluster.LEASES
 LANES = {
     "servers": ["jt_kill", "jt_pause", "jt_restart", "zk_node", "cut_jt_db", "jt_kill", "db_restart", "jt_pause",
                 "cut_jt_zk", "zk_ensemble", "db_freeze", "cut_jt_jt", "jt_freeze", "clock",
-               "cut_jt_db_long", "cut_zk_zk"],
+               "cut_jt_db_long", "cut_jt_db_past_lease", "cut_zk_zk"],
     "others": ["tt_kill", "tt_pause", "client_kill", "tt_restart", "cut_tt_jt", "failstore_full", "cut_client_jt"],
 }
 # What brings a planted fault to light.
 REVEALING = {"no_store_fencing": ["jt_freeze"], "no_token_check": ["tt_pause"]}
 KINDS = sorted(set(LANES["servers"] + LANES["others"]))
-ON_OWNER = ("jt_kill", "jt_pause", "jt_freeze", "jt_restart", "cut_jt_db", "cut_jt_db_long", "cut_jt_zk", "cut_jt_jt",
+ON_OWNER = ("jt_kill", "jt_pause", "jt_freeze", "jt_restart", "cut_jt_db", "cut_jt_db_long", "cut_jt_db_past_lease", "cut_jt_zk", "cut_jt_jt",
             "clock")
 
 
@@ -248,6 +248,11 @@ class Director:
         """So long that another one has taken over and done the work again when the commit under way gets through."""
         limit = 2 * LEASES["zk_session_ms"]
         self._cut(record, [self._tracker(record, dice)], [self.cluster.db], limit / 1000 + dice.uniform(0, 3.5), limit)
+
+    def _cut_jt_db_past_lease(self, record, dice):
+        """So long that the new owner takes the TaskTrackers for lost that have stayed with the old one."""
+        limit = LEASES["zk_session_ms"] + LEASES["tasktracker_lease_ms"] + LEASES["kill_grace_ms"]
+        self._cut(record, [self._tracker(record, dice)], [self.cluster.db], limit / 1000 + dice.uniform(3, 8), limit)
 
     def _cut_jt_jt(self, record, dice):
         tracker = self._tracker(record, dice)
