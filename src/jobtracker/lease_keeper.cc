@@ -30,6 +30,7 @@ void LeaseKeeper::Start() {
   strand_.Post([this] {
     answered_us_ = clock_.MonotonicUs();
     Tick();
+    hosts_.front().strand->Post([this] { Watch(); });
   });
 }
 
@@ -45,22 +46,33 @@ void LeaseKeeper::Look() {
 
 void LeaseKeeper::Tick() {
   const std::int64_t began_us = clock_.MonotonicUs();
+  open_ = true;
   Status status = Renew();
   if (status.ok()) status = LookOnce();
   if (status.ok()) {
     answered_us_ = began_us;
-    StoreAnswers(true);
-  } else if (clock_.MonotonicUs() - answered_us_ >= options_.lease_ms * 1000) {
-    if (answers_ || !told_) {
-      LTS_WARN("the store has not answered for a lease, nothing is given out error=\"{}\"",
-               status.ToString());
-    }
-    StoreAnswers(false);
+    open_ = false;
   }
+  hosts_.front().strand->Post([this, status] { Judge(status); });
   // A call that took long is not followed by another wait.
   const std::int64_t took_us = clock_.MonotonicUs() - began_us;
   strand_.PostAfter(std::max<std::int64_t>(options_.period_ms * 1000 - took_us, 0),
                     [this] { Tick(); });
+}
+
+// A call to a store that is cut off may take far longer than a lease to fail.
+void LeaseKeeper::Watch() {
+  Judge(Status::DeadlineExceeded("no answer yet"));
+  hosts_.front().strand->PostAfter(options_.period_ms * 1000, [this] { Watch(); });
+}
+
+void LeaseKeeper::Judge(const Status& last) {
+  const bool recent = clock_.MonotonicUs() - answered_us_ < options_.lease_ms * 1000;
+  if (last.ok()) {
+    StoreAnswers(true, "");
+  } else if (!recent && open_) {  // not open: the process was paused, and the next look will say
+    StoreAnswers(false, last.ToString());
+  }
 }
 
 // One statement for all that have not been renewed by a commit of late.
@@ -110,8 +122,11 @@ Status LeaseKeeper::LookOnce() {
   return Status::Ok();
 }
 
-void LeaseKeeper::StoreAnswers(bool answers) {
+void LeaseKeeper::StoreAnswers(bool answers, const std::string& reason) {
   if (std::exchange(told_, true) && answers_ == answers) return;
+  if (!answers) {
+    LTS_WARN("the store has not answered for a lease, nothing is given out error=\"{}\"", reason);
+  }
   answers_ = answers;
   if (listeners_.on_store_answers) listeners_.on_store_answers(answers);
 }

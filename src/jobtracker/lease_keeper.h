@@ -2,8 +2,9 @@
 // asks for one and who owns the others, and measures the store's clock (DESIGN section 4).
 //
 // Threads: Start and Look may be called from any thread; the store is asked on `strand`, which may
-// block, and the listeners run there. The hosts are told on their own strands. To end, stop the
-// strand.
+// block, and on_routes runs there. The hosts are told on their own strands; on that of the first
+// one, which never blocks, it is watched how long the store has not answered. To end, stop the
+// strands.
 #pragma once
 
 #include <atomic>
@@ -36,6 +37,7 @@ class LeaseKeeper {
   };
   struct Listeners {
     // Whether the store has answered within the last lease; at each change, and once at the start.
+    // On the strand of the first host.
     std::function<void(bool)> on_store_answers;
     // After each look that found the rows.
     std::function<void()> on_routes;
@@ -53,9 +55,11 @@ class LeaseKeeper {
 
  private:
   void Tick();
+  void Watch();
+  void Judge(const Status& last);
   Status LookOnce();
   Status Renew();
-  void StoreAnswers(bool answers);
+  void StoreAnswers(bool answers, const std::string& reason);
 
   const LeaseKeeperOptions options_;
   store::JobStore& store_;
@@ -67,7 +71,10 @@ class LeaseKeeper {
   const Listeners listeners_;
 
   std::atomic<bool> look_asked_{false};
-  std::int64_t answered_us_ = 0;  // when the last look that succeeded began
+  std::atomic<std::int64_t> answered_us_{0};  // when the last look that succeeded began
+  std::atomic<bool> open_{false};             // a look is under way, or the last one failed
+
+  // Of the strand of the first host.
   bool told_ = false;
   bool answers_ = false;
 };

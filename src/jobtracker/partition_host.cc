@@ -342,6 +342,7 @@ void PartitionHost::Take(core::Event event) {
         "the lease has ended, nothing is given out until the store confirms it partition={} "
         "epoch={}",
         options_.core.partition, lease_.epoch);
+    strand_.Post(Guarded([this] { GiveUpLapsed(); }));
   }
   core_->SetFrozen(frozen || (careful_ > 0 && commit_under_way_));
   const std::size_t before = gathering_.batch.mutations.size();

@@ -51,7 +51,7 @@ void PartitionHost::Start(std::function<void(Status)> on_first) {
 }
 
 void PartitionHost::Want(std::uint64_t assignment) {
-  assignment_ = assignment;
+  assignment_ = wanted_by_ = assignment;
   if (std::exchange(wanted_, true)) return;
   acquire_delay_us_ = 0;
   told_held_ = false;
@@ -62,6 +62,15 @@ void PartitionHost::Unwant(std::uint64_t assignment) {
   assignment_ = assignment;
   wanted_ = false;
   if (state_ == State::kAcquiring) SetState(State::kIdle);
+  GiveUpLapsed();
+}
+
+// Nothing more can become durable here before the store is asked again, and whoever it is assigned
+// to may hold it by then. Without a session to the registry nobody is known to: then it goes on,
+// frozen, and may find itself the owner still.
+void PartitionHost::GiveUpLapsed() {
+  if (state_ != State::kServing || wanted_ || assignment_ <= wanted_by_ || LeaseHolds()) return;
+  Reload(Status::Fenced("its lease has ended, and it is assigned to another JobTracker"));
 }
 
 void PartitionHost::AskedBy(const std::string& asker, std::uint64_t assignment) {

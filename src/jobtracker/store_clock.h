@@ -22,27 +22,27 @@ class StoreClock final : public Clock {
     return (own_.MonotonicUs() + offset_us_.load(std::memory_order_relaxed)) / 1000;
   }
 
-  // The store said `store_ms` to a question that was asked and answered at these times. What took
-  // much longer than usual tells little (this process was paused meanwhile, perhaps) and is left
-  // out. One thread at a time.
+  // The store said `store_ms` to a question that was asked and answered at these times. One that
+  // was long under way tells little: a store that was frozen for six seconds would move the time by
+  // up to three, and what is not due would start. It counts only when it is no less exact than the
+  // one before has become. By one thread at a time.
   void Measured(TimeMs store_ms, std::int64_t asked_us, std::int64_t answered_us) {
-    const std::int64_t took_us = answered_us - asked_us;
-    const bool first = usual_us_ == 0;
-    if (!first && took_us > std::max(kPlausibleUs, 2 * usual_us_)) {
-      // Should it stay so, it is the new usual.
-      usual_us_ += usual_us_ / 8 + 1;
-      return;
-    }
-    usual_us_ = std::max<std::int64_t>(took_us, 1);
-    offset_us_.store(store_ms * 1000 - (asked_us + took_us / 2), std::memory_order_relaxed);
+    const std::int64_t error_us = (answered_us - asked_us) / 2;
+    const std::int64_t known_us = error_us_ + (answered_us - measured_us_) / kDriftPart;
+    if (measured_us_ != 0 && error_us > std::max(known_us, kGoodUs)) return;
+    error_us_ = error_us;
+    measured_us_ = answered_us;
+    offset_us_.store(store_ms * 1000 - (asked_us + error_us), std::memory_order_relaxed);
   }
 
  private:
-  static constexpr std::int64_t kPlausibleUs = 100'000;
+  static constexpr std::int64_t kGoodUs = 20'000;    // never too inexact
+  static constexpr std::int64_t kDriftPart = 1'000;  // clocks part by so small a part of the time
 
   const Clock& own_;
-  std::int64_t usual_us_ = 0;  // how long a question takes; 0: none was asked yet
   std::atomic<std::int64_t> offset_us_;
+  std::int64_t error_us_ = 0;
+  std::int64_t measured_us_ = 0;  // 0: never
 };
 
 }  // namespace lts

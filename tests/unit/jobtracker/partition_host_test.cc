@@ -201,5 +201,62 @@ TEST_F(Host, StopFailsWhatIsOpenAndReleases) {
   EXPECT_EQ(partitions->at(0).owner, "");
 }
 
+class Leased : public Host {
+ protected:
+  Leased() { options_.lease_ms = 1'000; }
+
+  void LeaseEnds() { clock_.Set(clock_.MonotonicUs() + 2'000'000); }
+  void Heartbeat() {
+    core::WorkerEvent event;
+    event.stream = streams_;
+    event.heartbeat = 1;
+    host_->Handle(std::move(event));
+    strand_.Run();
+  }
+};
+
+TEST_F(Leased, WhatIsAssignedElsewhereIsServedAsLongAsItsLeaseHolds) {
+  Start();
+  host_->Want(5);
+  host_->Unwant(6);
+  strand_.Run();
+  EXPECT_TRUE(host_->serving());
+}
+
+// Cut off from the store it never hears that it is asked for.
+TEST_F(Leased, WhatIsAssignedElsewhereIsGivenUpOnceItsLeaseHasEnded) {
+  Start();
+  Hello();
+  host_->Want(5);
+  LeaseEnds();
+  host_->Unwant(6);
+  EXPECT_FALSE(host_->serving());
+  ASSERT_FALSE(outbox_.resets.empty());  // its TaskTrackers are free to find the new owner
+  EXPECT_EQ(host_->HeldNow().epoch, 0U);
+}
+
+TEST_F(Leased, WhatIsAssignedElsewhereIsGivenUpWhenItsLeaseEnds) {
+  Start();
+  Hello();
+  host_->Want(5);
+  host_->Unwant(6);
+  LeaseEnds();
+  Heartbeat();
+  EXPECT_FALSE(host_->serving());
+  EXPECT_FALSE(outbox_.resets.empty());
+}
+
+// No newer assignment: the session to the registry is over, and nobody is known to have it.
+TEST_F(Leased, WithoutARegistryAnOwnerGoesOnAfterItsLease) {
+  Start();
+  Hello();
+  host_->Want(5);
+  host_->Unwant(5);
+  LeaseEnds();
+  Heartbeat();
+  EXPECT_TRUE(host_->serving());
+  EXPECT_TRUE(outbox_.resets.empty());
+}
+
 }  // namespace
 }  // namespace lts
