@@ -112,6 +112,7 @@ Status ClientCore::Start(const std::string& store_base, const rpc::ChannelFactor
     feedback_->Start();
   }
   discovery_->Listen([this](const discovery::JobTrackers& found) {
+    routes_->TrackersChange();
     trackers_->Set(found);
     if (resender_ != nullptr && !found.addresses.empty()) resender_->WayMayBeOpen();
     if (feedback_ != nullptr) feedback_->TrackersChanged();

@@ -99,6 +99,11 @@ void Routes::Learn(const TrackerPtr& asked, const Status& status,
   view_.reset();
 }
 
+void Routes::TrackersChange() {
+  const std::lock_guard lock(mutex_);
+  view_.reset();
+}
+
 void Routes::Suspect(const TrackerPtr& tracker) {
   if (!Many()) return;
   const std::lock_guard lock(mutex_);

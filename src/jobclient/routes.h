@@ -42,6 +42,8 @@ class Routes {
   bool Many() const { return trackers_.Many(); }
   // Asks for the table if it is time to. Returns at once. Not under a lock of the caller's.
   void RefreshIfDue();
+  // The list of JobTrackers is about to change: those that go are not held on to.
+  void TrackersChange();
   // `tracker` did not answer, or said that it is not the owner.
   void Suspect(const TrackerPtr& tracker);
 

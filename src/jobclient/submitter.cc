@@ -575,6 +575,7 @@ Submitter::Told Submitter::Store(std::vector<Held> held) {
 }
 
 void Submitter::Finish(const BatchPtr& batch, Told told) {
+  batch->target.reset();  // who was answered does not keep a JobTracker that goes
   std::vector<BatchPtr> next;
   {
     const std::lock_guard lock(mutex_);

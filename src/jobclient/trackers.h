@@ -82,9 +82,10 @@ class Trackers {
   void StopLooking();
 
   // Calls `use` with the channel, which it must not keep; false, and nothing is done, once the
-  // destructor has begun, which waits for those that are at it. `use` must not block.
+  // destructor has begun, which waits for those that are at it. `use` must not block. The pointer
+  // is a copy: the answer may come, and take the caller's away, while `use` is still at it.
   template <typename Use>
-  bool With(const TrackerPtr& tracker, const Use& use) {
+  bool With(const TrackerPtr tracker, const Use& use) {
     if (!BeginUse()) return false;
     use(tracker->channel());
     EndUse();

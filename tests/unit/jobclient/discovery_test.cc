@@ -219,5 +219,50 @@ TEST_F(DiscoveringClientTest, EveryJobTrackerThatIsThereHasAFeedbackStream) {
   EXPECT_EQ(tracker_.StreamAddresses(), Addresses{});
 }
 
+TEST_F(DiscoveringClientTest, AJobTrackerThatGoesLosesItsChannelThoughItOwnedPartitions) {
+  tracker_.on_routes = [](const v1::RoutesRequest&) {
+    v1::RoutesResponse response;
+    response.set_partitions(1);
+    v1::Route& route = *response.add_routes();
+    route.set_address("a:1");
+    route.set_epoch(1);
+    return response;
+  };
+  const auto client = OpenOverStub(Options());
+  TellJobTrackers({"a:1", "b:2"});
+  // The first one at the latest asks for the routes, and the last one goes by them.
+  ASSERT_TRUE(tracker_.Await([&] {
+    EXPECT_TRUE(client->Submit(Task("t")).ok());
+    return tracker_.SubmitAddresses().back() == "a:1";
+  }));
+  TellJobTrackers({"b:2"});
+  ASSERT_TRUE(tracker_.Await([&] { return tracker_.ChannelAddresses() == Addresses{"b:2"}; }));
+  ASSERT_TRUE(client->Submit(Task("t")).ok());
+  EXPECT_EQ(tracker_.SubmitAddresses().back(), "b:2");
+}
+
+TEST_F(DiscoveringClientTest, ConfiguredJobTrackersAreAskedForTheGroup) {
+  tracker_.on_nodes = [](const v1::NodesRequest&) {
+    v1::NodesResponse response;
+    v1::NodeInfo& node = *response.add_nodes();
+    node.set_node_type("JOB_CLIENT");
+    node.set_group("clients");
+    node.set_identity("me");
+    node.set_master(true);
+    return response;
+  };
+  std::promise<bool> master_is_me;
+  std::promise<std::string> added;
+  JobClientOptions options = Options();
+  options.identity = "me";
+  options.on_master_change = [&](const NodeInfo&, bool is_me) { master_is_me.set_value(is_me); };
+  options.on_node_change = [&](const NodeInfo& node, NodeChange change) {
+    if (change == NodeChange::kAdded) added.set_value(node.identity);
+  };
+  const auto client = Open(options);
+  EXPECT_EQ(added.get_future().get(), "me");
+  EXPECT_TRUE(master_is_me.get_future().get());
+}
+
 }  // namespace
 }  // namespace lts::jobclient
