@@ -50,6 +50,15 @@ struct JobClientOptions {
   // With zookeeper://: "user:password", when the JobTrackers keep the cluster closed to others
   // (zk.digest). Never logged.
   std::string zk_digest;
+  // The token of the cluster, when its JobTrackers ask for one: 16 to 1,024 printable ASCII
+  // characters. (In files security.token_file names the file that holds it.) Never logged.
+  std::string token;
+  // Paths of PEM files, read once at Open. With `tls_ca` the JobTrackers must speak TLS, with
+  // certificates of this CA that are made out for the host by which they are dialled. `tls_cert`
+  // and `tls_key`, both or none, are shown to JobTrackers that ask for them.
+  std::string tls_ca;
+  std::string tls_cert;
+  std::string tls_key;
   // The node group of this client: whose feedback it receives, and the submit group of jobs that
   // name none.
   std::string node_group = "lts";

@@ -52,6 +52,15 @@ struct TaskTrackerOptions {
   // With zookeeper://: "user:password", when the JobTrackers keep the cluster closed to others
   // (zk.digest). Never logged.
   std::string zk_digest;
+  // The token of the cluster, when its JobTrackers ask for one: 16 to 1,024 printable ASCII
+  // characters. (In files security.token_file names the file that holds it.) Never logged.
+  std::string token;
+  // Paths of PEM files, read once at Start. With `tls_ca` the JobTrackers must speak TLS, with
+  // certificates of this CA that are made out for the host by which they are dialled. `tls_cert`
+  // and `tls_key`, both or none, are shown to JobTrackers that ask for them.
+  std::string tls_ca;
+  std::string tls_cert;
+  std::string tls_key;
   // Whose jobs this process runs. Needed.
   std::string node_group;
   // Names the instance among those of one group and host. The same name after a restart gives the

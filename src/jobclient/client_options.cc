@@ -9,6 +9,7 @@
 #include "common/daemon.h"
 #include "common/ids.h"
 #include "model/validate.h"
+#include "rpc/security.h"
 
 namespace lts::jobclient {
 namespace {
@@ -127,7 +128,8 @@ const OptionTable& ClientOptionTable() {
            .default_value = "100",
            .min = 1,
            .max = kFeedbackWindowMax},
-      });
+      },
+      rpc::SecurityRows());
   return table;
 }
 
@@ -137,6 +139,11 @@ JobClientOptions ClientOptionsFrom(const Options& options, const std::string& ho
   out.cluster_name = options.String("clusterName");
   out.zk_session_timeout = Milliseconds(options.Duration("zk.session.timeout"));
   out.zk_digest = options.String("zk.digest");
+  const rpc::SecuritySettings security = rpc::SecuritySettingsFrom(options, home);
+  out.token = security.token;
+  out.tls_ca = security.tls_ca;
+  out.tls_cert = security.tls_cert;
+  out.tls_key = security.tls_key;
   out.node_group = options.String("nodeGroup");
   out.identity = options.String("identity");
   const std::string& engine = options.String("job.fail.store");
@@ -187,6 +194,11 @@ discovery::DiscoveryOptions DiscoveryOptionsFrom(const JobClientOptions& options
   out.zk_digest = options.zk_digest;
   out.zk_session_timeout_ms = options.zk_session_timeout.count();
   return out;
+}
+
+Result<rpc::Credentials> CredentialsFrom(const JobClientOptions& options) {
+  return rpc::LoadCredentials({options.token, options.tls_ca, options.tls_cert, options.tls_key},
+                              rpc::Side::kClient);
 }
 
 std::string MakeIdentity() {

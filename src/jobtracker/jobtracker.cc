@@ -31,6 +31,7 @@
 #include "jobtracker/partition_metrics.h"
 #include "jobtracker/peers.h"
 #include "jobtracker/queries.h"
+#include "jobtracker/reach.h"
 #include "jobtracker/routes.h"
 #include "jobtracker/services.h"
 #include "jobtracker/store_clock.h"
@@ -92,6 +93,7 @@ struct JobTracker::Parts {
   std::unique_ptr<Queries> queries;
   std::unique_ptr<Services> services;
   std::unique_ptr<rpc::Server> server;
+  std::string advertised;  // "host:port" that the others dial
   std::unique_ptr<OpsServer> ops;
   // Written once a second, read by the ops server's threads.
   std::mutex ready_mutex;
@@ -274,7 +276,7 @@ Status JobTracker::Parts::JoinCluster(const Options& options, const std::string&
   node.group = std::string(registry::kJobTrackerGroup);
   node.identity = identity;
   node.incarnation = UuidGenerator(RandomSeed()).Next(own_clock.WallMs());
-  node.address = server->address();
+  node.address = advertised;
   node.version = std::string(Version());
   node.started_ms = own_clock.WallMs();
   auto registered = std::make_shared<std::promise<Status>>();
@@ -404,6 +406,8 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
   LTS_RETURN_IF_ERROR(CheckOptions(options));
   const auto identity = IdentityFor(options, name, *kind);
   if (!identity.ok()) return identity.status();
+  auto reach = ReachFrom(options, HomeFolder(), *kind == RegistryKind::kZookeeper);
+  if (!reach.ok()) return reach.status();
   auto retry = model::ParseRetryPolicy(options.String("job.retry.default"));
   if (!retry.ok()) return retry.status().WithContext("job.retry.default");
   // Asked for here: the first cron job without a zone of its own would find out too late.
@@ -458,7 +462,7 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
   edge_options.items_per_submit_max = static_cast<std::size_t>(options.Int("submit.items.max"));
   edge_options.waits_max = options.Int("waits.max");
   p.edge = std::make_unique<Edge>(edge_options, p.clock(), p.metrics);
-  if (p.shared()) p.peers = std::make_unique<Peers>(rpc::MakeGrpcChannel);
+  if (p.shared()) p.peers = std::make_unique<Peers>(reach->peers);
 
   p.StartStrands(partitions);
   for (std::uint32_t i = 0; i < partitions; ++i) {
@@ -508,17 +512,20 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
   queries.log_retention_ms = p.log_retention_ms;
   queries.pending_max = options.Int("queries.pending.max");
   queries.logs_pending_max = options.Int("logs.pending.max");
-  queries.address = fmt::format("{}:{}", options.String("bindIp"), options.Int("listenPort"));
+  queries.address = reach->server.listen;
   p.queries =
       std::make_unique<Queries>(queries, *p.store, *p.edge, *p.queries_strand, *p.logs, p.metrics);
   if (p.shared()) p.StartKeeper(options, *identity);
   p.services = MakeServices(*p.edge, *p.queries);
-  auto server = rpc::Server::Start({queries.address}, p.services->all());
+  reach->server.denied = &p.metrics.AddCounter(
+      "lts_rpc_denied_total", "Calls denied because they came without the token, or a wrong one");
+  auto server = rpc::Server::Start(reach->server, p.services->all());
   if (!server.ok()) return server.status();
   p.server = *std::move(server);
-  p.queries->SetAddress(p.server->address());
+  p.advertised = AdvertisedAddress(*reach, p.server->address(), p.server->port());
+  p.queries->SetAddress(p.advertised);
   if (p.shared()) {
-    for (const auto& host : p.hosts) host->SetAddress(p.server->address());
+    for (const auto& host : p.hosts) host->SetAddress(p.advertised);
     p.keeper->Start();
     LTS_RETURN_IF_ERROR(*kind == RegistryKind::kZookeeper ? p.JoinCluster(options, *identity)
                                                           : p.ServeAlone());
@@ -534,9 +541,12 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
   p.ops = *std::move(ops_server);
   p.upkeep->Post([&p] { p.UpdateMetrics(); });
   p.upkeep->PostAfter(kRetainPeriodUs, [&p] { p.Retain(); });
-  LTS_INFO("jobtracker started name={} listen={} ops={} data={} cluster={} partitions={}", name,
-           p.server->address(), p.ops->listen(), data_path, options.String("clusterName"),
-           partitions);
+  LTS_INFO(
+      "jobtracker started name={} listen={} advertised={} token={} tls={} ops={} data={} "
+      "cluster={} partitions={}",
+      name, p.server->address(), p.advertised, !reach->server.credentials.token.empty(),
+      !reach->server.credentials.cert.empty(), p.ops->listen(), data_path,
+      options.String("clusterName"), partitions);
   return tracker;
 }
 

@@ -36,7 +36,7 @@ Status CheckName(std::string_view field, std::string_view name) {
 }  // namespace
 
 std::vector<OptionRow> OptionRows() {
-  return {
+  std::vector<OptionRow> rows = {
       {.name = "registryAddress",
        .text = "Where the cluster is: jobtracker://host:port[,host:port…] names its JobTrackers, "
                "zookeeper://host:2181[,host:2181…][/chroot] the ZooKeeper in which they register.",
@@ -161,6 +161,9 @@ std::vector<OptionRow> OptionRows() {
       {.name = "log.file",
        .text = "File of the program's log, relative to LTS_HOME. Without a value: standard error."},
   };
+  const std::vector<OptionRow> shared = rpc::SecurityRows();
+  rows.insert(rows.end(), shared.begin(), shared.end());
+  return rows;
 }
 
 TaskTrackerOptions OptionsFrom(const Options& options, const std::string& home,
@@ -170,6 +173,11 @@ TaskTrackerOptions OptionsFrom(const Options& options, const std::string& home,
   out.cluster_name = options.String("clusterName");
   out.zk_session_timeout = std::chrono::milliseconds(options.Duration("zk.session.timeout"));
   out.zk_digest = options.String("zk.digest");
+  const rpc::SecuritySettings security = rpc::SecuritySettingsFrom(options, home);
+  out.token = security.token;
+  out.tls_ca = security.tls_ca;
+  out.tls_cert = security.tls_cert;
+  out.tls_key = security.tls_key;
   out.node_group = options.String("nodeGroup");
   out.name = name;
   out.identity = options.String("identity");
@@ -228,6 +236,11 @@ discovery::DiscoveryOptions DiscoveryOptionsFrom(const TaskTrackerOptions& optio
   out.zk_digest = options.zk_digest;
   out.zk_session_timeout_ms = options.zk_session_timeout.count();
   return out;
+}
+
+Result<rpc::Credentials> CredentialsFrom(const TaskTrackerOptions& options) {
+  return rpc::LoadCredentials({options.token, options.tls_ca, options.tls_cert, options.tls_key},
+                              rpc::Side::kClient);
 }
 
 Result<int> BizLogLevel(std::string_view text) {

@@ -112,9 +112,15 @@ class Discovery : public ::testing::Test {
     std::ostringstream out;
     std::ostringstream errors;
     const SystemClock clock;
-    jobclient::cli::Environment env{
-        in,    out,   errors, tracker_.Factory(), {{"LTS_CLUSTERNAME", cluster_}}, folder_.path(),
-        clock, [] {}, [] {}};
+    jobclient::cli::Environment env{in,
+                                    out,
+                                    errors,
+                                    [this](const rpc::Credentials&) { return tracker_.Factory(); },
+                                    {{"LTS_CLUSTERNAME", cluster_}},
+                                    folder_.path(),
+                                    clock,
+                                    [] {},
+                                    [] {}};
     arguments.insert(arguments.end(),
                      {"--registry", "zookeeper://" + SharedServers()->hosts().front()});
     const int code = jobclient::cli::Run(arguments, env);

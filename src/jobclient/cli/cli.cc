@@ -122,13 +122,21 @@ Connection::Connection(std::unique_ptr<discovery::Discovery> discovery,
       [trackers = trackers_.get()](const discovery::JobTrackers& found) { trackers->Set(found); });
 }
 
+Result<rpc::ChannelFactory> Context::Channels(const JobClientOptions& options) const {
+  auto credentials = CredentialsFrom(options);
+  if (!credentials.ok()) return credentials.status();
+  return env.channels(*std::move(credentials));
+}
+
 Result<Connection> Context::Connect() const {
   const Result<JobClientOptions> options = LoadOptions(false);
   if (!options.ok()) return options.status();
+  const auto channels = Channels(*options);
+  if (!channels.ok()) return channels.status();
   static const SystemClock clock;  // sessions end by it, whatever the caller's clock says
   auto discovery = discovery::Discovery::Open(DiscoveryOptionsFrom(*options), clock);
   if (!discovery.ok()) return discovery.status();
-  Connection connection(*std::move(discovery), env.channels);
+  Connection connection(*std::move(discovery), *channels);
   LTS_RETURN_IF_ERROR(connection->AwaitFound());
   return connection;
 }

@@ -19,6 +19,7 @@
 #include "lts/job_client.h"
 #include "lts/status.h"
 #include "rpc/channel.h"
+#include "rpc/security.h"
 
 namespace lts::jobclient::cli {
 
@@ -40,11 +41,11 @@ int ExitCodeFor(StatusCode code);
 // Everything outside of the process; tests hand in their own.
 struct Environment {
   std::istream& in;
-  std::ostream& out;  // data
-  std::ostream& err;  // messages
-  rpc::ChannelFactory channels;
-  std::map<std::string, std::string> variables;  // LTS_…
-  std::string home;                              // LTS_HOME
+  std::ostream& out;                                              // data
+  std::ostream& err;                                              // messages
+  std::function<rpc::ChannelFactory(rpc::Credentials)> channels;  // e.g. rpc::GrpcChannels
+  std::map<std::string, std::string> variables;                   // LTS_…
+  std::string home;                                               // LTS_HOME
   const Clock& clock;
   // For verbs that stay: called before they start threads, and to wait for SIGTERM or SIGINT.
   std::function<void()> block_signals;
@@ -83,6 +84,8 @@ struct Context {
   Result<lts::Options> LoadConfiguration() const;
   // The same, with the notices printed.
   Result<JobClientOptions> LoadOptions(bool with_fail_store) const;
+  // The ways to the JobTrackers; reads the files of security.*.
+  Result<rpc::ChannelFactory> Channels(const JobClientOptions& options) const;
   // Looks for the JobTrackers; an error when none can be found within a few seconds. Whether one
   // answers is another matter.
   Result<Connection> Connect() const;

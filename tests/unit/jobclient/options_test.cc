@@ -68,6 +68,33 @@ TEST_F(OptionsTest, OpenRefusesWhatCannotWork) {
   EXPECT_THAT(message(options), HasSubstr("submit_timeout"));
 }
 
+TEST_F(OptionsTest, AFileNamesTheTokenAndTheFilesOfTls) {
+  folder_.Write("lts.token", "0123456789abcdef\n");
+  const auto options = JobClientOptions::FromFile(
+      folder_.Write("c",
+                    "security.token_file=lts.token\nsecurity.tls.ca=/etc/lts/ca.pem\n"
+                    "security.tls.cert=/etc/lts/cert.pem\nsecurity.tls.key=/etc/lts/key.pem\n"));
+  ASSERT_TRUE(options.ok()) << options.status().ToString();
+  EXPECT_EQ(options->token, "0123456789abcdef");
+  EXPECT_EQ(options->tls_ca, "/etc/lts/ca.pem");
+  EXPECT_EQ(options->tls_cert, "/etc/lts/cert.pem");
+  EXPECT_EQ(options->tls_key, "/etc/lts/key.pem");
+}
+
+TEST_F(OptionsTest, OpenRefusesATokenThatIsNoneAndFilesThatCannotBeRead) {
+  JobClientOptions options = Options();
+  options.token = "too-short";
+  Status status = JobClient::Open(options).status();
+  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+  EXPECT_THAT(status.message(), HasSubstr("security.token_file"));
+  EXPECT_THAT(status.message(), Not(HasSubstr("too-short")));
+  options.token.clear();
+  options.tls_ca = folder_.Below("none.pem");
+  status = JobClient::Open(options).status();
+  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+  EXPECT_THAT(status.message(), HasSubstr(options.tls_ca));
+}
+
 TEST_F(OptionsTest, AFileNamesTheClusterInZooKeeper) {
   const auto defaults = JobClientOptions::FromFile(folder_.Write("empty.cfg", "\n"));
   ASSERT_TRUE(defaults.ok()) << defaults.status().ToString();

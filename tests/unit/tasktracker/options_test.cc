@@ -8,6 +8,7 @@
 namespace lts::tasktracker {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -76,6 +77,28 @@ TEST(TaskTrackerOptions, NameTheClusterInZooKeeper) {
   EXPECT_TRUE(CheckOptions(options).ok());
   options.zk_session_timeout = std::chrono::milliseconds(1);
   EXPECT_THAT(CheckOptions(options).message(), HasSubstr("zk_session_timeout"));
+}
+
+TEST(TaskTrackerOptions, NameTheTokenAndTheFilesOfTls) {
+  const testing::TempFolder folder;
+  const OptionTable table(Daemon::kTaskTracker, OptionRows());
+  folder.Write("lts.token", "0123456789abcdef\n");
+  const auto loaded = table.Load(
+      {{},
+       {},
+       folder.Write("tasktracker.cfg",
+                    "security.token_file=lts.token\nsecurity.tls.ca=conf/ca.pem\n"
+                    "security.tls.cert=/etc/lts/cert.pem\nsecurity.tls.key=conf/key.pem\n"
+                    "security.insecure=true\n")});
+  ASSERT_TRUE(loaded.ok()) << loaded.status().ToString();
+  EXPECT_THAT(loaded->Describe(), Not(HasSubstr("0123456789abcdef")));
+  EXPECT_THAT(loaded->notices(), Contains(HasSubstr("security.insecure")));
+  lts::TaskTrackerOptions options = OptionsFrom(*loaded, "/home/lts", "n1");
+  EXPECT_EQ(options.token, "0123456789abcdef");
+  EXPECT_EQ(options.tls_ca, "/home/lts/conf/ca.pem");
+  EXPECT_EQ(options.tls_cert, "/etc/lts/cert.pem");
+  EXPECT_EQ(options.tls_key, "/home/lts/conf/key.pem");
+  EXPECT_THAT(CredentialsFrom(options).status().message(), HasSubstr("/home/lts/conf/ca.pem"));
 }
 
 }  // namespace
