@@ -72,7 +72,7 @@ Status CheckReach(const Endpoint& endpoint, const ServerOptions& options) {
   const bool guarded = !options.credentials.cert.empty() || options.insecure;
   if (endpoint.loopback || (token && guarded)) return Status::Ok();
   std::string text = fmt::format(
-      "listening on {} lets other hosts connect, which takes the token of the cluster and TLS. The "
+      "other hosts could connect to {}, which takes the token of the cluster and TLS. The "
       "configuration lacks:\n",
       options.listen);
   if (!token) text += "  security.token_file=lts.token\n";

@@ -3,12 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <future>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "common/host_name.h"
 #include "jobtracker/options.h"
+#include "lts/v1/cluster_service.grpc.pb.h"
 #include "support/temp_folder.h"
 
 namespace lts {
@@ -106,6 +108,26 @@ TEST(Reach, TheJobTrackersOfAClusterWithTlsNeedTheCaOfEachOther) {
   EXPECT_TRUE(With(flags, true)->server.verify_clients);
   flags.emplace_back("security.tls.verify.client", "false");
   EXPECT_FALSE(With(flags, true)->server.verify_clients);
+}
+
+TEST(Reach, OtherJobTrackersAreCalledWithTheToken) {
+  auto reach = With({{"listenPort", "0"}, {"security.token", kToken}}, true);
+  ASSERT_TRUE(reach.ok()) << reach.status().ToString();
+  v1::ClusterService::CallbackService service;  // all it has is not implemented
+  Counter denied;
+  reach->server.denied = &denied;
+  const auto server = rpc::Server::Start(reach->server, {&service});
+  ASSERT_TRUE(server.ok()) << server.status().ToString();
+  const auto code = [&](rpc::Channel& channel) {
+    std::promise<Status> ended;
+    channel.Nodes({}, 60'000,
+                  [&](const Status& status, const v1::NodesResponse&) { ended.set_value(status); });
+    return ended.get_future().get().code();
+  };
+  EXPECT_EQ(code(*reach->peers((*server)->address())), StatusCode::kInternal);
+  EXPECT_EQ(denied.value(), 0U);
+  EXPECT_EQ(code(*rpc::MakeGrpcChannel((*server)->address())), StatusCode::kPermissionDenied);
+  EXPECT_EQ(denied.value(), 1U);
 }
 
 TEST(Reach, PathsStartAtTheHome) {
