@@ -1,15 +1,20 @@
 #include "jobtracker/assignment.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
+#include <charconv>
 #include <map>
 #include <set>
+#include <system_error>
 
 namespace lts {
 
 namespace {
 
-// Text, so that an operator can read it in ZooKeeper: an owner a line, in the order of partitions.
-constexpr std::string_view kHeader = "lts-assignment 1\n";
+// Text, so that an operator can read it in ZooKeeper: the number, then an owner a line, in the
+// order of partitions.
+constexpr std::string_view kHeader = "lts-assignment 1 ";
 
 }  // namespace
 
@@ -50,20 +55,25 @@ Assignment Assign(const Assignment& current, const std::vector<std::string>& eli
 }
 
 std::string EncodeAssignment(const Assignment& assignment) {
-  std::string text(kHeader);
+  std::string text = fmt::format("{}{}\n", kHeader, assignment.number);
   for (const std::string& owner : assignment.owners) text.append(owner).append("\n");
   return text;
 }
 
 Result<Assignment> DecodeAssignment(std::string_view bytes) {
-  if (!bytes.starts_with(kHeader) || !bytes.ends_with('\n')) {
-    return Status::DataLoss("the assignment of partitions in the registry cannot be read");
-  }
+  const Status unreadable =
+      Status::DataLoss("the assignment of partitions in the registry cannot be read");
+  if (!bytes.starts_with(kHeader) || !bytes.ends_with('\n')) return unreadable;
+  bytes.remove_prefix(kHeader.size());
   Assignment assignment;
-  for (bytes.remove_prefix(kHeader.size()); !bytes.empty();) {
-    const std::size_t end = bytes.find('\n');
-    assignment.owners.emplace_back(bytes.substr(0, end));
-    bytes.remove_prefix(end + 1);
+  const std::string_view number = bytes.substr(0, bytes.find('\n'));
+  const auto [end, error] =
+      std::from_chars(number.data(), number.data() + number.size(), assignment.number);
+  if (error != std::errc() || end != number.data() + number.size()) return unreadable;
+  for (bytes.remove_prefix(number.size() + 1); !bytes.empty();) {
+    const std::size_t line = bytes.find('\n');
+    assignment.owners.emplace_back(bytes.substr(0, line));
+    bytes.remove_prefix(line + 1);
   }
   return assignment;
 }

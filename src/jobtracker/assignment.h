@@ -11,6 +11,9 @@
 namespace lts {
 
 struct Assignment {
+  // Grows with each assignment, whatever becomes of the registry: who asks for a partition says by
+  // which one, and owners compare.
+  std::uint64_t number = 0;
   std::vector<std::string> owners;  // identity by partition, "" nobody
   bool operator==(const Assignment&) const = default;
 };
@@ -21,7 +24,8 @@ struct Assignment {
 // - a partition leaves an eligible owner only to even things out, and never more of them than that
 //   takes: afterwards nobody has two partitions more than another one;
 // - the same input gives the same output, whichever JobTracker is master.
-// `current` may have any number of entries (a record of another time); the result has `partitions`.
+// `current` may have any number of entries (a record of another time); the result has `partitions`,
+// and the number of `current`.
 Assignment Assign(const Assignment& current, const std::vector<std::string>& eligible,
                   std::uint32_t partitions);
 

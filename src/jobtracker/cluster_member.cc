@@ -1,6 +1,7 @@
 #include "jobtracker/cluster_member.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "common/log.h"
@@ -13,15 +14,21 @@ namespace {
 
 constexpr std::int64_t kRetryUs = 500'000;  // of a write that did not go through
 
+// A node that cannot write its store is left out after this time, if another one could all along:
+// when the store is away for all of them they tell so one after the other, and nothing is gained by
+// moving anything.
+constexpr std::int64_t kUnableUs = 3'000'000;
+
 // Of a JobTracker `slots` says only this: 1, or 0 while it cannot write its store.
 constexpr std::uint32_t SlotsOf(bool serving) { return serving ? 1 : 0; }
 
 }  // namespace
 
-ClusterMember::ClusterMember(std::uint32_t partitions, Strand& strand, MetricsRegistry& metrics,
-                             OnAssigned on_assigned)
+ClusterMember::ClusterMember(std::uint32_t partitions, Strand& strand, const Clock& clock,
+                             MetricsRegistry& metrics, OnAssigned on_assigned)
     : partitions_(partitions),
       strand_(strand),
+      clock_(clock),
       on_assigned_(std::move(on_assigned)),
       session_gauge_(metrics.AddGauge("lts_registry_session",
                                       "1 while this node has a session with the registry")),
@@ -43,7 +50,7 @@ void ClusterMember::Start(registry::Registry& registry, registry::Node node,
   strand_.Post([this, &registry, node = std::move(node), done = std::move(done)]() mutable {
     registry_ = &registry;
     node_ = std::move(node);
-    node_.slots = SlotsOf(true);
+    node_.slots = SlotsOf(serving_);
     // The first answers come on this strand, after this task.
     const auto nodes =
         registry.WatchNodes(registry::NodeType::kJobTracker, node_.group,
@@ -61,6 +68,7 @@ void ClusterMember::Start(registry::Registry& registry, registry::Node node,
 
 void ClusterMember::SetServing(bool serving) {
   strand_.Post([this, serving] {
+    serving_ = serving;
     if (registry_ == nullptr || node_.slots == SlotsOf(serving)) return;
     node_.slots = SlotsOf(serving);
     if (const Status updated = registry_->Update(node_); !updated.ok()) {
@@ -93,7 +101,7 @@ void ClusterMember::OnSession(const registry::SessionInfo& session) {
       break;
   }
   session_gauge_.Set(live ? 1 : 0);
-  live_ = live;
+  session_live_ = live;
   Tell();
 }
 
@@ -117,6 +125,26 @@ void ClusterMember::OnNodes(const registry::NodesUpdate& update) {
   for (const registry::Node& node : update.removed) {
     LTS_INFO("a JobTracker has gone identity={} address={}", node.identity, node.address);
   }
+  bool displaced = false;
+  std::map<std::string, Since> since;
+  for (const registry::Node& node : update.nodes) {
+    const bool serving = node.slots > 0;
+    const auto known = since_.find(node.identity);
+    since[node.identity] = known != since_.end() && known->second.serving == serving
+                               ? known->second
+                               : Since{serving, clock_.MonotonicUs()};
+    if (node.identity != node_.identity || node.incarnation == node_.incarnation) continue;
+    displaced = true;
+    if (!displaced_) {
+      LTS_ERROR(
+          "another JobTracker has the identity of this one, which owns nothing any more: give each "
+          "its own identity identity={} address={} the_other={}",
+          node.identity, node_.address, node.address);
+    }
+  }
+  since_ = std::move(since);
+  displaced_ = displaced;
+  Tell();
   Reassign();
 }
 
@@ -136,14 +164,38 @@ void ClusterMember::OnRecord(const registry::Record& record) {
   Reassign();
 }
 
+std::vector<std::string> ClusterMember::Eligible() {
+  std::int64_t could_all_along_us = std::numeric_limits<std::int64_t>::max();
+  for (const auto& [identity, since] : since_) {
+    if (since.serving) could_all_along_us = std::min(could_all_along_us, since.us);
+  }
+  const std::int64_t now_us = clock_.MonotonicUs();
+  std::vector<std::string> eligible;
+  std::int64_t look_us = 0;
+  for (const registry::Node& node : *nodes_) {
+    const Since& since = since_.at(node.identity);
+    const bool alone = !since.serving && could_all_along_us <= since.us;
+    if (alone && now_us - since.us >= kUnableUs) continue;
+    if (alone) look_us = std::max(look_us, since.us + kUnableUs - now_us);
+    eligible.push_back(node.identity);
+  }
+  if (look_us > 0 && !std::exchange(look_armed_, true)) {
+    strand_.PostAfter(look_us, [this] {
+      look_armed_ = false;
+      Reassign();
+    });
+  }
+  return eligible;
+}
+
 void ClusterMember::Reassign() {
   if (registry_ == nullptr || !is_master() || !nodes_ || !record_read_ || writing_) return;
-  std::vector<std::string> eligible;
-  for (const registry::Node& node : *nodes_) {
-    if (node.slots > 0) eligible.push_back(node.identity);
-  }
-  const Assignment next = Assign(assignment_, eligible, partitions_);
-  if (next == assignment_ || eligible.empty()) return;
+  const std::vector<std::string> eligible = Eligible();
+  Assignment next = Assign(assignment_, eligible, partitions_);
+  if (next.owners == assignment_.owners || eligible.empty()) return;
+  // Also greater than all numbers of a registry that was lost.
+  next.number = std::max(assignment_.number + 1,
+                         static_cast<std::uint64_t>(std::max<TimeMs>(clock_.WallMs(), 0)));
   writing_ = true;
   registry_->WriteRecord(std::string(registry::kAssignmentRecord), EncodeAssignment(next), version_,
                          [this](const Result<std::int64_t>& written) { OnWritten(written); });
@@ -168,17 +220,17 @@ void ClusterMember::OnWritten(const Result<std::int64_t>& written) {
 
 void ClusterMember::Tell() {
   if (!record_read_) return;
-  std::vector<bool> mine(partitions_, false);
-  if (live_) {
-    for (std::uint32_t i = 0; i < std::min<std::size_t>(partitions_, assignment_.owners.size());
-         ++i) {
-      mine[i] = assignment_.owners[i] == node_.identity;
-    }
+  Assigned now;
+  now.number = assignment_.number;
+  now.live = session_live_ && !displaced_;
+  now.mine.assign(partitions_, false);
+  for (std::uint32_t i = 0; i < std::min<std::size_t>(partitions_, assignment_.owners.size());
+       ++i) {
+    now.mine[i] = assignment_.owners[i] == node_.identity;
   }
-  auto now = std::pair(static_cast<std::uint64_t>(version_ + 1), std::move(mine));
   if (told_ == now) return;
   told_ = std::move(now);
-  on_assigned_(told_->first, told_->second);
+  on_assigned_(*told_);
 }
 
 }  // namespace lts

@@ -11,10 +11,12 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "common/clock.h"
 #include "common/metrics.h"
 #include "common/strand.h"
 #include "jobtracker/assignment.h"
@@ -24,14 +26,20 @@ namespace lts {
 
 class ClusterMember {
  public:
-  // On the strand, when it changes: by this version of the assignment (from 1), the partitions that
-  // are to be owned here. None while there is no session: who is not seen by the others acquires
-  // nothing.
-  using OnAssigned =
-      std::function<void(std::uint64_t version, const std::vector<bool>& mine_by_partition)>;
+  // What is known of the assignment now, on the strand, when it changes.
+  struct Assigned {
+    std::uint64_t number = 0;
+    std::vector<bool> mine;  // by partition
+    // Whether this node may acquire what is its own: it has a session, so that the others see it,
+    // and is the node that they see under its identity.
+    bool live = false;
+    bool operator==(const Assigned&) const = default;
+  };
+  using OnAssigned = std::function<void(const Assigned&)>;
 
-  ClusterMember(std::uint32_t partitions, Strand& strand, MetricsRegistry& metrics,
-                OnAssigned on_assigned);
+  // `clock`: that of the cluster; numbers of assignments grow with its time. Borrowed.
+  ClusterMember(std::uint32_t partitions, Strand& strand, const Clock& clock,
+                MetricsRegistry& metrics, OnAssigned on_assigned);
   ClusterMember(const ClusterMember&) = delete;
   ClusterMember& operator=(const ClusterMember&) = delete;
 
@@ -54,23 +62,34 @@ class ClusterMember {
   void OnNodes(const registry::NodesUpdate& update);
   void OnRecord(const registry::Record& record);
   void Reassign();
+  std::vector<std::string> Eligible();
   void OnWritten(const Result<std::int64_t>& written);
   void Tell();
 
   const std::uint32_t partitions_;
   Strand& strand_;
+  const Clock& clock_;
   const OnAssigned on_assigned_;
 
   registry::Registry* registry_ = nullptr;
   registry::Node node_;
-  bool live_ = false;  // has a session
+  bool serving_ = true;
+  bool session_live_ = false;
+  bool displaced_ = false;  // another process is the node of this identity
   std::optional<std::vector<registry::Node>> nodes_;
+  // Since when, on the monotonic clock, each node has been able to write its store, or unable.
+  struct Since {
+    bool serving = true;
+    std::int64_t us = 0;
+  };
+  std::map<std::string, Since> since_;
   std::int64_t version_ = registry::kNoRecord;
   bool record_read_ = false;
   Assignment assignment_;
   bool writing_ = false;
   bool retry_armed_ = false;
-  std::optional<std::pair<std::uint64_t, std::vector<bool>>> told_;
+  bool look_armed_ = false;
+  std::optional<Assigned> told_;
   std::atomic<bool> is_master_{false};
 
   Gauge& session_gauge_;

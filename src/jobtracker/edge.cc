@@ -31,7 +31,7 @@ struct Edge::SubmitCall {
 namespace {
 
 // How long the owner may take to answer what was passed on to it.
-constexpr DurationMs kPassOnMs = 10'000;
+constexpr DurationMs kPassOnMs = 3'000;
 
 void PutAnswer(const core::SubmitReply& reply, v1::SubmitAnswer* answer) {
   if (reply.code != StatusCode::kOk) {

@@ -52,6 +52,8 @@ constexpr std::int64_t kRetainPeriodUs = 60'000'000;
 constexpr std::int32_t kRetainRows = 5'000;
 constexpr std::int64_t kMetricsPeriodUs = 1'000'000;
 
+constexpr std::size_t kIdentityMax = 64;  // characters
+
 // How long a start waits for ZooKeeper, and for what it is assigned to be handed over to it.
 constexpr DurationMs kRegistryWaitMs = 30'000;
 constexpr DurationMs kAssignedWaitMs = 5'000;
@@ -119,7 +121,7 @@ struct JobTracker::Parts {
   void StartKeeper(const Options& options, const std::string& identity);
   Status ServeAlone();
   Status JoinCluster(const Options& options, const std::string& identity);
-  void Assigned(std::uint64_t version, const std::vector<bool>& mine);
+  void Assigned(const ClusterMember::Assigned& now);
   Status AwaitServing(DurationMs timeout_ms);
   void KeepPeers();
   void Retain();
@@ -191,20 +193,17 @@ Status JobTracker::Parts::ServeAlone() {
   return Status::Ok();
 }
 
-void JobTracker::Parts::Assigned(std::uint64_t version, const std::vector<bool>& mine) {
-  LTS_INFO("partitions of this JobTracker version={} count={}", version,
-           std::count(mine.begin(), mine.end(), true));
+void JobTracker::Parts::Assigned(const ClusterMember::Assigned& now) {
+  LTS_INFO("partitions of this JobTracker assignment={} count={} session={}", now.number,
+           std::count(now.mine.begin(), now.mine.end(), true), now.live);
   for (std::uint32_t i = 0; i < partitions(); ++i) {
-    CoreOf(i).Post([host = hosts[i].get(), version, wanted = mine[i]] {
-      if (wanted) {
-        host->Want(version);
-      } else {
-        host->Unwant(version);
-      }
+    CoreOf(i).Post([host = hosts[i].get(),
+                    assignment = PartitionAssignment{now.number, now.mine[i], now.live}] {
+      host->Assign(assignment);
     });
   }
   const std::lock_guard lock(start_mutex);
-  assigned = mine;
+  assigned = now.mine;
   start_changed.notify_all();
 }
 
@@ -236,10 +235,6 @@ Status JobTracker::Parts::JoinCluster(const Options& options, const std::string&
   zookeeper.cluster = options.String("clusterName");
   zookeeper.digest = options.String("zk.digest");
   zookeeper.session_timeout_ms = options.Duration("zk.session.timeout");
-  members = std::make_unique<ThreadStrand>("members");
-  member = std::make_unique<ClusterMember>(
-      partitions(), *members, metrics,
-      [this](std::uint64_t version, const std::vector<bool>& mine) { Assigned(version, mine); });
   auto opened = registry::OpenZookeeperRegistry(zookeeper, own_clock, member->ForRegistry());
   if (!opened.ok()) return opened.status();
   registry = *std::move(opened);
@@ -305,6 +300,8 @@ void JobTracker::Parts::Retain() {
     if (!gone.ok()) {
       LTS_WARN("old rows could not be deleted partition={} error=\"{}\"", i,
                gone.status().ToString());
+      // The store is away: each further one would wait as long, and /readyz with them.
+      if (gone.status().code() == StatusCode::kUnavailable) break;
     } else {
       more = more || *gone >= kRetainRows;
     }
@@ -515,6 +512,12 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
   queries.address = reach->server.listen;
   p.queries =
       std::make_unique<Queries>(queries, *p.store, *p.edge, *p.queries_strand, *p.logs, p.metrics);
+  if (*kind == RegistryKind::kZookeeper) {
+    p.members = std::make_unique<ThreadStrand>("members");
+    p.member = std::make_unique<ClusterMember>(
+        partitions, *p.members, p.clock(), p.metrics,
+        [&p](const ClusterMember::Assigned& now) { p.Assigned(now); });
+  }
   if (p.shared()) p.StartKeeper(options, *identity);
   p.services = MakeServices(*p.edge, *p.queries);
   reach->server.denied = &p.metrics.AddCounter(
@@ -524,13 +527,6 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
   p.server = *std::move(server);
   p.advertised = AdvertisedAddress(*reach, p.server->address(), p.server->port());
   p.queries->SetAddress(p.advertised);
-  if (p.shared()) {
-    for (const auto& host : p.hosts) host->SetAddress(p.advertised);
-    p.keeper->Start();
-    LTS_RETURN_IF_ERROR(*kind == RegistryKind::kZookeeper ? p.JoinCluster(options, *identity)
-                                                          : p.ServeAlone());
-  }
-
   OpsServerOptions ops;
   ops.listen = options.String("ops.listen");
   auto ops_server = OpsServer::Start(ops, p.metrics, [&p] {
@@ -539,6 +535,14 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
   });
   if (!ops_server.ok()) return ops_server.status();
   p.ops = *std::move(ops_server);
+  // Nothing is taken over before all else that could fail has been done.
+  if (p.shared()) {
+    for (const auto& host : p.hosts) host->SetAddress(p.advertised);
+    p.keeper->Start();
+    LTS_RETURN_IF_ERROR(*kind == RegistryKind::kZookeeper ? p.JoinCluster(options, *identity)
+                                                          : p.ServeAlone());
+  }
+
   p.upkeep->Post([&p] { p.UpdateMetrics(); });
   p.upkeep->PostAfter(kRetainPeriodUs, [&p] { p.Retain(); });
   LTS_INFO(
@@ -583,6 +587,8 @@ void JobTracker::Stop() {
   leaving.join();
   if (p.members) p.members->Stop();
   if (p.leases) p.leases->Stop();
+  // What was passed on is answered by that, so that the server has not to wait for others.
+  if (p.peers) p.peers->Close();
   if (p.services) p.services->CloseStreams();
   if (p.server) p.server->Stop(p.stop_grace_ms);
   for (auto* strand : {&p.queries_strand, &p.logs, &p.reads}) {

@@ -82,6 +82,8 @@ Status LeaseKeeper::Renew() {
   for (std::uint32_t i = 0; i < hosts_.size(); ++i) {
     const PartitionHost::Held held = hosts_[i].host->HeldNow();
     if (held.epoch == 0 || sent_us - held.renewed_us < options_.period_ms * 1000 / 2) continue;
+    // The commit renews it, and has its row locked: the others would wait for it too.
+    if (held.committing) continue;
     idle.emplace_back(i, held.epoch);
   }
   if (idle.empty()) return Status::Ok();

@@ -237,7 +237,10 @@ void PartitionHost::Reload(const Status& why) {
   retry_us_ = 0;
   store_trouble_ = {};
   lapsed_ = false;
-  if (!wanted_) {
+  // Whoever was replaced has to be asked for it again; otherwise it stays this process's, assigned
+  // or not: nobody else can have it.
+  reacquires_ = why.code() != StatusCode::kFenced;
+  if (!MayAcquire()) {
     SetState(State::kIdle);
     return;
   }
@@ -245,10 +248,7 @@ void PartitionHost::Reload(const Status& why) {
   const std::int64_t delay_us = reload_delay_us_;
   reload_delay_us_ =
       std::clamp(reload_delay_us_ * 2, options_.retry_initial_us, options_.retry_max_us);
-  SetState(State::kAcquiring);
-  strand_.PostAfter(delay_us, Guarded([this] {
-                      if (state_ == State::kAcquiring) Acquire();
-                    }));
+  AcquireAfter(delay_us);
 }
 
 void PartitionHost::Query(std::function<void(const core::Partition*, core::Now)> query) {
@@ -514,7 +514,8 @@ void PartitionHost::OnCommitted(const Status& outcome) {
       Reload(status);
       return;
   }
-  const bool thawed = retry_us_ > 0 || std::exchange(lapsed_, false);
+  const bool lapsed = std::exchange(lapsed_, false);
+  const bool thawed = retry_us_ > 0 || lapsed;
   if (retry_us_ > 0) {
     LTS_INFO("the store takes commits again partition={}", options_.core.partition);
     retry_us_ = 0;

@@ -55,6 +55,15 @@ class Outbox {
   virtual void Reset(std::uint32_t partition, const Status& why) = 0;
 };
 
+// Of one partition.
+struct PartitionAssignment {
+  std::uint64_t number = 0;  // grows with each assignment
+  bool mine = false;
+  // Whether this process may acquire: the others see it. Without, it keeps what it has.
+  bool live = true;
+  bool operator==(const PartitionAssignment&) const = default;
+};
+
 struct PartitionHostOptions {
   core::PartitionOptions core;
   std::string owner;  // identity of this JobTracker
@@ -97,22 +106,20 @@ class PartitionHost {
   PartitionHost(const PartitionHost&) = delete;
   PartitionHost& operator=(const PartitionHost&) = delete;
 
-  // Wants it, of one process alone; `on_first` runs on the strand when it serves, or could not at
-  // the first try.
+  // It is this process's alone; `on_first` runs on the strand when it serves, or could not at the
+  // first try.
   void Start(std::function<void(Status)> on_first);
-  // The partition is assigned here, by this version of the assignment: acquires it, asking its
-  // owner to hand over, and tries again until it serves.
-  void Want(std::uint64_t assignment);
-  // It is assigned to somebody else, or to nobody: no longer tries to acquire it. What is served is
-  // served on until somebody asks for it, or, when a newer assignment than that of Want gives it
-  // away, until its lease has ended: cut off from the store, it would never hear that it was asked,
-  // and would keep the TaskTrackers from the new owner.
-  void Unwant(std::uint64_t assignment);
-  // The address with the port really taken; before it is wanted.
+  // The address with the port really taken; before it is assigned.
   void SetAddress(std::string address) { address_ = std::move(address); }
-  // Somebody asks for it, by that version of the assignment. Unless that is older than the one by
-  // which it is wanted here, new work ends, what is under way is committed, all marks are flushed,
-  // and it is released clean.
+  // What is known of the assignment now; tells it as often as it changes, and may repeat it. While
+  // it is assigned here and this process may acquire, it is acquired, its owner asked to hand it
+  // over, and served. What is served and assigned to somebody else is served on until somebody asks
+  // for it, or until its lease has ended: cut off from the store it would never hear that it was
+  // asked, and would keep the TaskTrackers from the new owner.
+  void Assign(PartitionAssignment assignment);
+  // Somebody asks for it, by the assignment of that number. Unless this process knows a newer one,
+  // or one as new that leaves it here, new work ends, what is under way is committed, all marks are
+  // flushed, and it is released clean.
   void AskedBy(const std::string& asker, std::uint64_t assignment);
   // What the store said to a renewal that was sent at that time of the monotonic clock.
   void Renewed(std::uint64_t epoch, std::int64_t sent_us, bool held);
@@ -125,16 +132,18 @@ class PartitionHost {
   // On the strand.
   void Handle(core::Event event);
   bool serving() const { return state_ == State::kServing; }
-  bool wanted() const { return wanted_; }
+  bool wanted() const { return assigned_.mine; }
   // From any thread: the same, and what there is to renew. Epoch 0: nothing.
   bool ServesNow() const { return serves_.load(std::memory_order_relaxed); }
   struct Held {
     std::uint64_t epoch = 0;
     std::int64_t renewed_us = 0;  // when the last renewal that the store took was sent
+    bool committing = false;      // a commit is under way, which renews it
   };
   Held HeldNow() const {
     return {held_epoch_.load(std::memory_order_acquire),
-            renewed_us_.load(std::memory_order_relaxed)};
+            renewed_us_.load(std::memory_order_relaxed),
+            commit_under_way_.load(std::memory_order_relaxed)};
   }
   const core::Partition* partition() const { return core_.get(); }
   std::uint64_t epoch() const { return lease_.epoch; }
@@ -159,13 +168,16 @@ class PartitionHost {
   void SetState(State state);
   bool LeaseHolds() const;
   bool Frozen() const { return !store_trouble_.ok() || !LeaseHolds(); }
+  // Whether it may be tried to acquire it: it is assigned here, or was lost for a reason of its
+  // own.
+  bool MayAcquire() const;
   void Acquire();
+  void AcquireAfter(std::int64_t delay_us);
   void OnAcquired(const Result<store::PartitionLease>& acquired, std::int64_t sent_us);
-  void AcquireLater();
   void Thaw();
   void GiveUpLapsed();
   void DropCore();
-  void ReleaseUnserved(const store::PartitionLease& lease);
+  void ReleaseLease(const store::PartitionLease& lease, bool clean);
   void Load();
   void OnLoaded(Result<core::LoadedState> loaded);
   void Reload(const Status& why);
@@ -202,10 +214,10 @@ class PartitionHost {
   State state_ = State::kIdle;
   std::atomic<bool> serves_{false};
   std::string address_;
-  bool wanted_ = false;
+  PartitionAssignment assigned_;
+  std::uint64_t yielded_to_ = 0;  // the newest assignment by which it was handed over
+  bool reacquires_ = false;       // it was this process's until it was loaded anew
   bool stop_for_good_ = false;
-  std::uint64_t assignment_ = 0;  // by which it is wanted, or not
-  std::uint64_t wanted_by_ = 0;   // the last one by which it was wanted
   std::int64_t acquire_delay_us_ = 0;
   bool acquire_under_way_ = false;
   bool acquire_armed_ = false;
@@ -225,7 +237,7 @@ class PartitionHost {
   std::unordered_map<core::RequestId, PendingRequest> pending_;
   std::int64_t reload_delay_us_ = 0;
   bool reads_fail_ = false;
-  bool commit_under_way_ = false;
+  std::atomic<bool> commit_under_way_{false};
   std::int64_t retry_us_ = 0;  // > 0: the store refuses; delay before the next try
   Status store_trouble_;
   std::uint64_t armed_us_ = UINT64_MAX;  // monotonic time of the armed tick

@@ -47,103 +47,121 @@ Result<core::LoadedState> LoadAll(store::JobStore& store, std::uint32_t partitio
 
 void PartitionHost::Start(std::function<void(Status)> on_first) {
   on_first_ = std::move(on_first);
-  Want(0);
+  Assign({0, true, true});
 }
 
-void PartitionHost::Want(std::uint64_t assignment) {
-  assignment_ = wanted_by_ = assignment;
-  if (std::exchange(wanted_, true)) return;
-  acquire_delay_us_ = 0;
-  told_held_ = false;
-  if (state_ == State::kIdle) Acquire();
+void PartitionHost::Assign(PartitionAssignment assignment) {
+  if (stop_for_good_) return;
+  if (assigned_ != assignment) {
+    assigned_ = assignment;
+    acquire_delay_us_ = 0;
+    told_held_ = false;
+  }
+  switch (state_) {
+    case State::kIdle:
+      if (MayAcquire()) Acquire();
+      return;
+    case State::kAcquiring:
+      if (!MayAcquire()) SetState(State::kIdle);
+      return;
+    case State::kServing: GiveUpLapsed(); return;
+    case State::kLoading:
+    case State::kStopping:
+    case State::kReleasing:
+    case State::kStopped: return;
+  }
 }
 
-void PartitionHost::Unwant(std::uint64_t assignment) {
-  assignment_ = assignment;
-  wanted_ = false;
-  if (state_ == State::kAcquiring) SetState(State::kIdle);
-  GiveUpLapsed();
+bool PartitionHost::MayAcquire() const {
+  return reacquires_ || (assigned_.mine && assigned_.live && assigned_.number >= yielded_to_);
 }
 
 // Nothing more can become durable here before the store is asked again, and whoever it is assigned
-// to may hold it by then. Without a session to the registry nobody is known to: then it goes on,
-// frozen, and may find itself the owner still.
+// to may hold it by then. While nobody is known to have it assigned it goes on, frozen, and may
+// find itself the owner still.
 void PartitionHost::GiveUpLapsed() {
-  if (state_ != State::kServing || wanted_ || assignment_ <= wanted_by_ || LeaseHolds()) return;
+  if (state_ != State::kServing || assigned_.mine || LeaseHolds()) return;
   Reload(Status::Fenced("its lease has ended, and it is assigned to another JobTracker"));
 }
 
 void PartitionHost::AskedBy(const std::string& asker, std::uint64_t assignment) {
-  if (state_ != State::kServing || (wanted_ && assignment <= assignment_)) return;
+  if (state_ != State::kServing && state_ != State::kLoading) return;
+  if (assignment < assigned_.number || (assigned_.mine && assignment == assigned_.number)) return;
   LTS_INFO("partition is handed over partition={} epoch={} to={} assignment={}",
            options_.core.partition, lease_.epoch, asker, assignment);
-  // The assignment that wants it here is history: only a newer one makes it come back.
-  wanted_ = false;
-  BeginStop();
+  // What assigns it here is history: only a newer assignment makes it come back.
+  if (assigned_.mine) yielded_to_ = assignment;
+  if (state_ == State::kLoading) {
+    FinishStop();
+  } else {
+    BeginStop();
+  }
 }
 
 void PartitionHost::Acquire() {
   SetState(State::kAcquiring);
   if (std::exchange(acquire_under_way_, true)) return;  // its answer will do
-  // Not bound to a life: what it has acquired must be released when nobody wants it any more.
+  // Not bound to a life: what it has acquired must be released when it is not to be had any more.
   io_.Post([this, life = std::weak_ptr<int>(alive_), &store = store_, &strand = strand_,
             &clock = clock_, partition = options_.core.partition, owner = options_.owner,
-            address = address_, assignment = assignment_] {
+            address = address_, number = assigned_.number] {
     const std::int64_t sent_us = clock.MonotonicUs();
-    auto acquired = store.Acquire(partition, owner, address, assignment);
+    auto acquired = store.Acquire(partition, owner, address, number);
     strand.Post([this, life, sent_us, acquired = std::move(acquired)] {
       if (life.lock()) OnAcquired(acquired, sent_us);
     });
   });
 }
 
+void PartitionHost::AcquireAfter(std::int64_t delay_us) {
+  SetState(State::kAcquiring);
+  if (std::exchange(acquire_armed_, true)) return;
+  strand_.PostAfter(delay_us, [this, life = std::weak_ptr<int>(alive_)] {
+    if (!life.lock()) return;
+    acquire_armed_ = false;
+    if (state_ != State::kAcquiring) return;
+    if (MayAcquire()) {
+      Acquire();
+    } else {
+      SetState(State::kIdle);
+    }
+  });
+}
+
 void PartitionHost::OnAcquired(const Result<store::PartitionLease>& acquired,
                                std::int64_t sent_us) {
   acquire_under_way_ = false;
-  const bool tried = state_ == State::kAcquiring;
+  if (acquired.ok() && (state_ != State::kAcquiring || !MayAcquire())) {
+    // It is not to be had here any more: as if it had never been taken.
+    if (state_ == State::kAcquiring) SetState(State::kIdle);
+    ReleaseLease(*acquired, acquired->clean);
+    return;
+  }
   if (!acquired.ok()) {
-    if (!tried) return;
+    if (state_ == State::kReleasing) {
+      OnReleased();  // a stop waited for this answer
+      return;
+    }
+    if (state_ != State::kAcquiring) return;
+    // Another one has it: what it was before counts no more.
+    if (acquired.status().code() == StatusCode::kUnavailable && !assigned_.mine)
+      reacquires_ = false;
     if (!std::exchange(told_held_, true)) {
       LTS_INFO("partition is not to be had yet, trying again partition={} reason=\"{}\"",
                options_.core.partition, acquired.status().message());
     }
     if (on_first_) std::exchange(on_first_, nullptr)(acquired.status());
-    AcquireLater();
-    return;
-  }
-  if (!tried) {
-    // Nobody wants it here any more: as if it had never been taken.
-    ReleaseUnserved(*acquired);
+    acquire_delay_us_ =
+        std::clamp(acquire_delay_us_ * 2, options_.acquire_min_us, options_.acquire_max_us);
+    AcquireAfter(acquire_delay_us_);
     return;
   }
   lease_ = *acquired;
+  reacquires_ = false;
   renewed_us_.store(sent_us, std::memory_order_relaxed);
   held_epoch_.store(lease_.epoch, std::memory_order_release);
   lapsed_ = false;
   Load();
-}
-
-void PartitionHost::AcquireLater() {
-  acquire_delay_us_ =
-      std::clamp(acquire_delay_us_ * 2, options_.acquire_min_us, options_.acquire_max_us);
-  if (std::exchange(acquire_armed_, true)) return;
-  strand_.PostAfter(acquire_delay_us_, [this, life = std::weak_ptr<int>(alive_)] {
-    if (!life.lock()) return;
-    acquire_armed_ = false;
-    if (state_ == State::kAcquiring) Acquire();
-  });
-}
-
-// Gives back what was acquired and never served: what the owner before left is as it was.
-void PartitionHost::ReleaseUnserved(const store::PartitionLease& lease) {
-  io_.Post([&store = store_, partition = options_.core.partition, epoch = lease.epoch,
-            clean = lease.clean] {
-    const Status released = store.Release(partition, epoch, clean);
-    if (!released.ok()) {
-      LTS_WARN("partition was not released, its lease has to end partition={} error=\"{}\"",
-               partition, released.ToString());
-    }
-  });
 }
 
 void PartitionHost::Load() {
@@ -164,9 +182,17 @@ void PartitionHost::OnLoaded(Result<core::LoadedState> loaded) {
              loaded.status().ToString());
     if (on_first_) std::exchange(on_first_, nullptr)(loaded.status());
     retry_us_ = std::clamp(retry_us_ * 2, options_.retry_initial_us, options_.retry_max_us);
-    SetState(State::kAcquiring);
+    // Under the same lease, which is renewed meanwhile, so that what the owner before left clean
+    // stays so; unless it has ended, or it is assigned elsewhere.
     strand_.PostAfter(retry_us_, Guarded([this] {
-                        if (state_ == State::kAcquiring) Acquire();
+                        if (state_ != State::kLoading) return;
+                        if (!assigned_.mine) {
+                          FinishStop();
+                        } else if (LeaseHolds()) {
+                          Load();
+                        } else {
+                          Acquire();
+                        }
                       }));
     return;
   }
@@ -219,7 +245,8 @@ void PartitionHost::Thaw() {
 void PartitionHost::Stop(std::function<void()> done) {
   on_stopped_ = std::move(done);
   stop_for_good_ = true;
-  wanted_ = false;
+  assigned_.mine = false;
+  reacquires_ = false;
   switch (state_) {
     case State::kServing: BeginStop(); return;
     case State::kStopping:
@@ -258,16 +285,20 @@ void PartitionHost::FinishStop() {
   retry_us_ = 0;
   store_trouble_ = {};
   SetState(State::kReleasing);
-  if (!flushed && !unserved) {
+  if (flushed || unserved) {
+    ReleaseLease(lease_, clean);
+  } else if (!acquire_under_way_) {
     OnReleased();
-    return;
   }
-  io_.Post([this, life = std::weak_ptr<int>(life_), &store = store_, &strand = strand_,
-            partition = options_.core.partition, epoch = lease_.epoch, clean] {
+}
+
+void PartitionHost::ReleaseLease(const store::PartitionLease& lease, bool clean) {
+  io_.Post([this, life = std::weak_ptr<int>(alive_), &store = store_, &strand = strand_,
+            partition = options_.core.partition, epoch = lease.epoch, clean] {
     const Status released = store.Release(partition, epoch, clean);
     if (!released.ok()) {
-      LTS_WARN("partition was not released cleanly partition={} error=\"{}\"", partition,
-               released.ToString());
+      LTS_WARN("partition was not released, its lease has to end partition={} error=\"{}\"",
+               partition, released.ToString());
     }
     strand.Post([this, life] {
       if (life.lock()) OnReleased();
@@ -276,13 +307,14 @@ void PartitionHost::FinishStop() {
 }
 
 void PartitionHost::OnReleased() {
+  if (state_ != State::kReleasing) return;
   if (stop_for_good_) {
     SetState(State::kStopped);
     if (on_stopped_) std::exchange(on_stopped_, nullptr)();
     return;
   }
   SetState(State::kIdle);
-  if (wanted_) Acquire();
+  if (MayAcquire()) Acquire();
 }
 
 }  // namespace lts

@@ -40,8 +40,10 @@ class Peers {
     }
     {
       const std::unique_lock lock(mutex_);
-      auto& channel = channels_[address];
-      if (channel == nullptr) channel = factory_(address);
+      if (!closed_) {
+        auto& channel = channels_[address];
+        if (channel == nullptr) channel = factory_(address);
+      }
     }
     {
       const std::shared_lock lock(mutex_);
@@ -54,6 +56,14 @@ class Peers {
     done(Status::Unavailable(fmt::format("the JobTracker at {} has just gone", address)), {});
   }
 
+  // Cancels what is under way, and refuses what comes from now on.
+  void Close() {
+    {
+      const std::unique_lock lock(mutex_);
+      closed_ = true;
+    }
+    Keep({});
+  }
   // Drops the ways to all others.
   void Keep(const std::set<std::string>& addresses) {
     std::map<std::string, std::unique_ptr<rpc::Channel>> gone;
@@ -72,6 +82,7 @@ class Peers {
  private:
   const rpc::ChannelFactory factory_;
   std::shared_mutex mutex_;
+  bool closed_ = false;
   std::map<std::string, std::unique_ptr<rpc::Channel>> channels_;
 };
 

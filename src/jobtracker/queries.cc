@@ -608,9 +608,11 @@ void Queries::Wait(v1::WaitRequest request, Done<v1::WaitResponse> done) {
       once->Answer(*std::move(answer));
       return;
     }
-    const auto unavailable = [once](const Status& status) {
+    // Who asks again passes the time on, so that no run of a schedule is missed.
+    const auto unavailable = [once, now = edge_.HostOf(0).now().wall_ms](const Status& status) {
       v1::WaitResponse response;
       rpc::PutStatus(status, &response);
+      response.set_since_ms(now);
       once->Answer(std::move(response));
     };
     if (PassOn(found->group(), &rpc::Channel::Wait, request, timeout + kPeerMs, done,

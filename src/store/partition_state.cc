@@ -5,9 +5,11 @@
 namespace lts::store {
 
 Status PartitionState::Ask(std::uint32_t partition, const std::string& asking,
-                           std::uint64_t assignment, std::int64_t now_us) {
+                           const std::string& address, std::uint64_t assignment,
+                           std::int64_t now_us) {
   if (asking.empty()) return Status::InvalidArgument("an owner needs a name");
-  if (owner.empty() || owner == asking || now_us >= lease_end_us) return Status::Ok();
+  const bool itself = owner == asking && owner_address == address;
+  if (owner.empty() || itself || now_us >= lease_end_us) return Status::Ok();
   if (asker.empty() || assignment >= asker_assignment) {
     asker = asking;
     asker_assignment = assignment;

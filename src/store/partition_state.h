@@ -25,10 +25,11 @@ struct PartitionState {
   std::string asker;
   std::uint64_t asker_assignment = 0;
 
-  // Ok when `asking` may become the owner now; otherwise its name is left (the highest assignment
-  // wins) and kUnavailable returned.
-  Status Ask(std::uint32_t partition, const std::string& asking, std::uint64_t assignment,
-             std::int64_t now_us);
+  // Ok when `asking` may become the owner now: nobody is, the lease has ended, or it is the owner
+  // itself, at the same address. Otherwise its name is left (the highest assignment wins) and
+  // kUnavailable returned.
+  Status Ask(std::uint32_t partition, const std::string& asking, const std::string& address,
+             std::uint64_t assignment, std::int64_t now_us);
   // The state after an acquisition, to be made durable before it replaces this one. `clean` is
   // false in it; what the last owner left is in the lease that is handed out.
   PartitionState Acquired(const std::string& new_owner, const std::string& address,

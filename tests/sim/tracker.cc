@@ -82,15 +82,12 @@ void SimTracker::StartCluster() {
     kept.push_back({hosts_[i].get(), strands_[i]});
   }
   member_ = std::make_unique<ClusterMember>(
-      world_.config().partitions, world_.NewStrand(process_), metrics_,
-      [this](std::uint64_t version, const std::vector<bool>& mine) {
+      world_.config().partitions, world_.NewStrand(process_), store_clock_, metrics_,
+      [this](const ClusterMember::Assigned& now) {
         for (std::size_t i = 0; i < hosts_.size(); ++i) {
-          strands_[i]->Post([host = hosts_[i].get(), version, wanted = mine[i]] {
-            if (wanted) {
-              host->Want(version);
-            } else {
-              host->Unwant(version);
-            }
+          strands_[i]->Post([host = hosts_[i].get(),
+                             assignment = PartitionAssignment{now.number, now.mine[i], now.live}] {
+            host->Assign(assignment);
           });
         }
       });

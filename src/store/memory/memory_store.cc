@@ -292,7 +292,7 @@ class MemoryJobStore final : public JobStore {
     const std::lock_guard lock(mutex_);
     LTS_RETURN_IF_ERROR(Known(partition));
     PartitionState& state = partitions_[partition].state;
-    LTS_RETURN_IF_ERROR(state.Ask(partition, owner, assignment, clock_.MonotonicUs()));
+    LTS_RETURN_IF_ERROR(state.Ask(partition, owner, address, assignment, clock_.MonotonicUs()));
     PartitionState next = state.Acquired(owner, address, LeaseEnd());
     const PartitionLease lease = next.LeaseFor(state);
     state = std::move(next);

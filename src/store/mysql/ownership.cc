@@ -68,7 +68,7 @@ Result<PartitionLease> MysqlJobStore::Acquire(std::uint32_t partition, const std
     if (!read.ok()) return read;
     const std::string asker = state.asker;
     const std::uint64_t asker_assignment = state.asker_assignment;
-    answer = state.Ask(partition, owner, assignment, now_ms * 1000);
+    answer = state.Ask(partition, owner, address, assignment, now_ms * 1000);
     if (!answer.ok()) {
       if (answer.code() != StatusCode::kUnavailable) return answer;
       if (state.asker == asker && state.asker_assignment == asker_assignment) return {};

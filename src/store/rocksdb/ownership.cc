@@ -150,7 +150,7 @@ Result<PartitionLease> RocksdbJobStore::Acquire(std::uint32_t partition, const s
   LTS_RETURN_IF_ERROR(Known(partition));
   Partition& p = *partitions_[partition];
   const std::lock_guard lock(p.mutex);
-  LTS_RETURN_IF_ERROR(p.state.Ask(partition, owner, assignment, clock_.MonotonicUs()));
+  LTS_RETURN_IF_ERROR(p.state.Ask(partition, owner, address, assignment, clock_.MonotonicUs()));
   PartitionState next = p.state.Acquired(owner, address, LeaseEnd());
   LTS_RETURN_IF_ERROR(WriteState(partition, next));
   const PartitionLease lease = next.LeaseFor(p.state);

@@ -28,7 +28,7 @@ TEST(Assign, GivesEverythingToTheOnlyOne) {
 }
 
 TEST(Assign, StaysAsItIsWithNobodyThere) {
-  const Assignment before{{"a", "b", "", "a"}};
+  const Assignment before{7, {"a", "b", "", "a"}};
   EXPECT_EQ(Assign(before, {}, 4), before);
 }
 
@@ -82,7 +82,7 @@ TEST(Assign, IsBalancedStickyAndTheSameInAnyOrderOfNames) {
 }
 
 TEST(AssignmentRecord, IsReadAsItWasWritten) {
-  const Assignment a{{"a", "", "Größe:35001"}};
+  const Assignment a{42, {"a", "", "Größe:35001"}};
   const auto read = DecodeAssignment(EncodeAssignment(a));
   ASSERT_TRUE(read.ok());
   EXPECT_EQ(*read, a);

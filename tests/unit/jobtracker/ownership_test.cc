@@ -74,22 +74,19 @@ struct Tracker {
     keeper->Start();
   }
 
-  void Join(registry::EmbeddedRegistry& cluster, testing::ManualStrand& strand) {
+  void Join(registry::EmbeddedRegistry& cluster, testing::ManualStrand& strand,
+            const std::string& incarnation = "") {
     member = std::make_unique<ClusterMember>(
-        kPartitions, strand, metrics, [this](std::uint64_t version, const std::vector<bool>& mine) {
+        kPartitions, strand, store_clock, metrics, [this](const ClusterMember::Assigned& now) {
           for (std::uint32_t i = 0; i < kPartitions; ++i) {
-            if (mine[i]) {
-              hosts[i]->Want(version);
-            } else {
-              hosts[i]->Unwant(version);
-            }
+            hosts[i]->Assign({now.number, now.mine[i], now.live});
           }
         });
     handle = cluster.Join(member->ForRegistry());
     registry::Node node;
     node.group = std::string(registry::kJobTrackerGroup);
     node.identity = name;
-    node.incarnation = name;
+    node.incarnation = incarnation.empty() ? name : incarnation;
     node.address = name + ":1";
     member->Start(*handle, node, [](const Status& status) { EXPECT_TRUE(status.ok()); });
   }
@@ -225,7 +222,7 @@ TEST_F(Ownership, WhatSomebodyWhoDiedHadWaitsForItsLease) {
 TEST_F(Ownership, NothingIsGivenOutAfterTheLeaseHasEndedUntilTheStoreConfirmsIt) {
   const auto a = Alone("a");
   PartitionHost& host = *a->hosts[0];
-  host.Want(1);
+  host.Assign({1, true, true});
   strand_.Run();
   ASSERT_TRUE(host.serving());
   Hello(host);
@@ -248,14 +245,14 @@ TEST_F(Ownership, NothingIsGivenOutAfterTheLeaseHasEndedUntilTheStoreConfirmsIt)
 TEST_F(Ownership, OneThatWasReplacedDuringAPauseLetsGoOfEverything) {
   const auto a = Alone("a");
   const auto b = Alone("b");
-  a->hosts[0]->Want(1);
+  a->hosts[0]->Assign({1, true, true});
   strand_.Run();
   ASSERT_TRUE(a->hosts[0]->serving());
   Pause(kLeaseMs + 1'000);
   const auto taken = store_->Acquire(0, "b", "b:1", 2);
   ASSERT_TRUE(taken.ok());
   Submit(*a->hosts[0], "late");
-  a->hosts[0]->Unwant(2);
+  a->hosts[0]->Assign({2, false, true});
   strand_.Run();
   EXPECT_FALSE(a->hosts[0]->serving());
   EXPECT_EQ(a->outboxes[0]->resets.size(), 1U);
@@ -265,15 +262,15 @@ TEST_F(Ownership, OneThatWasReplacedDuringAPauseLetsGoOfEverything) {
 
 TEST_F(Ownership, AnOlderAssignmentTakesNothingFromItsOwner) {
   const auto a = Alone("a");
-  a->hosts[0]->Want(7);
+  a->hosts[0]->Assign({7, true, true});
   strand_.Run();
   const auto b = Alone("b");
-  b->hosts[0]->Want(6);
+  b->hosts[0]->Assign({6, true, true});
   strand_.Advance(3'000);
   EXPECT_TRUE(a->hosts[0]->serving());
   EXPECT_FALSE(b->hosts[0]->serving());
-  b->hosts[0]->Unwant(7);
-  b->hosts[0]->Want(8);
+  b->hosts[0]->Assign({7, false, true});
+  b->hosts[0]->Assign({8, true, true});
   strand_.Advance(2'000);
   EXPECT_FALSE(a->hosts[0]->serving());
   EXPECT_TRUE(b->hosts[0]->serving());
@@ -281,21 +278,21 @@ TEST_F(Ownership, AnOlderAssignmentTakesNothingFromItsOwner) {
 
 TEST_F(Ownership, WhatIsServedAndNotWantedIsServedUntilSomebodyAsks) {
   const auto a = Alone("a");
-  a->hosts[0]->Want(1);
+  a->hosts[0]->Assign({1, true, true});
   strand_.Run();
-  a->hosts[0]->Unwant(2);
+  a->hosts[0]->Assign({2, false, true});
   strand_.Advance(10'000);
   EXPECT_TRUE(a->hosts[0]->serving());
   const auto b = Alone("b");
-  b->hosts[0]->Want(1);  // of an older assignment, but nobody else wants it
+  b->hosts[0]->Assign({2, true, true});
   strand_.Advance(2'000);
   EXPECT_TRUE(b->hosts[0]->serving());
 }
 
 TEST_F(Ownership, WhatWasAcquiredWhenNobodyWantsItAnyMoreIsGivenBackAsItWas) {
   const auto a = Alone("a");
-  a->hosts[0]->Want(1);  // the question is under way
-  a->hosts[0]->Unwant(2);
+  a->hosts[0]->Assign({1, true, true});  // the question is under way
+  a->hosts[0]->Assign({2, false, true});
   strand_.Run();
   EXPECT_FALSE(a->hosts[0]->serving());
   EXPECT_EQ(Owners()[0], "");
@@ -308,11 +305,47 @@ TEST_F(Ownership, OneThatCannotReachItsStoreIsLeftOut) {
   strand_.Advance(2'000);
   ASSERT_EQ(b->Serving(), 2);
   b->member->SetServing(false);
-  strand_.Advance(2'000);
+  strand_.Advance(5'000);
   EXPECT_EQ(a->Serving(), 4);
   b->member->SetServing(true);
   strand_.Advance(2'000);
   EXPECT_EQ(b->Serving(), 2);
+}
+
+TEST_F(Ownership, WhenTheStoreIsAwayForAllNothingMoves) {
+  const auto a = Add("a");
+  const auto b = Add("b");
+  strand_.Advance(2'000);
+  const std::vector<std::string> before = Owners();
+  // They notice one after the other, and that it is back too.
+  a->member->SetServing(false);
+  strand_.Advance(1'500);
+  b->member->SetServing(false);
+  strand_.Advance(60'000);
+  b->member->SetServing(true);
+  strand_.Advance(2'000);
+  a->member->SetServing(true);
+  strand_.Advance(5'000);
+  EXPECT_EQ(Owners(), before);
+  for (const store::PartitionRow& row : Rows()) EXPECT_LE(row.epoch, 2U) << row.partition;
+}
+
+TEST_F(Ownership, OfTwoProcessesOfOneNameTheLaterOneOwnsAndTheOtherLetsGo) {
+  const auto a = Add("a");
+  strand_.Run();
+  ASSERT_EQ(a->Serving(), 4);
+  // Another process under the name of the first, started later.
+  const auto other = std::make_unique<Tracker>("a", *store_, clock_, strand_);
+  for (const auto& host : other->hosts) host->SetAddress("elsewhere:1");
+  other->Join(cluster_, strand_, "z");
+  strand_.Advance(10'000);
+  int epochs_before = 0;
+  for (const store::PartitionRow& row : Rows()) epochs_before += static_cast<int>(row.epoch);
+  strand_.Advance(20'000);
+  int epochs = 0;
+  for (const store::PartitionRow& row : Rows()) epochs += static_cast<int>(row.epoch);
+  EXPECT_EQ(epochs, epochs_before) << "they take it from each other";
+  EXPECT_EQ(a->Serving() + other->Serving(), 4);
 }
 
 TEST_F(Ownership, TheMasterThatLosesItsSessionIsReplacedAndTakesItsPlaceAgain) {

@@ -217,8 +217,8 @@ class Leased : public Host {
 
 TEST_F(Leased, WhatIsAssignedElsewhereIsServedAsLongAsItsLeaseHolds) {
   Start();
-  host_->Want(5);
-  host_->Unwant(6);
+  host_->Assign({5, true, true});
+  host_->Assign({6, false, true});
   strand_.Run();
   EXPECT_TRUE(host_->serving());
 }
@@ -227,9 +227,9 @@ TEST_F(Leased, WhatIsAssignedElsewhereIsServedAsLongAsItsLeaseHolds) {
 TEST_F(Leased, WhatIsAssignedElsewhereIsGivenUpOnceItsLeaseHasEnded) {
   Start();
   Hello();
-  host_->Want(5);
+  host_->Assign({5, true, true});
   LeaseEnds();
-  host_->Unwant(6);
+  host_->Assign({6, false, true});
   EXPECT_FALSE(host_->serving());
   ASSERT_FALSE(outbox_.resets.empty());  // its TaskTrackers are free to find the new owner
   EXPECT_EQ(host_->HeldNow().epoch, 0U);
@@ -238,24 +238,69 @@ TEST_F(Leased, WhatIsAssignedElsewhereIsGivenUpOnceItsLeaseHasEnded) {
 TEST_F(Leased, WhatIsAssignedElsewhereIsGivenUpWhenItsLeaseEnds) {
   Start();
   Hello();
-  host_->Want(5);
-  host_->Unwant(6);
+  host_->Assign({5, true, true});
+  host_->Assign({6, false, true});
   LeaseEnds();
   Heartbeat();
   EXPECT_FALSE(host_->serving());
   EXPECT_FALSE(outbox_.resets.empty());
 }
 
-// No newer assignment: the session to the registry is over, and nobody is known to have it.
+// The session to the registry is over, and nobody is known to have it assigned.
 TEST_F(Leased, WithoutARegistryAnOwnerGoesOnAfterItsLease) {
   Start();
   Hello();
-  host_->Want(5);
-  host_->Unwant(5);
+  host_->Assign({5, true, true});
+  host_->Assign({5, true, false});
   LeaseEnds();
   Heartbeat();
   EXPECT_TRUE(host_->serving());
   EXPECT_TRUE(outbox_.resets.empty());
+}
+
+// Somebody asked for it by an assignment of the time before, and nobody has cleared his name.
+TEST_F(Leased, WithoutARegistryAnOldQuestionTakesNothing) {
+  Start();
+  host_->Assign({5, true, true});
+  host_->Assign({5, true, false});
+  host_->AskedBy("other", 4);
+  strand_.Run();
+  EXPECT_TRUE(host_->serving());
+  host_->AskedBy("other", 6);
+  strand_.Run();
+  EXPECT_FALSE(host_->serving());
+}
+
+// A row that the store refuses makes the partition load anew; nobody else can have it meanwhile.
+TEST_F(Leased, WithoutARegistryWhatIsLoadedAnewIsTakenBack) {
+  constexpr DurationMs kLaterMs = 120'000;
+  const model::JobId twice = *model::JobId::Parse(ids_.Next(clock_.WallMs() + kLaterMs));
+  const auto lease = store_->Acquire(0, "tracker", "", 0);
+  ASSERT_TRUE(lease.ok());
+  store::HistoryRow ended;
+  ended.key = {twice, 0};
+  ended.attempt = 1;
+  ended.group = "g";
+  ended.task_id = "t";
+  store::MutationBatch batch;
+  batch.mutations.emplace_back(store::InsertHistory{ended});
+  batch.next_seq = 1;
+  ASSERT_TRUE(store_->Commit(0, lease->epoch, 1, batch).ok());
+  ASSERT_TRUE(store_->Release(0, lease->epoch, true).ok());
+
+  Start();
+  host_->Assign({5, true, false});
+  strand_.Advance(kLaterMs);
+  Submit({Item(twice, "t")});
+  strand_.Run();
+  Hello();
+  ASSERT_EQ(outbox_.assigned.size(), 1U);
+  const std::uint64_t before = host_->epoch();
+  Report({outbox_.assigned[0].ref});  // of which the store takes no end
+  strand_.Advance(1'000);
+  EXPECT_FALSE(outbox_.resets.empty());
+  EXPECT_TRUE(host_->serving());
+  EXPECT_GT(host_->epoch(), before);
 }
 
 }  // namespace
