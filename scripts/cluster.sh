@@ -117,9 +117,10 @@ start_mariadb() {
   [ "$(id -u)" != 0 ] || as_root=--user=root
   if [ ! -d "$home/mariadb/data/mysql" ]; then
     mkdir -p -- "$home/mariadb"
-    "$(find_program mariadb-install-db)" --no-defaults --datadir="$home/mariadb/data" \
-      --auth-root-authentication-method=normal --skip-test-db --skip-name-resolve --force $as_root \
-      >"$home/logs/mariadb-install.out" 2>&1 || {
+    install=$(find_program mariadb-install-db)
+    # It takes no path with a blank.
+    (cd -- "$home/mariadb" && "$install" --no-defaults --datadir=./data --auth-root-authentication-method=normal \
+      --skip-test-db --skip-name-resolve --force $as_root) >"$home/logs/mariadb-install.out" 2>&1 || {
       tail -n 20 -- "$home/logs/mariadb-install.out" >&2
       fail "the data folder of MariaDB could not be made"
     }
@@ -169,6 +170,7 @@ port2=$port2
 password=$password
 ENV
   fi
+  # shellcheck source=/dev/null
   . "$home/cluster.env"
   registry=zookeeper://127.0.0.1:$zookeeper_port
   for each in "zoo $port1" "zoo2 $port2"; do

@@ -7,6 +7,7 @@ set -eu
 build_packages="g++ cmake ninja-build ccache mold pkg-config
   libgrpc++-dev protobuf-compiler-grpc protobuf-compiler libprotobuf-dev
   librocksdb-dev libgflags-dev libsnappy-dev zlib1g-dev libbz2-dev liblz4-dev libzstd-dev libtbb-dev
+  libleveldb-dev
   libspdlog-dev libfmt-dev libcli11-dev nlohmann-json3-dev libxxhash-dev
   libcpp-httplib-dev libssl-dev libzookeeper-mt-dev libmysqlcppconn-dev tzdata"
 test_packages="$build_packages libgtest-dev libgmock-dev libbenchmark-dev

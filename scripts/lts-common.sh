@@ -112,7 +112,9 @@ lts_listen() { sed -n 's/.*"listen":"\([^"]*\)".*/\1/p' "$lts_files.json" 2>/dev
 # lts_write_pid FILE PID: by rename, so that a reader never sees half of it.
 lts_write_pid() { printf '%s\n' "$2" >"$1.tmp" && mv -f -- "$1.tmp" "$1"; }
 
-lts_remove_files() { rm -f -- "$lts_files.pid" "$lts_files.supervisor" "$lts_files.json" "$lts_files.waiting"; }
+lts_remove_files() {
+  rm -f -- "$lts_files.pid" "$lts_files.supervisor" "$lts_files.json" "$lts_files.waiting" "$lts_files.warning"
+}
 
 # Names every shared library that the daemon lacks, and what to install.
 lts_check_libraries() {
@@ -196,6 +198,7 @@ lts_await_ready() {
     if [ -n "$lts_pid" ] && lts_is_ready "$lts_pid"; then
       lts_where=$(lts_listen)
       lts_say "$lts_label is ready (pid $lts_pid${lts_where:+, listening at $lts_where})"
+      [ ! -s "$lts_files.warning" ] || lts_warn "$(cat "$lts_files.warning")"
       return 0
     fi
     lts_now=$(date +%s)

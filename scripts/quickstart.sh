@@ -1,8 +1,12 @@
 #!/bin/sh
 # From a clone to work done: installs what is missing, builds, starts a JobTracker and a TaskTracker on free ports in a
 # home of their own, submits real work and shows it. Everything is stopped at the end.
-#   quickstart.sh [--keep]     --keep: the daemons stay up
-# LTS_SKIP_DEPS=1: does not look after packages. LTS_QUICKSTART_HOME: the home (default: build/quickstart).
+#   quickstart.sh [--cluster] [--keep]
+#     --keep: the daemons stay up
+#     --cluster: on a cluster (scripts/cluster.sh: ZooKeeper, MariaDB, two JobTrackers, two TaskTrackers), of which one
+#     JobTracker is killed in the middle of the work
+# LTS_SKIP_DEPS=1: does not look after packages. LTS_QUICKSTART_HOME: the home (default: build/quickstart, of a cluster
+# build/quickstart-cluster).
 # LTS_QUICKSTART_DIST: an installed tree to use; nothing is built then.
 set -eu
 
@@ -18,18 +22,17 @@ cd -- "$(dirname -- "$self")/.."
 root=$(pwd -P)
 
 keep=0
-case ${1:-} in
-  '') ;;
-  --keep) keep=1 ;;
-  --cluster)
-    echo "quickstart.sh: this build has no cluster yet (no ZooKeeper registry); run it without --cluster" >&2
-    exit 2
-    ;;
-  *)
-    echo "usage: quickstart.sh [--keep]" >&2
-    exit 2
-    ;;
-esac
+cluster=0
+for argument; do
+  case $argument in
+    --keep) keep=1 ;;
+    --cluster) cluster=1 ;;
+    *)
+      echo "usage: quickstart.sh [--cluster] [--keep]" >&2
+      exit 2
+      ;;
+  esac
+done
 
 say() { printf '==> %s\n' "$*"; }
 
@@ -38,55 +41,87 @@ if [ -n "${LTS_QUICKSTART_DIST:-}" ]; then
   say "The work takes about 20 seconds."
 else
   say "Installing what is missing and building takes 5 to 15 minutes on two cores the first time; the work itself about 20 seconds."
-  [ "${LTS_SKIP_DEPS:-}" = 1 ] || sh scripts/install-deps.sh build
+  if [ "${LTS_SKIP_DEPS:-}" != 1 ]; then
+    if [ $cluster = 1 ]; then sh scripts/install-deps.sh build cluster; else sh scripts/install-deps.sh build; fi
+  fi
   LTS_SKIP_DEPS=1 sh scripts/build.sh
   version=$(sed -n 's/^project(lts VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)
   dist=$root/dist/lts-$version-bin
 fi
-LTS_HOME=${LTS_QUICKSTART_HOME:-$root/build/quickstart}
+if [ $cluster = 1 ]; then
+  LTS_HOME=${LTS_QUICKSTART_HOME:-$root/build/quickstart-cluster}
+else
+  LTS_HOME=${LTS_QUICKSTART_HOME:-$root/build/quickstart}
+fi
+case $LTS_HOME in
+  /*) ;;
+  *) LTS_HOME=$root/$LTS_HOME ;;
+esac
 export LTS_HOME
 
 jobtracker() { "$dist/bin/jobtracker.sh" "$@"; }
 tasktracker() { "$dist/bin/tasktracker.sh" "$@"; }
 
-# What an earlier run left running or lying about.
-if [ -d "$LTS_HOME/conf" ]; then
-  tasktracker quick stop >/dev/null 2>&1 || true
-  jobtracker quick stop >/dev/null 2>&1 || true
-  rm -rf -- "${LTS_HOME:?}/data" "${LTS_HOME:?}/conf" "${LTS_HOME:?}/logs" "${LTS_HOME:?}/pid"
-fi
-mkdir -p -- "$LTS_HOME/conf/quick"
-cat >"$LTS_HOME/conf/quick/jobtracker.cfg" <<CFG
-clusterName=quickstart
-registryAddress=embedded
-listenPort=0
-CFG
-
+run_cluster() { LTS_CLUSTER_HOME=$LTS_HOME LTS_CLUSTER_DIST=$dist LTS_SKIP_DEPS=1 sh scripts/cluster.sh "$@"; }
 started=0
 stop_all() {
   trap - EXIT INT TERM HUP
   [ $started = 1 ] || return 0
-  say "stopping the daemons"
-  tasktracker quick stop >/dev/null 2>&1 || true
-  jobtracker quick stop >/dev/null 2>&1 || true
+  if [ $cluster = 1 ]; then
+    say "stopping the cluster"
+    run_cluster down >/dev/null 2>&1 || true
+  else
+    say "stopping the daemons"
+    tasktracker quick stop >/dev/null 2>&1 || true
+    jobtracker quick stop >/dev/null 2>&1 || true
+  fi
 }
 trap stop_all EXIT
 trap 'stop_all; exit 130' INT TERM HUP
 
-say "starting a JobTracker and a TaskTracker in $LTS_HOME"
-started=1
-jobtracker quick start
-listen=$(sed -n 's/.*"listen": *"\([^"]*\)".*/\1/p' "$LTS_HOME/pid/jobtracker-quick.json")
-cat >"$LTS_HOME/conf/quick/tasktracker.cfg" <<CFG
+# Each begins anew: what an earlier run left running or lying about goes.
+start_cluster() {
+  if [ -f "$LTS_HOME/cluster.env" ]; then
+    run_cluster down >/dev/null 2>&1 || true
+    rm -rf -- "${LTS_HOME:?}"
+  fi
+  started=1
+  run_cluster up | sed '/^$/,$d'
+  # The file has what cluster.sh has chosen.
+  LTS_REGISTRYADDRESS=$(sed -n 's/^registryAddress=//p' "$LTS_HOME/conf/jobclient.cfg")
+  LTS_CLUSTERNAME=$(sed -n 's/^clusterName=//p' "$LTS_HOME/conf/jobclient.cfg")
+  export LTS_REGISTRYADDRESS LTS_CLUSTERNAME
+}
+
+start_single() {
+  if [ -d "$LTS_HOME/conf" ]; then
+    tasktracker quick stop >/dev/null 2>&1 || true
+    jobtracker quick stop >/dev/null 2>&1 || true
+    rm -rf -- "${LTS_HOME:?}/data" "${LTS_HOME:?}/conf" "${LTS_HOME:?}/logs" "${LTS_HOME:?}/pid"
+  fi
+  mkdir -p -- "$LTS_HOME/conf/quick"
+  cat >"$LTS_HOME/conf/quick/jobtracker.cfg" <<CFG
+clusterName=quickstart
+registryAddress=embedded
+listenPort=0
+CFG
+  say "starting a JobTracker and a TaskTracker in $LTS_HOME"
+  started=1
+  jobtracker quick start
+  listen=$(sed -n 's/.*"listen": *"\([^"]*\)".*/\1/p' "$LTS_HOME/pid/jobtracker-quick.json")
+  cat >"$LTS_HOME/conf/quick/tasktracker.cfg" <<CFG
 clusterName=quickstart
 registryAddress=jobtracker://$listen
 nodeGroup=demo
 workThreads=10
 runner.plugins=$dist/lib/plugins/lts_word_count.so
 CFG
-tasktracker "$LTS_HOME/conf/quick" start
-LTS_REGISTRYADDRESS=jobtracker://$listen
-export LTS_REGISTRYADDRESS
+  tasktracker "$LTS_HOME/conf/quick" start
+  LTS_REGISTRYADDRESS=jobtracker://$listen
+  export LTS_REGISTRYADDRESS
+}
+
+if [ $cluster = 1 ]; then start_cluster; else start_single; fi
 
 client() { "$dist/bin/jobclient" "$@"; }
 field() { sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p"; }
@@ -101,12 +136,23 @@ submit() {
   ids="$ids $id"
 }
 
+# The JobTracker that owns the group's partition, in the middle of the work.
+kill_owner() {
+  [ $cluster = 1 ] || return 0
+  partition=$(client groups -o json | sed -n 's/.*"group": *"demo".*"partition": *\([0-9]*\).*/\1/p')
+  owner=$(client partitions -o json | sed -n "s/.*\"partition\": *$partition,.*\"owner\": *\"\([^\"]*\)\".*/\1/p")
+  case $owner in *-zoo2-*) killed=zoo2 ;; *) killed=zoo ;; esac
+  say "kill -9 of JobTracker $killed, which owns partition $partition of group demo; the submits go on"
+  kill -9 "$(cat "$LTS_HOME/pid/jobtracker-$killed.pid")"
+}
+
 files=0
 say "submitting one real-time job a file of /usr/share/common-licenses, one job in 3 seconds, one every 2 seconds (cron)"
 for file in /usr/share/common-licenses/*; do
   [ -f "$file" ] || continue
   submit --task "count-$(basename -- "$file")" --param "file=$file"
   files=$((files + 1))
+  [ $files -ne 5 ] || kill_owner
 done
 submit --task in-three-seconds --in 3s --param file=/usr/share/common-licenses/GPL-3
 one_shots=$ids
@@ -148,13 +194,22 @@ if [ "$failed" -gt 0 ]; then
   exit 1
 fi
 say "all $((files + 1)) jobs and $runs runs of the cron job succeeded"
+if [ $cluster = 1 ]; then
+  client nodes
+  say "nothing was lost: every job above was accepted once and ran once, most of them after the kill of $killed"
+  jobtracker "$killed" start
+fi
 if [ $keep = 1 ]; then
   trap - EXIT INT TERM HUP
   say "the daemons stay up. Go on with:"
-  echo "  export LTS_HOME='$LTS_HOME' LTS_REGISTRYADDRESS='$LTS_REGISTRYADDRESS'"
+  echo "  export LTS_HOME='$LTS_HOME' LTS_REGISTRYADDRESS='$LTS_REGISTRYADDRESS' LTS_CLUSTERNAME='${LTS_CLUSTERNAME:-quickstart}'"
   echo "  $dist/bin/jobclient list"
   echo "  $dist/bin/jobclient submit --group demo --task mine --runner word_count --param file=/etc/services --wait"
-  echo "  $dist/bin/tasktracker.sh quick stop; $dist/bin/jobtracker.sh quick stop"
+  if [ $cluster = 1 ]; then
+    echo "  LTS_CLUSTER_HOME='$LTS_HOME' LTS_CLUSTER_DIST='$dist' scripts/cluster.sh down"
+  else
+    echo "  $dist/bin/tasktracker.sh quick stop; $dist/bin/jobtracker.sh quick stop"
+  fi
 else
   say "to keep them running next time: scripts/quickstart.sh --keep. Your own first job: README.md, section 'First job'."
 fi

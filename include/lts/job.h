@@ -5,6 +5,7 @@
 #define LTS_JOB_H_
 
 #include <lts/export.h>
+#include <lts/node.h>
 #include <lts/status.h>
 
 #include <chrono>
@@ -18,7 +19,6 @@
 
 namespace lts {
 
-using SystemTime = std::chrono::system_clock::time_point;
 using Milliseconds = std::chrono::milliseconds;
 
 // How long after a retryable end (LATER without a delay, EXCEPTION, lost, timed out) the next
@@ -309,18 +309,6 @@ struct JobResult {
   bool success = false;
   std::string message;
   std::optional<SystemTime> ended_at;
-};
-
-// A node of the cluster.
-struct NodeInfo {
-  std::string node_type;  // JOB_TRACKER, TASK_TRACKER, JOB_CLIENT, ADMIN
-  std::string group;
-  std::string identity;
-  std::string address;
-  std::int32_t slots = 0;
-  std::string version;
-  std::optional<SystemTime> started_at;
-  bool master = false;
 };
 
 }  // namespace lts

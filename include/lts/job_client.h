@@ -12,6 +12,7 @@
 
 #include <lts/export.h>
 #include <lts/job.h>
+#include <lts/node.h>
 #include <lts/status.h>
 
 #include <chrono>
@@ -34,25 +35,46 @@ enum class Ack : std::uint8_t {
   kAgain = 1,  // not now; it is offered again later, to any client of the group
 };
 
-// A node of a group that this client watches came or went.
-enum class NodeChange : std::uint8_t { kAdded = 0, kRemoved = 1 };
-
 struct JobClientOptions {
-  // `jobtracker://host:port[,host:port…]` (IPv6 as `[::1]:35001`).
+  // Where the cluster is. `jobtracker://host:port[,host:port…]` (IPv6 as `[::1]:35001`) names the
+  // JobTrackers themselves. `zookeeper://host[:2181][,host[:port]…][/chroot]` names the ZooKeeper
+  // in which they register: the client finds those that are there, follows them as they come and
+  // go, and registers as a JOB_CLIENT of its node group. While ZooKeeper is away the JobTrackers
+  // known last are used.
   std::string registry_address = "jobtracker://127.0.0.1:35001";
+  // With zookeeper://: the cluster of that name. The JobTrackers' clusterName.
+  std::string cluster_name = "defaultCluster";
+  // With zookeeper://: how long this process may be cut off before the others take it for gone.
+  // 100 ms … 10 min; the server may grant another value.
+  Milliseconds zk_session_timeout = std::chrono::seconds(6);
+  // With zookeeper://: "user:password", when the JobTrackers keep the cluster closed to others
+  // (zk.digest). Never logged.
+  std::string zk_digest;
+  // The token of the cluster, when its JobTrackers ask for one: 16 to 1,024 printable ASCII
+  // characters. (In files security.token_file names the file that holds it.) Never logged.
+  std::string token;
+  // Paths of PEM files, read once at Open. With `tls_ca` the JobTrackers must speak TLS, with
+  // certificates of this CA that are made out for the host by which they are dialled. `tls_cert`
+  // and `tls_key`, both or none, are shown to JobTrackers that ask for them.
+  std::string tls_ca;
+  std::string tls_cert;
+  std::string tls_key;
   // The node group of this client: whose feedback it receives, and the submit group of jobs that
   // name none.
   std::string node_group = "lts";
   // Names this process in the cluster; empty: host name, process id and a random part.
   std::string identity;
 
-  // Where jobs wait on disk that no JobTracker takes now: "rocksdb", or "" for none, and errors
-  // return to the caller. It lives in `data_path`/JOB_CLIENT/<node group>/<n> and outlives the
-  // process: whoever opens a client with the same data path and node group sends what is there.
+  // Where jobs wait on disk that no JobTracker takes now: "rocksdb", "leveldb", or "" for none, and
+  // errors return to the caller. It lives in `data_path`/JOB_CLIENT/<node group>/<n> and outlives
+  // the process: whoever opens a client with the same data path and node group sends what is there.
   std::string fail_store;
   std::string data_path;
   std::int64_t fail_store_bytes_max = 1LL << 30;
   std::int64_t fail_store_count_max = 1'000'000;
+  // How often this process takes over what dead ones of the group left in their folders, beside the
+  // time of its start; 100 ms … 1 day.
+  Milliseconds fail_store_adopt_period = std::chrono::minutes(1);
 
   // How long Submit waits for an answer before the job is stored, or fails with kDeadlineExceeded.
   // 1 ms … 10 min.
@@ -76,15 +98,25 @@ struct JobClientOptions {
   // Results taken over but not handled yet; 1 … 1,000.
   std::int32_t feedback_window = 100;
 
-  // Called when this node group gets another master, and when a node of the cluster comes or goes.
-  // Only a registry that elects and watches can tell (ZooKeeper); a client of `jobtracker://` is
-  // never called.
+  // Of the JOB_CLIENTs of this node group: who is master, at first and after each change, and who
+  // comes, goes or changes; those that are there at first are told as added, this one included.
+  // Both run on one thread of their own, one call at a time, and may call the client, but not
+  // Close; they must not throw. While a call lasts, what happens is gathered: a node that came and
+  // went meanwhile is not told.
+  //
+  // The master is the node that is there longest. Two processes may believe to be it for a moment,
+  // so what a master does must be safe twice. One that loses its session is told so: `is_me` is
+  // false then, with the master known last.
+  //
+  // With zookeeper:// the registry tells both. With jobtracker:// there is none to join: a
+  // JobTracker is asked every two seconds for the nodes connected to it, which are those that take
+  // feedback (on_job_completed); while none answers nothing is told.
   std::function<void(const NodeInfo& master, bool is_me)> on_master_change;
   std::function<void(const NodeInfo& node, NodeChange change)> on_node_change;
 
-  // From a properties file with the keys registryAddress, nodeGroup, identity, dataPath,
-  // job.fail.store (rocksdb unless set), … (`jobclient --help-config` shows them all); the
-  // environment (LTS_…) wins over the file. Handlers are left empty. kNotFound when there is no
+  // From a properties file with the keys registryAddress, clusterName, nodeGroup, identity,
+  // dataPath, job.fail.store (rocksdb unless set), … (`jobclient --help-config` shows them all);
+  // the environment (LTS_…) wins over the file. Handlers are left empty. kNotFound when there is no
   // file, kInvalidArgument with every mistake on a line of its own.
   LTS_API static Result<JobClientOptions> FromFile(const std::string& path);
 };
@@ -132,18 +164,20 @@ class CancelReceipt {
 // under a lock of it, and may call everything but Close. They must not throw (on_job_completed
 // may).
 //
-// Order: jobs of one thread reach the JobTracker in the order of the calls. A job or cancel for a
-// task of which a record waits in the FailStore waits behind it.
+// Order: jobs and cancels of one thread that concern one group reach the JobTracker in the order of
+// the calls, as do all of them when there is one JobTracker; several are sent to at the same time.
+// A job or cancel for a task of which a record waits in the FailStore waits behind it.
 //
 // Errors of all calls: kInvalidArgument (mend it: names field, value and limit), kUnavailable (no
-// JobTracker), kDeadlineExceeded (no answer: it may or may not have happened), kResourceExhausted
-// (a limit here or there: later), kPermissionDenied, kFailedPrecondition (closed; of a submit also:
-// the payload is over job.payload.max).
+// JobTracker; with zookeeper:// the first calls wait up to 3 s for the list of JobTrackers),
+// kDeadlineExceeded (no answer: it may or may not have happened), kResourceExhausted (a limit here
+// or there: later), kPermissionDenied, kFailedPrecondition (closed; of a submit also: the payload
+// is over job.payload.max).
 class LTS_API JobClient final {
  public:
-  // Makes no connection yet: a client may start before its JobTracker. kInvalidArgument for options
-  // out of bounds or an address that cannot be used, kFailedPrecondition for a registry that this
-  // build lacks (zookeeper://), and what opening the FailStore returns.
+  // Waits for no connection: a client may start before its JobTracker, and before its ZooKeeper.
+  // kInvalidArgument for options out of bounds or an address that cannot be used, and what opening
+  // the FailStore returns.
   static Result<std::unique_ptr<JobClient>> Open(JobClientOptions options);
 
   ~JobClient();  // closes

@@ -12,6 +12,7 @@
 #define LTS_TASK_TRACKER_H_
 
 #include <lts/export.h>
+#include <lts/node.h>
 #include <lts/status.h>
 
 #include <chrono>
@@ -37,8 +38,29 @@ struct TaskTrackerOptions {
   // start with its text. Must not return null.
   using RunnerFactory = std::function<std::unique_ptr<JobRunner>(const RunnerConfig&)>;
 
-  // `jobtracker://host:port[,host:port…]` (IPv6 as `[::1]:35001`).
+  // Where the cluster is. `jobtracker://host:port[,host:port…]` (IPv6 as `[::1]:35001`) names the
+  // JobTrackers themselves. `zookeeper://host[:2181][,host[:port]…][/chroot]` names the ZooKeeper
+  // in which they register: the TaskTracker finds those that are there, follows them as they come
+  // and go, and registers as a TASK_TRACKER of its node group. While ZooKeeper is away the
+  // JobTrackers known last are used.
   std::string registry_address = "jobtracker://127.0.0.1:35001";
+  // With zookeeper://: the cluster of that name. The JobTrackers' clusterName.
+  std::string cluster_name = "defaultCluster";
+  // With zookeeper://: how long this process may be cut off before the others take it for gone.
+  // 100 ms … 10 min; the server may grant another value. (Jobs have a lease of their own.)
+  std::chrono::milliseconds zk_session_timeout = std::chrono::seconds(6);
+  // With zookeeper://: "user:password", when the JobTrackers keep the cluster closed to others
+  // (zk.digest). Never logged.
+  std::string zk_digest;
+  // The token of the cluster, when its JobTrackers ask for one: 16 to 1,024 printable ASCII
+  // characters. (In files security.token_file names the file that holds it.) Never logged.
+  std::string token;
+  // Paths of PEM files, read once at Start. With `tls_ca` the JobTrackers must speak TLS, with
+  // certificates of this CA that are made out for the host by which they are dialled. `tls_cert`
+  // and `tls_key`, both or none, are shown to JobTrackers that ask for them.
+  std::string tls_ca;
+  std::string tls_cert;
+  std::string tls_key;
   // Whose jobs this process runs. Needed.
   std::string node_group;
   // Names the instance among those of one group and host. The same name after a restart gives the
@@ -48,10 +70,13 @@ struct TaskTrackerOptions {
   std::string identity;
   // Folder for the FailStore: results and log lines that cannot be delivered now. Needed. They are
   // in `data_path`/TASK_TRACKER/<node group>/<name>/<number>; a second process of the same name
-  // takes the next number.
+  // takes the next number. What dead processes of the group, whatever their names, left
+  // in this data path is taken over at start and each fail_store_adopt_period (100 ms … 1 day).
   std::string data_path;
+  std::string fail_store = "rocksdb";  // its engine: rocksdb or leveldb
   std::int64_t fail_store_bytes_max = 1LL << 30;
   std::int64_t fail_store_count_max = 1'000'000;
+  std::chrono::milliseconds fail_store_adopt_period = std::chrono::minutes(1);
 
   // Jobs that run at the same time; 1 … 10,000. Threads are started when they are needed.
   int work_threads = 64;
@@ -89,6 +114,22 @@ struct TaskTrackerOptions {
   // Called when the connection to the JobTracker was made, or was lost or refused, with the reason.
   // From a thread of the TaskTracker; must not block, and must not call it.
   std::function<void(bool connected, const std::string& reason)> on_connection_change;
+
+  // Of the TASK_TRACKERs of this node group: who is master, at first and after each change, and who
+  // comes, goes or changes; those that are there at first are told as added, this one included.
+  // Both run on one thread of their own, one call at a time; they may not call Stop, and must not
+  // throw. While a call lasts, what happens is gathered: a node that came and went meanwhile is not
+  // told.
+  //
+  // The master is the node that is there longest. Two processes may believe to be it for a moment,
+  // so what a master does must be safe twice. One that loses its session is told so: `is_me` is
+  // false then, with the master known last.
+  //
+  // With zookeeper:// the registry tells both. With jobtracker:// there is none to join: a
+  // JobTracker is asked every two seconds for the nodes connected to it; while none answers nothing
+  // is told.
+  std::function<void(const NodeInfo& master, bool is_me)> on_master_change;
+  std::function<void(const NodeInfo& node, NodeChange change)> on_node_change;
 
   // Adds a runner of this program. `Runner` is derived from JobRunner; its constructor takes
   // (const RunnerConfig&) or nothing.
@@ -138,7 +179,7 @@ class LTS_API TaskTracker final {
 
   // Takes no new jobs; lets running ones end for stop_timeout, then asks them to stop; has results
   // acknowledged or stored; says goodbye. Returns after at most stop_timeout + kill_grace + a few
-  // seconds. Later calls return the same. Not from a job, nor from on_connection_change.
+  // seconds. Later calls return the same. Not from a job or a callback.
   TaskTrackerStopReport Stop();
 
   // Ok while connected, else kUnavailable with the reason.

@@ -199,7 +199,8 @@ std::variant<DaemonStart, int> BeginDaemon(const OptionTable& table, int argc,
 ReadyFiles::ReadyFiles(Info info)
     : info_(std::move(info)),
       json_path_(fmt::format("{}/{}-{}.json", info_.folder, info_.daemon, info_.name)),
-      waiting_path_(fmt::format("{}/{}-{}.waiting", info_.folder, info_.daemon, info_.name)) {}
+      waiting_path_(fmt::format("{}/{}-{}.waiting", info_.folder, info_.daemon, info_.name)),
+      warning_path_(fmt::format("{}/{}-{}.warning", info_.folder, info_.daemon, info_.name)) {}
 
 Result<std::unique_ptr<ReadyFiles>> ReadyFiles::Open(Info info) {
   std::error_code error;
@@ -211,6 +212,7 @@ Result<std::unique_ptr<ReadyFiles>> ReadyFiles::Open(Info info) {
   LTS_RETURN_IF_ERROR(files->Lock());
   std::remove(files->json_path_.c_str());
   std::remove(files->waiting_path_.c_str());
+  std::remove(files->warning_path_.c_str());
   return files;
 }
 
@@ -236,6 +238,7 @@ ReadyFiles::~ReadyFiles() {
   if (lock_fd_ < 0) return;  // they are another process's
   std::remove(json_path_.c_str());
   std::remove(waiting_path_.c_str());
+  std::remove(warning_path_.c_str());
   close(lock_fd_);
 }
 
@@ -260,6 +263,12 @@ Status ReadyFiles::Ready(const std::string& listen, const std::string& ops,
 Status ReadyFiles::Waiting(const std::string& reason) {
   if (was_ready_) LTS_RETURN_IF_ERROR(WriteJson(false));
   return WriteByRename(waiting_path_, reason + "\n");
+}
+
+Status ReadyFiles::Warning(const std::string& text) {
+  if (!text.empty()) return WriteByRename(warning_path_, text + "\n");
+  std::remove(warning_path_.c_str());
+  return Status::Ok();
 }
 
 Status ReadyFiles::WriteJson(bool ready) const {

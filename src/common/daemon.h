@@ -105,6 +105,8 @@ class ReadyFiles {
                const std::string& waiting_for = {});
   // Says in one line what is waited for.
   Status Waiting(const std::string& reason);
+  // One line that `status` repeats for as long as this runs; empty: nothing to warn of.
+  Status Warning(const std::string& text);
 
  private:
   explicit ReadyFiles(Info info);
@@ -114,6 +116,7 @@ class ReadyFiles {
   const Info info_;
   const std::string json_path_;
   const std::string waiting_path_;
+  const std::string warning_path_;
   std::string listen_;
   std::string ops_;
   bool was_ready_ = false;

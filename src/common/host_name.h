@@ -8,11 +8,16 @@
 
 namespace lts {
 
-// Up to the first dot, as an identity needs it; "localhost" when the host has none.
-inline std::string HostName() {
+// As it is set; "localhost" when the host has none.
+inline std::string FullHostName() {
   std::array<char, 256> name{};
   if (gethostname(name.data(), name.size() - 1) != 0 || name[0] == '\0') return "localhost";
-  const std::string full(name.data());
+  return name.data();
+}
+
+// Up to the first dot, as an identity needs it.
+inline std::string HostName() {
+  const std::string full = FullHostName();
   return full.substr(0, full.find('.'));
 }
 

@@ -58,6 +58,20 @@ std::optional<TimeMs> UuidV7Time(std::string_view text) {
   return static_cast<TimeMs>(time);
 }
 
+std::string FittedName(std::string name) {
+  constexpr std::size_t kBytesMax = 64;
+  if (name.size() <= kBytesMax) return name;
+  std::uint32_t hash = 2166136261U;  // FNV-1a
+  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
+  std::size_t kept = kBytesMax - 9;
+  while (kept > 0 && (static_cast<unsigned char>(name[kept]) & 0xc0U) == 0x80U) --kept;
+  name.resize(kept);
+  constexpr char kHex[] = "0123456789abcdef";
+  name.push_back('-');
+  for (int shift = 28; shift >= 0; shift -= 4) name.push_back(kHex[(hash >> shift) & 0xfU]);
+  return name;
+}
+
 std::uint64_t RandomSeed() {
   std::random_device device;
   return (static_cast<std::uint64_t>(device()) << 32) | device();

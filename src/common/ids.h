@@ -28,6 +28,10 @@ class UuidGenerator {
 // The creation time in a UUIDv7, or nothing when the text is not one.
 std::optional<TimeMs> UuidV7Time(std::string_view text);
 
+// The name if it has at most 64 bytes, the most that a node's identity may have; else its
+// beginning, and a hash of all of it in place of the rest.
+std::string FittedName(std::string name);
+
 // 64 bits from the operating system's random source.
 std::uint64_t RandomSeed();
 

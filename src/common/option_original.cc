@@ -26,7 +26,7 @@ constexpr std::string_view kJava = "concerns Java classes or the JVM";
 
 // Keys that a program has a row for never come here.
 constexpr std::array kOriginalKeys = {
-    OriginalKey{"druid.", "there is no connection pool to tune"},
+    OriginalKey{"druid.", "the pool of database connections has one setting: jdbc.pool.size"},
     OriginalKey{"mongo.", "MongoDB is not supported; queues are in RocksDB or MySQL (job.queue)"},
     OriginalKey{"redis.",
                 "redis is not supported as a registry; use zookeeper:// or jobtracker://"},
@@ -148,7 +148,7 @@ std::string_view UnsupportedEngine(std::string_view key, std::string_view value)
     return "MongoDB is not supported; use mysql for a cluster, or rocksdb for a single JobTracker";
   }
   if (key == "job.fail.store" && (value == "berkeleydb" || value == "mapdb" || value == "ltsdb")) {
-    return "this FailStore engine is not in this build; use rocksdb";
+    return "this FailStore engine is not in this build; use rocksdb or leveldb";
   }
   return {};
 }

@@ -532,9 +532,13 @@ class OptionTable::Loader {
   std::map<std::string, Ignored> ignored_;
 };
 
-OptionTable::OptionTable(Daemon daemon, const std::vector<OptionRow>& rows) : daemon_(daemon) {
+OptionTable::OptionTable(Daemon daemon, const std::vector<OptionRow>& rows,
+                         const std::vector<OptionRow>& shared)
+    : daemon_(daemon) {
   std::set<std::string_view> names;
-  for (const OptionRow& row : rows) {
+  std::vector<OptionRow> all = rows;
+  all.insert(all.end(), shared.begin(), shared.end());
+  for (const OptionRow& row : all) {
     if (!names.insert(row.name).second) AbortProgram(row.name, "declared twice");
     if (row.text.empty()) AbortProgram(row.name, "declared without a text");
     if (IsWildcard(row) && row.type != OptionType::kString) {

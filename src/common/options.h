@@ -135,7 +135,9 @@ class Options {
 // default out of bounds) are programming errors and abort.
 class OptionTable {
  public:
-  OptionTable(Daemon daemon, const std::vector<OptionRow>& rows);
+  // `shared`: more rows, of which other programs have some too.
+  OptionTable(Daemon daemon, const std::vector<OptionRow>& rows,
+              const std::vector<OptionRow>& shared = {});
 
   // Keys may carry the original's prefix `configs.`. Keys of the original that mean nothing here
   // are accepted with a notice. Everything wrong is reported at once, one line each, with file and

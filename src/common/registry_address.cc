@@ -114,21 +114,6 @@ Result<ZookeeperAddress> ParseZookeeper(std::string_view text) {
 
 }  // namespace
 
-Result<std::vector<std::string>> ParseRegistryAddress(std::string_view text) {
-  if (StartsWith(text, kZookeeper)) {
-    return Status::FailedPrecondition(fmt::format(
-        "registry address \"{}\": this build has no ZooKeeper registry; use jobtracker://host:port",
-        text));
-  }
-  if (!StartsWith(text, kJobTracker)) {
-    return Status::InvalidArgument(
-        fmt::format("registry address \"{}\": expected jobtracker://host:port[,host:port…]", text));
-  }
-  std::string_view rest = text.substr(kJobTracker.size());
-  if (!rest.empty() && rest.back() == '/') rest.remove_suffix(1);
-  return ParseHosts(text, rest, {});
-}
-
 Result<RegistryAddress> ParseAnyRegistryAddress(std::string_view text) {
   if (StartsWith(text, kZookeeper)) {
     Result<ZookeeperAddress> address = ParseZookeeper(text);
@@ -141,7 +126,9 @@ Result<RegistryAddress> ParseAnyRegistryAddress(std::string_view text) {
                     "zookeeper://host:port[,host:port…][/path]",
                     text));
   }
-  Result<std::vector<std::string>> hosts = ParseRegistryAddress(text);
+  std::string_view rest = text.substr(kJobTracker.size());
+  if (!rest.empty() && rest.back() == '/') rest.remove_suffix(1);
+  Result<std::vector<std::string>> hosts = ParseHosts(text, rest, {});
   if (!hosts.ok()) return hosts.status();
   return RegistryAddress(JobTrackerAddresses{*std::move(hosts)});
 }

@@ -10,13 +10,8 @@
 
 namespace lts {
 
-// "jobtracker://host:port[,host:port…]" -> {"host:port", …}, in that order, each once, at most 64;
-// IPv6 hosts stand in brackets; blanks around an address do not count. kInvalidArgument says what
-// is wrong with it. kFailedPrecondition for zookeeper://: no mistake, but this build has no such
-// registry.
-Result<std::vector<std::string>> ParseRegistryAddress(std::string_view text);
-
-// "jobtracker://…" as above.
+// "jobtracker://host:port[,host:port…]": in that order, each once, at most 64; IPv6 hosts stand in
+// brackets; blanks around an address do not count.
 struct JobTrackerAddresses {
   std::vector<std::string> hosts;  // "host:port"
 };

@@ -43,6 +43,17 @@ std::vector<std::string> NumberedFolders(const std::string& base, std::string_vi
   return folders;
 }
 
+std::vector<std::string> FoldersIn(const std::string& folder) {
+  std::vector<std::string> found;
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    std::error_code not_folder;
+    if (it->is_directory(not_folder)) found.push_back(it->path().string());
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
 Status Move(FailStore& source, FailStore& target, const std::vector<FailRecord>& records,
             AdoptReport* report) {
   LTS_RETURN_IF_ERROR(target.Adopt(records));
@@ -98,12 +109,26 @@ Result<AdoptReport> AdoptSiblings(const std::string& engine, FailStore& target,
   // The target judges age and limits, not the source.
   AdoptReport report;
   for (const std::string& folder : UnlockedSiblings(base)) {
-    auto source = OpenFailStore(engine, folder, FailStoreLimits::None());
+    const Result<std::string> made_by = FailStoreEngineOf(folder);
+    if (!made_by.ok()) {
+      LTS_WARN("failstore of another process not adopted error=\"{}\"",
+               made_by.status().ToString());
+      continue;
+    }
+    const bool same_engine = made_by->empty() || *made_by == engine;
+    auto source = OpenFailStore(same_engine ? engine : *made_by, folder, FailStoreLimits::None());
     if (!source.ok()) {
       if (source.status().code() != StatusCode::kFailedPrecondition) {
         LTS_WARN("failstore of another process not adopted error=\"{}\"",
                  source.status().ToString());
       }
+      continue;
+    }
+    if (const std::int64_t held = (*source)->Usage().count; !same_engine && held != 0) {
+      LTS_WARN(
+          "failstore of another engine not adopted; a process with job.fail.store={} sends it "
+          "folder={} records={} job.fail.store={}",
+          *made_by, folder, held, engine);
       continue;
     }
     const std::int64_t before = report.records;
@@ -125,41 +150,45 @@ Result<AdoptReport> AdoptSiblings(const std::string& engine, FailStore& target,
 
 class SiblingWatch::Core : public std::enable_shared_from_this<SiblingWatch::Core> {
  public:
-  Core(std::string engine, FailStore& target, std::string base, Strand& strand,
-       std::function<void()> on_adopted, DurationMs period_ms)
-      : engine_(std::move(engine)),
+  Core(SiblingWatchOptions options, FailStore& target, Strand& strand,
+       std::function<void()> on_adopted)
+      : options_(std::move(options)),
         target_(target),
-        base_(std::move(base)),
         strand_(strand),
-        on_adopted_(std::move(on_adopted)),
-        period_ms_(period_ms) {}
+        on_adopted_(std::move(on_adopted)) {}
 
   void Look() {
-    const auto report = AdoptSiblings(engine_, target_, base_);
-    if (!report.ok()) {
-      LTS_WARN("failstore records not adopted, trying again later error=\"{}\"",
-               report.status().ToString());
+    bool moved = false;
+    if (options_.of_instances) {
+      for (const std::string& base : FoldersIn(options_.base)) moved = Adopt(base) || moved;
+    } else {
+      moved = Adopt(options_.base);
     }
-    // After an error too: some may have been moved.
-    if (on_adopted_ && (!report.ok() || report->records != 0)) on_adopted_();
-    strand_.PostAfter(period_ms_ * 1000, [weak = weak_from_this()] {
+    if (on_adopted_ && moved) on_adopted_();
+    strand_.PostAfter(options_.period_ms * 1000, [weak = weak_from_this()] {
       if (const auto self = weak.lock()) self->Look();
     });
   }
 
  private:
-  const std::string engine_;
+  // Whether records may have been moved.
+  bool Adopt(const std::string& base) {
+    const auto report = AdoptSiblings(options_.engine, target_, base);
+    if (report.ok()) return report->records != 0;
+    LTS_WARN("failstore records not adopted, trying again later error=\"{}\"",
+             report.status().ToString());
+    return true;  // some may have been
+  }
+
+  const SiblingWatchOptions options_;
   FailStore& target_;
-  const std::string base_;
   Strand& strand_;
   const std::function<void()> on_adopted_;
-  const DurationMs period_ms_;
 };
 
-SiblingWatch::SiblingWatch(std::string engine, FailStore& target, std::string base, Strand& strand,
-                           std::function<void()> on_adopted, DurationMs period_ms)
-    : core_(std::make_shared<Core>(std::move(engine), target, std::move(base), strand,
-                                   std::move(on_adopted), period_ms)) {
+SiblingWatch::SiblingWatch(SiblingWatchOptions options, FailStore& target, Strand& strand,
+                           std::function<void()> on_adopted)
+    : core_(std::make_shared<Core>(std::move(options), target, strand, std::move(on_adopted))) {
   strand.Post([weak = std::weak_ptr(core_)] {
     if (const auto core = weak.lock()) core->Look();
   });

@@ -23,18 +23,28 @@ struct AdoptReport {
 // Moves all records of the unlocked folders under `base` into `target`, in order within a kind, and
 // removes the emptied folders. A record is durable in the target before the source forgets it: a
 // crash in between leaves it in both, and receivers know a repeat. A folder that somebody takes
-// meanwhile, or that is damaged, is left alone (the latter with a warning). Blocks on the disk.
-// kResourceExhausted when the target is full: what was moved stays moved. Any thread.
+// meanwhile is left alone; so is, with a warning, one that is damaged, and one with records of
+// another engine than `engine`, the target's: engines are mixed by nobody but a person. An empty
+// one of another engine is removed. Blocks on the disk. kResourceExhausted when the target is full:
+// what was moved stays moved. Any thread.
 Result<AdoptReport> AdoptSiblings(const std::string& engine, FailStore& target,
                                   const std::string& base);
 
-// Adopts at start and each minute, on a strand that may block. Borrows store and strand; destroy it
+struct SiblingWatchOptions {
+  std::string engine;  // the target's
+  std::string base;    // holds the numbered folders,
+  // or, when this is set, a folder for each instance of the group, with numbered ones in it.
+  bool of_instances = false;
+  DurationMs period_ms = 60'000;
+};
+
+// Adopts at start and each period, on a strand that may block. Borrows store and strand; destroy it
 // on the strand, or after the strand has been stopped.
 class SiblingWatch {
  public:
   // `on_adopted` (may be null) runs on the strand after records have been moved: wake forwarders.
-  SiblingWatch(std::string engine, FailStore& target, std::string base, Strand& strand,
-               std::function<void()> on_adopted, DurationMs period_ms = 60'000);
+  SiblingWatch(SiblingWatchOptions options, FailStore& target, Strand& strand,
+               std::function<void()> on_adopted);
   ~SiblingWatch();
   SiblingWatch(const SiblingWatch&) = delete;
   SiblingWatch& operator=(const SiblingWatch&) = delete;

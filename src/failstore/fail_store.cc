@@ -2,17 +2,37 @@
 #include "failstore/fail_store.h"
 
 #include "common/log.h"
+#include "failstore/folder_lock.h"
+#include "failstore/leveldb_fail_store.h"
 #include "failstore/rocksdb_fail_store.h"
 
 namespace lts {
+namespace {
+
+// What goes wrong here shows again when the folder is opened.
+void RemoveIfEmptyOfAnotherEngine(const std::string& engine, const std::string& folder,
+                                  const Clock* clock) {
+  const Result<std::string> made_by = FolderEngine(folder);
+  if (!made_by.ok() || made_by->empty() || *made_by == engine) return;
+  auto other = OpenFailStore(*made_by, folder, FailStoreLimits::None(), clock);
+  if (!other.ok() || !(*other)->CloseAndRemoveEmpty().ok()) return;
+  LTS_INFO("failstore folder of another engine was empty, removed folder={} engine={}", folder,
+           *made_by);
+}
+
+}  // namespace
 
 Result<std::unique_ptr<FailStore>> OpenFailStore(const std::string& engine,
                                                  const std::string& folder,
                                                  const FailStoreLimits& limits,
                                                  const Clock* clock) {
   if (engine == "rocksdb") return OpenRocksdbFailStore(folder, limits, clock);
-  return Status::InvalidArgument("unknown FailStore engine \"" + engine + "\"; known: rocksdb");
+  if (engine == "leveldb") return OpenLeveldbFailStore(folder, limits, clock);
+  return Status::InvalidArgument("unknown FailStore engine \"" + engine +
+                                 "\" (job.fail.store); known: rocksdb, leveldb");
 }
+
+Result<std::string> FailStoreEngineOf(const std::string& folder) { return FolderEngine(folder); }
 
 Result<std::unique_ptr<FailStore>> OpenFirstFreeFailStore(const std::string& engine,
                                                           const std::string& base,
@@ -21,7 +41,9 @@ Result<std::unique_ptr<FailStore>> OpenFirstFreeFailStore(const std::string& eng
   constexpr int kFoldersMax = 64;
   Status last;
   for (int number = 0; number < kFoldersMax; ++number) {
-    auto store = OpenFailStore(engine, base + "/" + std::to_string(number), limits, clock);
+    const std::string folder = base + "/" + std::to_string(number);
+    RemoveIfEmptyOfAnotherEngine(engine, folder, clock);
+    auto store = OpenFailStore(engine, folder, limits, clock);
     if (store.ok()) return store;
     last = store.status();
     if (last.code() == StatusCode::kDataLoss) {

@@ -103,19 +103,25 @@ class FailStore {
   virtual Status CloseAndRemoveEmpty() = 0;
 };
 
-// engine: "rocksdb". `folder` is created; a lock file `folder`.lock stands beside it and is never
-// removed. `clock` is borrowed for the life of the store; null = the host's.
+// engine: "rocksdb" or "leveldb". `folder` is created; a lock file `folder`.lock stands beside it
+// and is never removed. `clock` is borrowed for the life of the store; null = the host's.
 // kFailedPrecondition when somebody holds the folder (the message names it, and the process if that
-// is known), kInvalidArgument for an unknown engine (the message lists the known ones), kDataLoss
-// when the files are damaged beyond a cut tail.
+// is known), kInvalidArgument for an unknown engine (the message lists the known ones) and for a
+// folder that another engine made (the message names job.fail.store), kDataLoss when the files are
+// damaged beyond a cut tail.
 Result<std::unique_ptr<FailStore>> OpenFailStore(const std::string& engine,
                                                  const std::string& folder,
                                                  const FailStoreLimits& limits,
                                                  const Clock* clock = nullptr);
 
+// The engine that made the store in `folder`; "" when there is none. kDataLoss when that cannot be
+// told. Takes no lock.
+Result<std::string> FailStoreEngineOf(const std::string& folder);
+
 // Opens `base`/0, or the next free number when a live process holds it (at most 64 tried). A
-// damaged folder is passed over with an error line and left for a person to look at.
-// kResourceExhausted when none is free.
+// damaged folder is passed over with an error line and left for a person to look at. A free folder
+// of another engine is removed when it is empty; with records in it, which this engine would never
+// send, it is kInvalidArgument as above. kResourceExhausted when none is free.
 Result<std::unique_ptr<FailStore>> OpenFirstFreeFailStore(const std::string& engine,
                                                           const std::string& base,
                                                           const FailStoreLimits& limits,

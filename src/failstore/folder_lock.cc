@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <fstream>
 #include <system_error>
 
 #include "common/log.h"
@@ -30,6 +31,28 @@ void SyncFolder(const std::string& folder) {
              std::generic_category().message(errno));
   }
   if (fd >= 0) ::close(fd);
+}
+
+constexpr char kEngineFile[] = "/ENGINE";
+constexpr std::size_t kEngineNameMax = 64;
+
+// Durable as a whole or not there.
+Status WriteWhole(const std::string& path, const std::string& text) {
+  const std::string draft = path + ".new";
+  const int fd = ::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (fd < 0) return FileError(errno, "cannot write", draft);
+  const ssize_t written = ::write(fd, text.data(), text.size());
+  const int write_error = written < 0 ? errno : ENOSPC;
+  if (written != static_cast<ssize_t>(text.size())) {
+    ::close(fd);
+    return FileError(write_error, "cannot write", draft);
+  }
+  const int sync_error = ::fsync(fd) == 0 ? 0 : errno;
+  ::close(fd);
+  if (sync_error != 0) return FileError(sync_error, "cannot sync", draft);
+  if (::rename(draft.c_str(), path.c_str()) != 0) return FileError(errno, "cannot rename", draft);
+  SyncFolder(fs::path(path).parent_path().string());
+  return Status::Ok();
 }
 
 }  // namespace
@@ -62,6 +85,34 @@ Status RemoveFolder(const std::string& folder) {
   fs::remove_all(doomed, error);
   if (error) return FileError(error.value(), "cannot remove", doomed);
   return Status::Ok();
+}
+
+Result<std::string> FolderEngine(const std::string& folder) {
+  const std::string path = folder + kEngineFile;
+  std::error_code error;
+  if (!fs::exists(path, error)) {
+    if (error) return FileError(error.value(), "cannot look for", path);
+    return std::string(fs::exists(folder + "/CURRENT", error) ? "rocksdb" : "");
+  }
+  std::ifstream file(path);
+  std::string engine;
+  if (!std::getline(file, engine) || engine.empty() || engine.size() > kEngineNameMax) {
+    return Status::DataLoss("the file " + path + " does not name the engine of the FailStore");
+  }
+  return engine;
+}
+
+Status ClaimFolder(const std::string& folder, const std::string& engine) {
+  const Result<std::string> made_by = FolderEngine(folder);
+  if (!made_by.ok()) return made_by.status();
+  if (*made_by == engine) return Status::Ok();
+  if (!made_by->empty()) {
+    return Status::InvalidArgument("the FailStore folder " + folder +
+                                   " was made with job.fail.store=" + *made_by +
+                                   ", and now job.fail.store=" + engine + ": keep " + *made_by +
+                                   " until its records are sent, or use another dataPath");
+  }
+  return WriteWhole(folder + kEngineFile, engine + "\n");
 }
 
 Result<std::unique_ptr<FolderLock>> FolderLock::Acquire(const std::string& folder) {

@@ -1,4 +1,4 @@
-// The lock of a FailStore folder, and the creation and removal of the folder under it.
+// The lock of a FailStore folder, and its creation, its owner's name and its removal under it.
 #pragma once
 
 #include <memory>
@@ -31,5 +31,14 @@ Status MakeFolders(const std::string& folder);
 // Removes a folder in such a way that a crash never leaves half of it under its name: it is renamed
 // to `folder`.removed first. Call under its lock. Absent folders are fine.
 Status RemoveFolder(const std::string& folder);
+
+// The engine that made the folder, by the file ENGINE in it; "" when there is nothing in it yet. A
+// database without the file is one of RocksDB: there was no other engine then.
+Result<std::string> FolderEngine(const std::string& folder);
+
+// Writes the file ENGINE, durably, when the folder is nobody's. kInvalidArgument when another
+// engine made it: the message names job.fail.store. Call under the lock, before the engine makes
+// any file.
+Status ClaimFolder(const std::string& folder, const std::string& engine);
 
 }  // namespace lts

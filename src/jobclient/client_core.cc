@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <utility>
 
+#include "common/daemon.h"
 #include "common/log.h"
-#include "common/registry_address.h"
 #include "jobclient/client_options.h"
 #include "jobclient/convert.h"
 #include "lts/v1/query.pb.h"
@@ -35,11 +35,20 @@ Result<SubmitReceipt> ReceiptFrom(Answer answer) {
 }  // namespace
 
 Result<std::unique_ptr<ClientCore>> ClientCore::Open(JobClientOptions options,
-                                                     const rpc::ChannelFactory& channels) {
+                                                     const rpc::ChannelFactory& channels,
+                                                     Presence presence) {
   LTS_RETURN_IF_ERROR(CheckClientOptions(options));
-  LTS_RETURN_IF_ERROR(model::ValidateName("node_group", options.node_group));
-  const Result<std::vector<std::string>> addresses = ParseRegistryAddress(options.registry_address);
-  if (!addresses.ok()) return addresses.status();
+  static const SystemClock clock;  // outlives every registry
+  auto discovery = discovery::Discovery::Open(DiscoveryOptionsFrom(options), clock);
+  if (!discovery.ok()) return discovery.status();
+  return OpenWith(std::move(options), *std::move(discovery), channels, presence);
+}
+
+Result<std::unique_ptr<ClientCore>> ClientCore::OpenWith(
+    JobClientOptions options, std::unique_ptr<discovery::Discovery> discovery,
+    const rpc::ChannelFactory& channels, Presence presence) {
+  LTS_RETURN_IF_ERROR(CheckClientOptions(options));
+  if (options.identity.empty()) options.identity = MakeIdentity();
   std::unique_ptr<FailStore> store;
   std::string base;
   if (!options.fail_store.empty()) {
@@ -51,22 +60,26 @@ Result<std::unique_ptr<ClientCore>> ClientCore::Open(JobClientOptions options,
     if (!opened.ok()) return opened.status().WithContext("FailStore");
     store = std::move(opened).value();
   }
-  std::unique_ptr<ClientCore> core(new ClientCore(std::move(options), std::move(store)));
-  core->Start(*addresses, base, channels);
+  std::unique_ptr<ClientCore> core(
+      new ClientCore(std::move(options), std::move(store), std::move(discovery)));
+  LTS_RETURN_IF_ERROR(core->Start(base, channels, presence));
   return core;
 }
 
-ClientCore::ClientCore(JobClientOptions options, std::unique_ptr<FailStore> store)
+ClientCore::ClientCore(JobClientOptions options, std::unique_ptr<FailStore> store,
+                       std::unique_ptr<discovery::Discovery> discovery)
     : options_(std::move(options)),
-      identity_(options_.identity.empty() ? MakeIdentity() : options_.identity),
+      identity_(options_.identity),
       ids_(RandomSeed()),
-      store_(std::move(store)) {
+      store_(std::move(store)),
+      discovery_(std::move(discovery)) {
   limits_.payload_bytes_max = static_cast<std::size_t>(options_.payload_bytes_max);
 }
 
-void ClientCore::Start(const std::vector<std::string>& addresses, const std::string& store_base,
-                       const rpc::ChannelFactory& channels) {
-  trackers_ = std::make_unique<Trackers>(addresses, channels);
+Status ClientCore::Start(const std::string& store_base, const rpc::ChannelFactory& channels,
+                         Presence presence) {
+  trackers_ = std::make_unique<Trackers>(discovery_->Found(), channels);
+  routes_ = std::make_unique<Routes>(*trackers_, clock_);
   Submitter::Listeners listeners;
   if (store_) {
     ResenderOptions resending;
@@ -74,18 +87,19 @@ void ClientCore::Start(const std::vector<std::string>& addresses, const std::str
     resending.node_group = options_.node_group;
     resending.engine = options_.fail_store;
     resending.base_folder = store_base;
+    resending.adopt_period_ms = options_.fail_store_adopt_period.count();
     resending.deadline_ms = options_.submit_timeout.count();
     resender_ = std::make_unique<Resender>(std::move(resending), *store_, disk_, *trackers_);
     listeners.on_stored = [this] { resender_->Wake(); };
-    listeners.on_delivered = [this] { resender_->TrackerAnswered(); };
+    listeners.on_delivered = [this] { resender_->WayMayBeOpen(); };
   }
   SubmitterOptions submitting;
   submitting.identity = identity_;
   submitting.node_group = options_.node_group;
   submitting.count_max = options_.submit_in_flight_max;
   submitting.bytes_max = options_.submit_in_flight_bytes_max;
-  submitter_ = std::make_unique<Submitter>(std::move(submitting), clock_, *trackers_, store_.get(),
-                                           disk_, callbacks_, std::move(listeners));
+  submitter_ = std::make_unique<Submitter>(std::move(submitting), clock_, *trackers_, *routes_,
+                                           store_.get(), disk_, callbacks_, std::move(listeners));
   if (options_.on_job_completed) {
     FeedbackOptions feedback;
     feedback.node_group = options_.node_group;
@@ -97,6 +111,26 @@ void ClientCore::Start(const std::vector<std::string>& addresses, const std::str
     feedback_ = std::make_unique<FeedbackReceiver>(std::move(feedback), *trackers_, disk_);
     feedback_->Start();
   }
+  discovery_->Listen([this](const discovery::JobTrackers& found) {
+    routes_->TrackersChange();
+    trackers_->Set(found);
+    if (resender_ != nullptr && !found.addresses.empty()) resender_->WayMayBeOpen();
+    if (feedback_ != nullptr) feedback_->TrackersChanged();
+  });
+  if (presence == Presence::kPassing) return Status::Ok();
+  return discovery_->Join(OwnNode(), {options_.on_master_change, options_.on_node_change},
+                          channels);
+}
+
+registry::Node ClientCore::OwnNode() const {
+  registry::Node node;
+  node.type = registry::NodeType::kJobClient;
+  node.group = options_.node_group;
+  node.identity = identity_;
+  node.incarnation = fmt::format("{:016x}{:016x}", RandomSeed(), RandomSeed());
+  node.version = Version();
+  node.started_ms = clock_.WallMs();
+  return node;
 }
 
 ClientCore::~ClientCore() {
@@ -110,7 +144,9 @@ void ClientCore::Close() {
   if (closed_) return;
   closed_ = true;
   trackers_->Interrupt();
-  submitter_->Close(options_.shutdown_timeout.count());
+  if (submitter_ != nullptr) submitter_->Close(options_.shutdown_timeout.count());
+  // Before what it tells.
+  discovery_.reset();
   feedback_.reset();
   callbacks_.Stop();
   disk_.Stop();

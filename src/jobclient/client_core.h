@@ -9,9 +9,11 @@
 #include "common/clock.h"
 #include "common/ids.h"
 #include "common/strand.h"
+#include "discovery/discovery.h"
 #include "failstore/fail_store.h"
 #include "jobclient/feedback_receiver.h"
 #include "jobclient/resender.h"
+#include "jobclient/routes.h"
 #include "jobclient/submitter.h"
 #include "jobclient/trackers.h"
 #include "lts/job_client.h"
@@ -21,12 +23,20 @@
 
 namespace lts::jobclient {
 
+// Whether a client is a node of the cluster, or only passes by, as most verbs of the CLI do.
+enum class Presence : std::uint8_t { kNode, kPassing };
+
 // Validates jobs and gives them their ids on the caller's thread, hands them to the Submitter, and
 // waits. Owns every part; thread-safe like JobClient. The destructor closes.
 class ClientCore {
  public:
   static Result<std::unique_ptr<ClientCore>> Open(JobClientOptions options,
-                                                  const rpc::ChannelFactory& channels);
+                                                  const rpc::ChannelFactory& channels,
+                                                  Presence presence);
+  // With another way to find the JobTrackers than `registry_address`.
+  static Result<std::unique_ptr<ClientCore>> OpenWith(
+      JobClientOptions options, std::unique_ptr<discovery::Discovery> discovery,
+      const rpc::ChannelFactory& channels, Presence presence);
   ~ClientCore();
   ClientCore(const ClientCore&) = delete;
   ClientCore& operator=(const ClientCore&) = delete;
@@ -46,9 +56,11 @@ class ClientCore {
   void Close();
 
  private:
-  ClientCore(JobClientOptions options, std::unique_ptr<FailStore> store);
-  void Start(const std::vector<std::string>& addresses, const std::string& store_base,
-             const rpc::ChannelFactory& channels);
+  ClientCore(JobClientOptions options, std::unique_ptr<FailStore> store,
+             std::unique_ptr<discovery::Discovery> discovery);
+  Status Start(const std::string& store_base, const rpc::ChannelFactory& channels,
+               Presence presence);
+  registry::Node OwnNode() const;
   Result<Entry> MakeEntry(model::JobSpec spec);
   std::string NextJobId();
   // Of something handed over now, on the monotonic clock.
@@ -69,9 +81,12 @@ class ClientCore {
   ThreadStrand callbacks_{"lts-callback"};
   const std::unique_ptr<FailStore> store_;
   std::unique_ptr<Trackers> trackers_;
+  std::unique_ptr<Routes> routes_;
   std::unique_ptr<Resender> resender_;
   std::unique_ptr<Submitter> submitter_;
   std::unique_ptr<FeedbackReceiver> feedback_;
+  // Tells the parts above who is there.
+  std::unique_ptr<discovery::Discovery> discovery_;
 };
 
 // How tests make a JobClient over channels of their own, and look inside.
@@ -80,6 +95,9 @@ class Access {
   static ClientCore& Core(JobClient& client) { return *client.core_; }
   static Result<std::unique_ptr<JobClient>> Open(JobClientOptions options,
                                                  const rpc::ChannelFactory& channels);
+  static Result<std::unique_ptr<JobClient>> OpenWith(
+      JobClientOptions options, std::unique_ptr<discovery::Discovery> discovery,
+      const rpc::ChannelFactory& channels);
 };
 
 }  // namespace lts::jobclient

@@ -8,15 +8,21 @@
 
 #include "common/daemon.h"
 #include "common/ids.h"
+#include "model/validate.h"
+#include "rpc/security.h"
 
 namespace lts::jobclient {
 namespace {
 
 constexpr std::int64_t kTimeoutMaxMs = 600'000;
+constexpr std::int64_t kSessionMinMs = 100;
+constexpr std::int64_t kSessionMaxMs = 600'000;
 constexpr std::int64_t kInFlightCountMax = 10'000'000;
 constexpr std::int64_t kInFlightBytesMin = 1 << 20;
 constexpr std::int64_t kInFlightBytesMax = 16LL << 30;
 constexpr std::int64_t kFeedbackWindowMax = 1'000;
+constexpr DurationMs kAdoptPeriodMinMs = 100;
+constexpr DurationMs kAdoptPeriodMaxMs = 24LL * 3600 * 1000;
 constexpr std::int64_t kPayloadMax = 1 << 20;
 
 Status CheckBounds(std::string_view field, std::int64_t value, std::int64_t min, std::int64_t max) {
@@ -31,11 +37,24 @@ const OptionTable& ClientOptionTable() {
       Daemon::kJobClient,
       {
           {.name = "registryAddress",
-           .text = "Where the cluster is: jobtracker://host:port[,host:port…].",
+           .text =
+               "Where the cluster is: jobtracker://host:port[,host:port…] names its JobTrackers, "
+               "zookeeper://host:2181[,host:2181…][/chroot] the ZooKeeper in which they register.",
            .default_value = "jobtracker://127.0.0.1:35001"},
           {.name = "clusterName",
-           .text = "Name of the cluster; the JobTracker that registryAddress names decides.",
+           .text = "Name of the cluster in ZooKeeper; with jobtracker:// the JobTracker decides.",
            .default_value = "defaultCluster"},
+          {.name = "zk.session.timeout",
+           .text = "With zookeeper://: how long this process may be cut off before the others take "
+                   "it for gone.",
+           .type = OptionType::kDurationMs,
+           .default_value = "6s",
+           .min = 1'000,
+           .max = kSessionMaxMs},
+          {.name = "zk.digest",
+           .text = "With zookeeper://: user:password, when the JobTrackers keep the cluster closed "
+                   "to others.",
+           .secret = true},
           {.name = "nodeGroup",
            .text = "Node group of this client: whose feedback it receives, and the submit group of "
                    "jobs "
@@ -53,7 +72,7 @@ const OptionTable& ClientOptionTable() {
                    "errors "
                    "return to the caller.",
            .default_value = "rocksdb",
-           .choices = "rocksdb|none"},
+           .choices = "rocksdb|leveldb|none"},
           {.name = "job.fail.store.bytes.max",
            .text = "What the FailStore holds at most; over it a submit fails.",
            .type = OptionType::kBytes,
@@ -66,6 +85,12 @@ const OptionTable& ClientOptionTable() {
            .default_value = "1000000",
            .min = 1,
            .max = 1'000'000'000},
+          {.name = "job.fail.store.adopt.period",
+           .text = "How often folders are taken over that dead processes of the group left behind.",
+           .type = OptionType::kDurationMs,
+           .default_value = "60s",
+           .min = kAdoptPeriodMinMs,
+           .max = kAdoptPeriodMaxMs},
           {.name = "job.submit.timeout",
            .text = "How long a submit waits for an answer before the job is stored, or fails.",
            .type = OptionType::kDurationMs,
@@ -103,13 +128,22 @@ const OptionTable& ClientOptionTable() {
            .default_value = "100",
            .min = 1,
            .max = kFeedbackWindowMax},
-      });
+      },
+      rpc::SecurityRows());
   return table;
 }
 
 JobClientOptions ClientOptionsFrom(const Options& options, const std::string& home) {
   JobClientOptions out;
   out.registry_address = options.String("registryAddress");
+  out.cluster_name = options.String("clusterName");
+  out.zk_session_timeout = Milliseconds(options.Duration("zk.session.timeout"));
+  out.zk_digest = options.String("zk.digest");
+  const rpc::SecuritySettings security = rpc::SecuritySettingsFrom(options, home);
+  out.token = security.token;
+  out.tls_ca = security.tls_ca;
+  out.tls_cert = security.tls_cert;
+  out.tls_key = security.tls_key;
   out.node_group = options.String("nodeGroup");
   out.identity = options.String("identity");
   const std::string& engine = options.String("job.fail.store");
@@ -118,6 +152,7 @@ JobClientOptions ClientOptionsFrom(const Options& options, const std::string& ho
   out.data_path = PathBelow(home, data_path.empty() ? "data/jobclient" : data_path);
   out.fail_store_bytes_max = options.Bytes("job.fail.store.bytes.max");
   out.fail_store_count_max = options.Int64("job.fail.store.count.max");
+  out.fail_store_adopt_period = Milliseconds(options.Duration("job.fail.store.adopt.period"));
   out.submit_timeout = Milliseconds(options.Duration("job.submit.timeout"));
   out.shutdown_timeout = Milliseconds(options.Duration("shutdown.timeout"));
   out.submit_in_flight_max = options.Int64("job.submit.max.count");
@@ -128,10 +163,16 @@ JobClientOptions ClientOptionsFrom(const Options& options, const std::string& ho
 }
 
 Status CheckClientOptions(const JobClientOptions& options) {
+  LTS_RETURN_IF_ERROR(model::ValidateName("node_group", options.node_group));
+  LTS_RETURN_IF_ERROR(CheckBounds("zk_session_timeout (ms)", options.zk_session_timeout.count(),
+                                  kSessionMinMs, kSessionMaxMs));
   LTS_RETURN_IF_ERROR(
       CheckBounds("submit_timeout (ms)", options.submit_timeout.count(), 1, kTimeoutMaxMs));
   LTS_RETURN_IF_ERROR(
       CheckBounds("shutdown_timeout (ms)", options.shutdown_timeout.count(), 0, kTimeoutMaxMs));
+  LTS_RETURN_IF_ERROR(CheckBounds("fail_store_adopt_period (ms)",
+                                  options.fail_store_adopt_period.count(), kAdoptPeriodMinMs,
+                                  kAdoptPeriodMaxMs));
   LTS_RETURN_IF_ERROR(
       CheckBounds("submit_in_flight_max", options.submit_in_flight_max, 1, kInFlightCountMax));
   LTS_RETURN_IF_ERROR(CheckBounds("submit_in_flight_bytes_max", options.submit_in_flight_bytes_max,
@@ -146,10 +187,24 @@ Status CheckClientOptions(const JobClientOptions& options) {
   return Status::Ok();
 }
 
+discovery::DiscoveryOptions DiscoveryOptionsFrom(const JobClientOptions& options) {
+  discovery::DiscoveryOptions out;
+  out.registry_address = options.registry_address;
+  out.cluster_name = options.cluster_name;
+  out.zk_digest = options.zk_digest;
+  out.zk_session_timeout_ms = options.zk_session_timeout.count();
+  return out;
+}
+
+Result<rpc::Credentials> CredentialsFrom(const JobClientOptions& options) {
+  return rpc::LoadCredentials({options.token, options.tls_ca, options.tls_cert, options.tls_key},
+                              rpc::Side::kClient);
+}
+
 std::string MakeIdentity() {
   std::array<char, 256> host{};
   if (gethostname(host.data(), host.size() - 1) != 0 || host[0] == '\0') host = {"localhost"};
-  return fmt::format("{}-{}-{:08x}", host.data(), getpid(), RandomSeed() & 0xffffffffU);
+  return FittedName(fmt::format("{}-{}-{:08x}", host.data(), getpid(), RandomSeed() & 0xffffffffU));
 }
 
 }  // namespace lts::jobclient

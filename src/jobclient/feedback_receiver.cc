@@ -24,22 +24,40 @@ FeedbackReceiver::FeedbackReceiver(FeedbackOptions options, Trackers& trackers, 
     : options_(std::move(options)),
       trackers_(trackers),
       control_(control),
-      sessions_(trackers.size()),
-      backoff_ms_(trackers.size(), options_.backoff_min_ms),
       random_(static_cast<std::uint32_t>(RandomSeed())),
       handler_("lts-feedback") {}
 
-void FeedbackReceiver::Start() {
-  control_.Post([this] {
-    for (std::size_t target = 0; target < trackers_.size(); ++target) Connect(target);
-  });
+void FeedbackReceiver::Start() { TrackersChanged(); }
+
+void FeedbackReceiver::TrackersChanged() {
+  control_.Post([this] { Sync(); });
 }
 
-void FeedbackReceiver::Connect(std::size_t target) {
+void FeedbackReceiver::Sync() {
   if (stopping_) return;
+  const std::vector<TrackerPtr> present = trackers_.All();
+  for (auto peer = peers_.begin(); peer != peers_.end();) {
+    if (std::find(present.begin(), present.end(), peer->first) != present.end()) {
+      ++peer;
+      continue;
+    }
+    LTS_INFO("feedback ends, the JobTracker has gone address={}", peer->first->address());
+    peer->second.session->live = false;
+    EndStream(*peer->second.session);
+    peer = peers_.erase(peer);
+  }
+  for (const TrackerPtr& target : present) {
+    if (!peers_.try_emplace(target, Peer{nullptr, options_.backoff_min_ms}).second) continue;
+    Connect(target);
+  }
+}
+
+void FeedbackReceiver::Connect(const TrackerPtr& target) {
+  const auto peer = peers_.find(target);
+  if (stopping_ || peer == peers_.end()) return;
   auto session = std::make_shared<Session>();
   session->target = target;
-  sessions_[target] = session;
+  peer->second.session = session;
   v1::FeedbackClientMessage hello;
   hello.mutable_hello()->set_node_group(options_.node_group);
   hello.mutable_hello()->set_identity(options_.identity);
@@ -47,7 +65,7 @@ void FeedbackReceiver::Connect(std::size_t target) {
   hello.mutable_hello()->set_version(std::string(Version()));
   hello.mutable_hello()->set_started_ms(started_ms_);
   const std::lock_guard lock(session->mutex);
-  session->stream = trackers_.at(target).Feedback(
+  session->stream = target->channel().Feedback(
       {[this, session](v1::FeedbackTrackerMessage message) {
          OnMessage(session, std::move(message));
        },
@@ -67,8 +85,7 @@ void FeedbackReceiver::OnMessage(const SessionPtr& session, v1::FeedbackTrackerM
       LTS_WARN(
           "the JobTracker sends feedback far beyond the window, connecting again address={} "
           "waiting={} window={} max={}",
-          trackers_.at(session->target).address(), waiting, options_.window,
-          OverrunMax(options_.window));
+          session->target->address(), waiting, options_.window, OverrunMax(options_.window));
       const std::lock_guard lock(session->mutex);
       if (session->stream) session->stream->Close();
     });
@@ -86,29 +103,39 @@ void FeedbackReceiver::OnClosed(const SessionPtr& session, const Status& status)
   session->closed_changed.notify_all();
 }
 
-void FeedbackReceiver::Reconnect(const SessionPtr& session, const Status& status) {
-  if (stopping_) return;  // Stop ends the stream
-  const std::size_t target = session->target;
+// Outside the session's lock: the end of a stream waits for its callbacks, one of which takes it.
+void FeedbackReceiver::EndStream(Session& session) {
   std::unique_ptr<rpc::Stream<v1::FeedbackClientMessage>> stream;
   {
-    const std::lock_guard lock(session->mutex);
-    stream = std::move(session->stream);
+    const std::lock_guard lock(session.mutex);
+    stream = std::move(session.stream);
   }
   stream.reset();
-  DurationMs& backoff = backoff_ms_[target];
+}
+
+void FeedbackReceiver::Reconnect(const SessionPtr& session, const Status& status) {
+  if (stopping_) return;  // Stop ends the stream
+  EndStream(*session);
+  const auto peer = peers_.find(session->target);
+  if (peer == peers_.end() || peer->second.session != session) return;  // it has gone
+  DurationMs& backoff = peer->second.backoff_ms;
   if (session->heard) backoff = options_.backoff_min_ms;
   if (status.code() == StatusCode::kPermissionDenied) {
-    LTS_WARN("feedback refused address={} error=\"{}\"", trackers_.at(target).address(),
+    LTS_WARN("feedback refused address={} error=\"{}\"", session->target->address(),
              status.ToString());
     backoff = options_.backoff_max_ms;
   } else {
     LTS_DEBUG("feedback stream ended address={} status=\"{}\" again_in_ms={}",
-              trackers_.at(target).address(), status.ToString(), backoff);
+              session->target->address(), status.ToString(), backoff);
   }
   const DurationMs wait_ms =
       std::uniform_int_distribution<DurationMs>(backoff / 2, backoff)(random_);
   backoff = std::min(backoff * 2, options_.backoff_max_ms);
-  control_.PostAfter(wait_ms * 1000, [this, target] { Connect(target); });
+  control_.PostAfter(wait_ms * 1000, [this, session] {
+    // Not when the JobTracker went and came meanwhile.
+    const auto now = peers_.find(session->target);
+    if (now != peers_.end() && now->second.session == session) Connect(session->target);
+  });
 }
 
 void FeedbackReceiver::Handle(const SessionPtr& session,
@@ -163,20 +190,16 @@ void FeedbackReceiver::Stop() {
   auto done = round->get_future();
   control_.Post([round = std::move(round)] { round->set_value(); });
   done.wait();
-  for (const SessionPtr& session : sessions_) {
-    if (!session) continue;
-    std::unique_ptr<rpc::Stream<v1::FeedbackClientMessage>> stream;
+  for (const auto& [target, peer] : peers_) {
+    Session& session = *peer.session;
     {
-      std::unique_lock lock(session->mutex);
-      if (session->stream) {
-        session->stream->Close();
-        session->closed_changed.wait_for(lock, kCloseTimeout,
-                                         [&session] { return session->closed; });
+      std::unique_lock lock(session.mutex);
+      if (session.stream) {
+        session.stream->Close();
+        session.closed_changed.wait_for(lock, kCloseTimeout, [&session] { return session.closed; });
       }
-      stream = std::move(session->stream);
     }
-    // Outside the lock: the destructor waits for the callbacks, one of which takes it.
-    stream.reset();
+    EndStream(session);
   }
 }
 

@@ -5,11 +5,11 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <random>
 #include <string>
-#include <vector>
 
 #include "common/clock.h"
 #include "common/strand.h"
@@ -29,10 +29,10 @@ struct FeedbackOptions {
   DurationMs backoff_max_ms = 5'000;
 };
 
-// One stream to each JobTracker, opened again with backoff when it breaks. An item is acknowledged
-// after the handler has returned; items of a broken stream that the handler has not seen yet are
-// dropped, since they are offered again. `window` items per stream are asked for; another
-// implementation of a JobTracker may send some more, so a stream is ended only far beyond,
+// One stream to each JobTracker that is there, opened again with backoff when it breaks. An item is
+// acknowledged after the handler has returned; items of a broken stream that the handler has not
+// seen yet are dropped, since they are offered again. `window` items per stream are asked for;
+// another implementation of a JobTracker may send some more, so a stream is ended only far beyond,
 // at what OverrunMax says.
 //
 // Owns the handler's thread; borrows trackers and `control`, a strand for everything but the
@@ -46,6 +46,9 @@ class FeedbackReceiver {
   FeedbackReceiver& operator=(const FeedbackReceiver&) = delete;
 
   void Start();
+  // The list of JobTrackers may have changed: new ones are connected to, the streams to those that
+  // have gone end. Any thread.
+  void TrackersChanged();
   void Stop();
 
   // Items of one stream that may wait here before it is ended.
@@ -54,7 +57,7 @@ class FeedbackReceiver {
  private:
   // One life of one stream. Shared by the callbacks, the handler's tasks and `sessions_`.
   struct Session {
-    std::size_t target = 0;
+    TrackerPtr target;
     std::atomic<bool> live{true};
     std::atomic<std::int32_t> waiting{0};  // items not handled yet
     std::atomic<bool> heard{false};        // it worked: the next backoff starts small
@@ -64,11 +67,18 @@ class FeedbackReceiver {
     std::unique_ptr<rpc::Stream<v1::FeedbackClientMessage>> stream;
   };
   using SessionPtr = std::shared_ptr<Session>;
+  // What is known of a JobTracker that is there.
+  struct Peer {
+    SessionPtr session;  // the present one, or the one before a back-off
+    DurationMs backoff_ms = 0;
+  };
 
-  void Connect(std::size_t target);
+  void Sync();
+  void Connect(const TrackerPtr& target);
   void OnMessage(const SessionPtr& session, v1::FeedbackTrackerMessage message);
   void OnClosed(const SessionPtr& session, const Status& status);
   void Reconnect(const SessionPtr& session, const Status& status);
+  static void EndStream(Session& session);
   void Handle(const SessionPtr& session, const v1::FeedbackTrackerMessage& message);
   Ack CallHandler(const v1::FeedbackItem& item) const;
   static void SendAcks(Session& session, v1::FeedbackClientMessage* acks);
@@ -79,8 +89,7 @@ class FeedbackReceiver {
   Strand& control_;
   std::atomic<bool> stopping_{false};
   // Of `control`; Stop reads them when that does nothing any more.
-  std::vector<SessionPtr> sessions_;
-  std::vector<DurationMs> backoff_ms_;
+  std::map<TrackerPtr, Peer> peers_;
   std::minstd_rand random_;
   ThreadStrand handler_;
 };

@@ -77,7 +77,16 @@ namespace jobclient {
 
 Result<std::unique_ptr<JobClient>> Access::Open(JobClientOptions options,
                                                 const rpc::ChannelFactory& channels) {
-  auto core = ClientCore::Open(std::move(options), channels);
+  auto core = ClientCore::Open(std::move(options), channels, Presence::kNode);
+  if (!core.ok()) return core.status();
+  return std::unique_ptr<JobClient>(new JobClient(std::move(core).value()));
+}
+
+Result<std::unique_ptr<JobClient>> Access::OpenWith(JobClientOptions options,
+                                                    std::unique_ptr<discovery::Discovery> discovery,
+                                                    const rpc::ChannelFactory& channels) {
+  auto core =
+      ClientCore::OpenWith(std::move(options), std::move(discovery), channels, Presence::kNode);
   if (!core.ok()) return core.status();
   return std::unique_ptr<JobClient>(new JobClient(std::move(core).value()));
 }

@@ -36,7 +36,7 @@ struct Resender::Relay {
   std::vector<std::size_t> under_way;         // of the request being sent
   std::unordered_set<std::string> held_keys;  // of records that have to wait
   v1::SubmitRequest submits;
-  std::size_t target = 0;
+  TrackerPtr target;
 };
 
 Resender::Resender(ResenderOptions options, FailStore& store, Strand& disk, Trackers& trackers)
@@ -54,11 +54,19 @@ Resender::Resender(ResenderOptions options, FailStore& store, Strand& disk, Trac
             forwarding.seed = RandomSeed();
             return forwarding;
           }()),
-      siblings_(options_.engine, store, options_.base_folder, disk, [this] { forwarder_.Wake(); }) {
+      siblings_(
+          [this] {
+            SiblingWatchOptions watching;
+            watching.engine = options_.engine;
+            watching.base = options_.base_folder;
+            watching.period_ms = options_.adopt_period_ms;
+            return watching;
+          }(),
+          store, disk, [this] { forwarder_.Wake(); }) {
   forwarder_.WayOpen();
 }
 
-void Resender::TrackerAnswered() {
+void Resender::WayMayBeOpen() {
   if (out_of_reach_.load(std::memory_order_relaxed) && out_of_reach_.exchange(false)) {
     forwarder_.WayOpen();
   }
@@ -126,6 +134,7 @@ void Resender::SendSubmits(const RelayPtr& relay) {
     ++relay->next;
   }
   relay->target = trackers_.current();
+  if (relay->target == nullptr) return Answered(relay, NobodyKnown(), {});
   const auto answered = [this, relay](const Status& status, const v1::SubmitResponse& response) {
     Status overall = status;
     std::vector<Status> answers;
@@ -143,6 +152,8 @@ void Resender::SendSubmits(const RelayPtr& relay) {
   });
   if (!sent) relay->done(Closed(), {});
 }
+
+Status Resender::NobodyKnown() const { return Status::Unavailable(trackers_.WhyNone().message()); }
 
 void Resender::NoteDuplicates(const v1::SubmitRequest& request,
                               const v1::SubmitResponse& response) {
@@ -167,6 +178,7 @@ void Resender::SendCancel(const RelayPtr& relay) {
     cancel.set_job_id(other->second);
   }
   ++relay->next;
+  if (relay->target == nullptr) return Answered(relay, NobodyKnown(), {});
   const auto answered = [this, relay](const Status& status, const v1::CancelResponse& response) {
     Status answer = rpc::StatusOf(response);
     if (answer.code() == StatusCode::kNotFound ||
@@ -196,7 +208,9 @@ void Resender::Answered(const RelayPtr& relay, const Status& overall,
     }
   }
   if (overall.ok()) return SendNext(relay);
-  if (overall.code() == StatusCode::kUnavailable) trackers_.MoveOnFrom(relay->target);
+  if (overall.code() == StatusCode::kUnavailable && relay->target != nullptr) {
+    trackers_.MoveOnFrom(relay->target);
+  }
   out_of_reach_ = true;
   // Nobody is there: the rest need not be tried. When nothing was delivered, the whole batch has
   // failed, and the forwarder backs off; a denied call must not look like refused records.

@@ -20,16 +20,17 @@ namespace lts::jobclient {
 struct ResenderOptions {
   std::string identity;
   std::string node_group;
-  std::string engine;                 // of the FailStore
-  std::string base_folder;            // beside whose folder the siblings are
+  std::string engine;       // of the FailStore
+  std::string base_folder;  // beside whose folder the siblings are
+  DurationMs adopt_period_ms = 60'000;
   std::int64_t deadline_ms = 10'000;  // of one request
   DurationMs backoff_min_ms = 200;
   DurationMs backoff_max_ms = 5'000;
 };
 
 // Forwards stored submits and cancels in order, as `maybe_sent`, and adopts what dead processes of
-// the same name left, at start and each minute. What the JobTracker refuses for good is parked; a
-// stored cancel that finds nothing to cancel any more is done with.
+// the same name left, at start and each adopt_period_ms. What the JobTracker refuses for good is
+// parked; a stored cancel that finds nothing to cancel any more is done with.
 //
 // Borrows store, strand (which may block) and trackers. Destroy it after the strand has been
 // stopped; an answer that comes later is not recorded, and its records are sent again by the next
@@ -42,8 +43,9 @@ class Resender {
 
   // Something was stored. Any thread.
   void Wake() { forwarder_.Wake(); }
-  // A JobTracker has answered: a back-off after failures to reach one ends. Cheap. Any thread.
-  void TrackerAnswered();
+  // A JobTracker has answered, or another one is there: a back-off after failures to reach one
+  // ends. Cheap. Any thread.
+  void WayMayBeOpen();
 
  private:
   struct Relay;
@@ -53,6 +55,7 @@ class Resender {
   void SendNext(const RelayPtr& relay);
   void SendSubmits(const RelayPtr& relay);
   void SendCancel(const RelayPtr& relay);
+  Status NobodyKnown() const;
   void NoteDuplicates(const v1::SubmitRequest& request, const v1::SubmitResponse& response);
   // The first `count` unanswered records of the relay have these answers.
   void Answered(const RelayPtr& relay, const Status& overall, std::vector<Status> per_record);

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <bitset>
 #include <iterator>
 #include <limits>
 
@@ -10,6 +11,7 @@
 #include "common/may_pass.h"
 #include "jobclient/convert.h"
 #include "jobclient/fail_records.h"
+#include "model/partition.h"
 #include "rpc/codec.h"
 
 namespace lts::jobclient {
@@ -24,6 +26,16 @@ std::string KeyOf(const Entry& entry) {
   const v1::Job& job = entry.item->job();
   return FailKey(job.task_tracker_node_group(), job.task_id());
 }
+
+// Whose order it keeps; empty: of a cancel by job id, which may be about any group.
+std::string_view GroupOf(const Entry& entry) {
+  return entry.cancel ? entry.cancel->group() : entry.item->job().task_tracker_node_group();
+}
+
+// Between two rounds of asking everybody, and how long that goes on when there is a FailStore.
+constexpr std::int64_t kAgainMinUs = 50'000;
+constexpr std::int64_t kAgainMaxUs = 500'000;
+constexpr std::int64_t kHandOverUs = 1'000'000;
 
 SubmitOutcome OutcomeOf(v1::SubmitOutcome outcome) {
   switch (outcome) {
@@ -76,16 +88,26 @@ struct Submitter::Batch {
   std::vector<Held> held;  // stored, or failed, before the rest is sent
   // Owns the items of the entries, in their order, while it is sent, and does not change meanwhile.
   v1::SubmitRequest request;
-  std::size_t target = 0;
+  TrackerPtr target;
   std::size_t tries = 0;
+  // Under the Submitter's lock.
+  const Tracker* first_target = nullptr;  // whose turn it takes
+  std::bitset<kLanes + 1> lanes;          // that it holds
   bool sending = false;
+  // A JobTracker has answered, although it could not take everything: the cluster is there, and a
+  // partition is on its way from one owner to the next.
+  bool answered = false;
+  std::int64_t again_until_us = 0;  // 0: not begun
+  std::int64_t pause_us = 0;        // before the last round
 };
 
 Submitter::Submitter(SubmitterOptions options, const Clock& clock, Trackers& trackers,
-                     FailStore* store, Strand& disk, Strand& callbacks, Listeners listeners)
+                     Routes& routes, FailStore* store, Strand& disk, Strand& callbacks,
+                     Listeners listeners)
     : options_(std::move(options)),
       clock_(clock),
       trackers_(trackers),
+      routes_(routes),
       store_(store),
       disk_(disk),
       callbacks_(callbacks),
@@ -107,32 +129,42 @@ Status Submitter::TakeLocked(Entry& entry) {
   }
   ++count_;
   bytes_ += bytes;
-  queue_.push_back(std::move(entry));
+  entry.number = ++handed_over_;
+  const std::string_view group = GroupOf(entry);
+  Lane& lane = lanes_[group.empty() ? kByIdLane : model::PartitionOf(group, {}, 1, kLanes)];
+  lane.queue.push_back(std::move(entry));
+  ++queued_;
   return Status::Ok();
 }
 
 Status Submitter::Add(Entry entry) {
-  BatchPtr batch;
+  std::vector<BatchPtr> batches;
   {
     const std::lock_guard lock(mutex_);
     LTS_RETURN_IF_ERROR(TakeLocked(entry));
-    batch = NextBatchLocked();
+    batches = NextBatchesLocked();
   }
-  if (batch) Run(batch);
+  routes_.RefreshIfDue();
+  RunAll(batches);
   return Status::Ok();
 }
 
 std::vector<Status> Submitter::AddAll(std::vector<Entry> entries) {
   std::vector<Status> statuses;
   statuses.reserve(entries.size());
-  BatchPtr batch;
+  std::vector<BatchPtr> batches;
   {
     const std::lock_guard lock(mutex_);
     for (Entry& entry : entries) statuses.push_back(TakeLocked(entry));
-    batch = NextBatchLocked();
+    batches = NextBatchesLocked();
   }
-  if (batch) Run(batch);
+  routes_.RefreshIfDue();
+  RunAll(batches);
   return statuses;
+}
+
+void Submitter::RunAll(const std::vector<BatchPtr>& batches) {
+  for (const BatchPtr& batch : batches) Run(batch);
 }
 
 std::int64_t Submitter::in_flight() const {
@@ -140,26 +172,69 @@ std::int64_t Submitter::in_flight() const {
   return count_;
 }
 
-// Makes the batch that goes next the current one; null when one is under way or nothing waits.
+std::vector<Submitter::BatchPtr> Submitter::NextBatchesLocked() {
+  std::vector<BatchPtr> batches;
+  while (BatchPtr batch = NextBatchLocked()) batches.push_back(std::move(batch));
+  return batches;
+}
+
+// Makes a batch that goes now; null when nothing waits or may go.
 Submitter::BatchPtr Submitter::NextBatchLocked() {
-  if (current_ || queue_.empty()) return nullptr;
+  if (queued_ == 0 || (!under_way_.empty() && !routes_.Many())) return nullptr;
+  const std::shared_ptr<const Routes::View> view = routes_.Look();
+  std::size_t index = PickLocked(*view, nullptr);
+  if (index > kByIdLane) return nullptr;
   auto batch = std::make_shared<Batch>();
+  batch->target = view->TargetOf(GroupOf(lanes_[index].queue.front()));
+  batch->first_target = batch->target.get();
   const std::int64_t now_us = clock_.MonotonicUs();
   std::unordered_set<std::string> held_keys;
   std::size_t bytes = 0;
-  while (!queue_.empty() && batch->entries.size() < options_.batch_count_max) {
-    Entry& front = queue_.front();
+  while (index <= kByIdLane && batch->entries.size() < options_.batch_count_max) {
+    Lane& lane = lanes_[index];
+    Entry& front = lane.queue.front();
     // A cancel travels alone, at its place in the order.
     if (front.cancel && !(batch->entries.empty() && batch->held.empty())) break;
     if (!batch->entries.empty() && bytes + front.bytes > options_.batch_bytes_max) break;
     bytes += front.bytes;
     const bool cancel = front.cancel != nullptr;
     HoldOrSendLocked(*batch, std::move(front), &held_keys, now_us);
-    queue_.pop_front();
+    lane.queue.pop_front();
+    --queued_;
+    lane.busy = true;
+    batch->lanes.set(index);
     if (cancel || batch->held.size() >= options_.batch_count_max) break;
+    index = PickLocked(*view, batch.get());
   }
-  current_ = batch;
+  under_way_.push_back(batch);
   return batch;
+}
+
+std::size_t Submitter::PickLocked(const Routes::View& view, const Batch* batch) const {
+  constexpr std::size_t kNone = kByIdLane + 1;
+  const Lane& by_id = lanes_[kByIdLane];
+  if (by_id.busy) return kNone;
+  std::size_t picked = kNone;
+  std::uint64_t oldest =
+      by_id.queue.empty() ? std::numeric_limits<std::uint64_t>::max() : by_id.queue.front().number;
+  bool first = !by_id.queue.empty();  // the cancel by job id is the oldest of all
+  for (std::size_t index = 0; index < kByIdLane; ++index) {
+    const Lane& lane = lanes_[index];
+    if (lane.queue.empty() || lane.queue.front().number > oldest) continue;
+    first = false;
+    if (lane.busy && (batch == nullptr || !batch->lanes.test(index))) continue;
+    const Tracker* const target = view.TargetOf(GroupOf(lane.queue.front())).get();
+    const bool turn = batch != nullptr ? batch->first_target == target
+                                       : std::none_of(under_way_.begin(), under_way_.end(),
+                                                      [target](const BatchPtr& other) {
+                                                        return other->first_target == target;
+                                                      });
+    if (!turn) continue;
+    picked = index;
+    oldest = lane.queue.front().number;
+  }
+  if (picked == kNone && first && batch == nullptr && under_way_.empty()) return kByIdLane;
+  return picked;
 }
 
 void Submitter::HoldOrSendLocked(Batch& batch, Entry entry,
@@ -214,7 +289,7 @@ void Submitter::Run(const BatchPtr& batch) {
       }
     }
     Told told = Store(std::move(batch->held));
-    if (batch->entries.empty()) return Finish(std::move(told));
+    if (batch->entries.empty()) return Finish(batch, std::move(told));
     Send(batch);
     Deliver(std::move(told));
   };
@@ -224,9 +299,19 @@ void Submitter::Run(const BatchPtr& batch) {
 }
 
 void Submitter::Send(const BatchPtr& batch) {
+  if (batch->target == nullptr) {
+    // The first list of JobTrackers is on its way, or nobody is there.
+    if (trackers_.WhenFound([this, batch] { Send(batch); })) return;
+    batch->target = trackers_.current();
+  }
+  if (batch->target == nullptr) {
+    // Not from here: what waits behind it would fail one within the other.
+    disk_.Post(
+        [this, batch] { Settle(batch, {}, FailAll(std::move(batch->entries), NobodyKnown())); });
+    return;
+  }
   const std::int64_t left_us = batch->entries.front().deadline_us - clock_.MonotonicUs();
   const std::int64_t deadline_ms = std::max<std::int64_t>(1, left_us / 1000);
-  batch->target = trackers_.current();
   // A copy: once `sending` is set, Close may settle the batch and take its entries away.
   std::optional<v1::CancelRequest> cancel;
   if (batch->entries.front().cancel) {
@@ -245,18 +330,26 @@ void Submitter::Send(const BatchPtr& batch) {
     // Close waits for this batch and has not seen it being sent.
     if (give_up_) idle_.notify_all();
   }
-  rpc::Channel& channel = trackers_.at(batch->target);
-  if (cancel) {
-    channel.Cancel(*cancel, deadline_ms,
-                   [this, batch](const Status& status, const v1::CancelResponse& response) {
-                     OnCancelled(batch, status, response);
+  trackers_.With(batch->target, [this, &batch, &cancel, deadline_ms](rpc::Channel& channel) {
+    if (cancel) {
+      channel.Cancel(*cancel, deadline_ms,
+                     [this, batch](const Status& status, const v1::CancelResponse& response) {
+                       OnCancelled(batch, status, response);
+                     });
+      return;
+    }
+    channel.Submit(batch->request, deadline_ms,
+                   [this, batch](const Status& status, v1::SubmitResponse response) {
+                     OnSubmitted(batch, status, response);
                    });
-    return;
-  }
-  channel.Submit(batch->request, deadline_ms,
-                 [this, batch](const Status& status, v1::SubmitResponse response) {
-                   OnSubmitted(batch, status, response);
-                 });
+  });
+}
+
+// Of somebody without a FailStore, that a setting is wrong is the answer; with one, nothing may be
+// lost for it.
+Status Submitter::NobodyKnown() const {
+  const Status why = trackers_.WhyNone();
+  return store_ == nullptr ? why : Status::Unavailable(why.message());
 }
 
 // What was sent belongs to the first who claims it: its answer, or Close.
@@ -282,6 +375,7 @@ void Submitter::OnSubmitted(const BatchPtr& batch, const Status& status,
                                                  response.answers_size(), entries.size()));
   }
   if (!overall.ok()) return Settle(batch, {}, FailAll(std::move(entries), overall));
+  batch->answered = true;
   Told told;
   told.reserve(entries.size());
   std::vector<Held> failed;
@@ -306,6 +400,7 @@ void Submitter::OnSubmitted(const BatchPtr& batch, const Status& status,
 void Submitter::OnCancelled(const BatchPtr& batch, const Status& status,
                             const v1::CancelResponse& response) {
   if (!Claim(batch)) return;
+  batch->answered = batch->answered || status.ok();
   const Status answered = status.ok() ? rpc::StatusOf(response) : status;
   if (!answered.ok()) return Settle(batch, {}, FailAll(std::move(batch->entries), answered));
   Answer answer;
@@ -320,9 +415,10 @@ void Submitter::OnCancelled(const BatchPtr& batch, const Status& status,
 std::vector<Submitter::Held> Submitter::FailAll(std::vector<Entry> entries,
                                                 const Status& why) const {
   const bool may_pass = MayPassLater(why.code());
-  const Status told = why.code() == StatusCode::kUnavailable
+  const std::string asked = trackers_.Addresses();
+  const Status told = why.code() == StatusCode::kUnavailable && !asked.empty()
                           ? Status::Unavailable(fmt::format("no JobTracker answers at {}: {}",
-                                                            trackers_.Addresses(), why.message()))
+                                                            asked, why.message()))
                           : why;
   std::vector<Held> failed;
   failed.reserve(entries.size());
@@ -332,11 +428,17 @@ std::vector<Submitter::Held> Submitter::FailAll(std::vector<Entry> entries,
 
 void Submitter::Settle(const BatchPtr& batch, Told told, std::vector<Held> failed) {
   if (!told.empty() && listeners_.on_delivered) listeners_.on_delivered();
-  if (failed.empty()) return Finish(std::move(told));
+  if (failed.empty()) return Finish(batch, std::move(told));
+  const bool astray = std::any_of(failed.begin(), failed.end(), [](const Held& held) {
+    return held.why.code() == StatusCode::kUnavailable || held.why.code() == StatusCode::kFenced ||
+           held.why.code() == StatusCode::kDeadlineExceeded;
+  });
+  if (astray && batch->target != nullptr) routes_.Suspect(batch->target);
   if (MoveElsewhere(*batch, &failed)) {
     Send(batch);
     return Deliver(std::move(told));
   }
+  if (TryAgainLater(batch, &failed)) return Deliver(std::move(told));
   std::vector<Held> kept;
   for (Held& held : failed) {
     // Cancels are not kept for a JobTracker that is away: days later they could hit a job nobody
@@ -349,35 +451,76 @@ void Submitter::Settle(const BatchPtr& batch, Told told, std::vector<Held> faile
       told.emplace_back(std::move(held.entry), std::move(answer));
     }
   }
-  if (kept.empty()) return Finish(std::move(told));
-  disk_.Post([this, told = std::make_shared<Told>(std::move(told)),
+  if (kept.empty()) return Finish(batch, std::move(told));
+  disk_.Post([this, batch, told = std::make_shared<Told>(std::move(told)),
               kept = std::make_shared<std::vector<Held>>(std::move(kept))] {
     Told all = Store(std::move(*kept));
     std::move(told->begin(), told->end(), std::back_inserter(all));
-    Finish(std::move(all));
+    Finish(batch, std::move(all));
   });
 }
 
-// Whether another JobTracker is to be asked for everything that failed; `batch` then carries it.
-bool Submitter::MoveElsewhere(Batch& batch, std::vector<Held>* failed) {
-  for (const Held& held : *failed) {
+// Whether everything that failed may be asked for once more, now.
+bool Submitter::MayBeSentAgain(const std::vector<Held>& failed) const {
+  for (const Held& held : failed) {
     if (held.why.code() != StatusCode::kUnavailable) return false;
   }
-  trackers_.MoveOnFrom(batch.target);
-  if (++batch.tries >= trackers_.size()) return false;
-  if (failed->front().entry.deadline_us <= clock_.MonotonicUs()) return false;
-  {
-    const std::lock_guard lock(mutex_);
-    if (give_up_) return false;
-  }
+  if (failed.front().entry.deadline_us <= clock_.MonotonicUs()) return false;
+  const std::lock_guard lock(mutex_);
+  return !give_up_;
+}
+
+void Submitter::TakeBack(Batch& batch, std::vector<Held>* failed) {
   batch.entries.clear();
   batch.request.Clear();
   for (Held& held : *failed) {
-    // The first one may have taken it and not been able to say so.
+    // Who was asked may have taken it and not been able to say so.
     if (held.entry.item) held.entry.item->set_maybe_sent(true);
     batch.entries.push_back(std::move(held.entry));
   }
   failed->clear();
+}
+
+// Whether another JobTracker is to be asked for everything that failed; `batch` then carries it.
+bool Submitter::MoveElsewhere(Batch& batch, std::vector<Held>* failed) {
+  if (batch.target == nullptr || !MayBeSentAgain(*failed)) return false;
+  const TrackerPtr next = trackers_.After(batch.target);
+  if (next == nullptr || ++batch.tries >= trackers_.size()) return false;
+  batch.target = next;
+  TakeBack(batch, failed);
+  return true;
+}
+
+// Whether everything that failed is to be asked for in a further round, after a pause: somebody
+// answers, so that a new owner can be expected. With a FailStore that is tried for a moment only,
+// as long as a hand-over takes.
+bool Submitter::TryAgainLater(const BatchPtr& batch, std::vector<Held>* failed) {
+  if (!batch->answered || !MayBeSentAgain(*failed)) return false;
+  const std::int64_t now_us = clock_.MonotonicUs();
+  if (batch->again_until_us == 0) {
+    batch->again_until_us =
+        store_ == nullptr ? std::numeric_limits<std::int64_t>::max() : now_us + kHandOverUs;
+  }
+  if (now_us >= batch->again_until_us) return false;
+  TakeBack(*batch, failed);
+  batch->tries = 0;
+  batch->pause_us = std::clamp(batch->pause_us * 2, kAgainMinUs, kAgainMaxUs);
+  disk_.PostAfter(batch->pause_us, [this, batch] {
+    bool give_up = false;
+    {
+      const std::lock_guard lock(mutex_);
+      give_up = give_up_;
+    }
+    if (give_up) {
+      return Settle(batch, {},
+                    FailAll(std::move(batch->entries),
+                            Status::Unavailable("not taken before the client closed")));
+    }
+    routes_.RefreshIfDue();
+    const auto view = routes_.Look();
+    batch->target = view->TargetOf(GroupOf(batch->entries.front()));
+    Send(batch);
+  });
   return true;
 }
 
@@ -431,18 +574,23 @@ Submitter::Told Submitter::Store(std::vector<Held> held) {
   return told;
 }
 
-void Submitter::Finish(Told told) {
-  BatchPtr next;
+void Submitter::Finish(const BatchPtr& batch, Told told) {
+  batch->target.reset();  // who was answered does not keep a JobTracker that goes
+  std::vector<BatchPtr> next;
   {
     const std::lock_guard lock(mutex_);
-    current_ = nullptr;
-    next = NextBatchLocked();
+    under_way_.erase(std::find(under_way_.begin(), under_way_.end(), batch));
+    for (std::size_t index = 0; index < lanes_.size(); ++index) {
+      if (batch->lanes.test(index)) lanes_[index].busy = false;
+    }
+    next = NextBatchesLocked();
   }
   // What is sent goes out before the callers are woken: the JobTracker works while they do.
-  const bool send_first = next && !next->entries.empty();
-  if (send_first) Run(next);
+  const auto unsent = std::stable_partition(
+      next.begin(), next.end(), [](const BatchPtr& one) { return !one->entries.empty(); });
+  for (auto one = next.begin(); one != unsent; ++one) Run(*one);
   Deliver(std::move(told));
-  if (next && !send_first) Run(next);
+  for (auto one = unsent; one != next.end(); ++one) Run(*one);
 }
 
 void Submitter::Deliver(Told told) {
@@ -488,12 +636,17 @@ void Submitter::Close(std::int64_t patience_ms) {
     return;
   }
   give_up_ = true;
+  lock.unlock();
+  trackers_.StopLooking();
+  lock.lock();
   while (count_ > 0) {
-    if (current_ == nullptr || !current_->sending) {
+    const auto sent = std::find_if(under_way_.begin(), under_way_.end(),
+                                   [](const BatchPtr& one) { return one->sending; });
+    if (sent == under_way_.end()) {
       idle_.wait(lock);
       continue;
     }
-    const BatchPtr batch = current_;
+    const BatchPtr batch = *sent;
     batch->sending = false;
     lock.unlock();
     // The call is still under way and reads its request, so the items are copied.

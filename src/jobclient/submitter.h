@@ -1,6 +1,7 @@
 // The way of submits and cancels to the JobTracker.
 #pragma once
 
+#include <array>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -16,6 +17,7 @@
 #include "common/clock.h"
 #include "common/strand.h"
 #include "failstore/fail_store.h"
+#include "jobclient/routes.h"
 #include "jobclient/trackers.h"
 #include "lts/job_client.h"
 #include "lts/status.h"
@@ -67,6 +69,7 @@ struct Entry {
   std::unique_ptr<v1::CancelRequest> cancel;
   std::int64_t deadline_us = 0;  // on the monotonic clock
   std::size_t bytes = 0;
+  std::uint64_t number = 0;  // in the order of hand-over; set by the Submitter
   // Exactly one of the two is told.
   std::shared_ptr<Latch> latch;
   std::size_t index = 0;
@@ -83,19 +86,24 @@ struct SubmitterOptions {
   std::size_t batch_bytes_max = 1U << 20;
 };
 
-// All submits and cancels of a client go through one queue. One request is under way at a time,
-// which keeps their order; what has gathered meanwhile goes into the next one. No timer waits for
-// more. The thread that finds nothing under way sends; the RPC thread that brings an answer sends
-// what has gathered, then wakes the callers. What cannot be delivered is put into the FailStore
-// before its caller is told, or fails.
+// The way of all submits and cancels of a client. What concerns one group goes through one lane, of
+// which there is a fixed number, and of a lane only one request at a time is under way, whoever
+// owns the group's partition before, meanwhile or afterwards: that keeps the order. To each
+// JobTracker at most one request is under way; it takes, in the order of hand-over, what has
+// gathered in all lanes that lead there and are free. With one JobTracker, or while the owners are
+// not known, that is one queue. A cancel by job id, whose group is not known, waits for everything
+// before it and holds up everything behind it. No timer waits for more. The thread that finds a
+// JobTracker free sends; the RPC thread that brings an answer sends what has gathered, then wakes
+// the callers. What cannot be delivered is put into the FailStore before its caller is told, or
+// fails.
 //
 // A submit or cancel of a task of which a record waits in the FailStore goes there too, behind it.
 // A cancel is stored with the id of the submit it stands behind, so that it hits that job alone,
 // however often and however late it is sent.
 //
-// Borrows everything it is given: `trackers`; `store`, null for none; `disk`, a strand that may
-// block; `callbacks`, on which `Entry::done` runs. Thread-safe. To end: Close, then stop the
-// strands, then destroy the trackers, then this.
+// Borrows everything it is given: `trackers` and `routes`; `store`, null for none; `disk`, a strand
+// that may block; `callbacks`, on which `Entry::done` runs. Thread-safe. To end: Close, then stop
+// the strands, then destroy the trackers, then this.
 class Submitter {
  public:
   // `on_stored` runs on `disk` after records were stored; `on_delivered` on any thread after a
@@ -105,8 +113,8 @@ class Submitter {
     std::function<void()> on_delivered;
   };
 
-  Submitter(SubmitterOptions options, const Clock& clock, Trackers& trackers, FailStore* store,
-            Strand& disk, Strand& callbacks, Listeners listeners);
+  Submitter(SubmitterOptions options, const Clock& clock, Trackers& trackers, Routes& routes,
+            FailStore* store, Strand& disk, Strand& callbacks, Listeners listeners);
   Submitter(const Submitter&) = delete;
   Submitter& operator=(const Submitter&) = delete;
 
@@ -135,8 +143,21 @@ class Submitter {
   };
   using Told = std::vector<std::pair<Entry, Answer>>;
 
+  // Those of groups, by hash, and one for cancels by job id. As many as a cluster has partitions,
+  // so that a lane leads to one owner mostly.
+  static constexpr std::size_t kLanes = 16;
+  static constexpr std::size_t kByIdLane = kLanes;
+  struct Lane {
+    std::deque<Entry> queue;
+    bool busy = false;  // something of it is in a batch under way
+  };
+
   Status TakeLocked(Entry& entry);
+  std::vector<BatchPtr> NextBatchesLocked();
   BatchPtr NextBatchLocked();
+  // The lane whose first entry is the oldest that may go, alone or with `batch`; kLanes + 1: none.
+  std::size_t PickLocked(const Routes::View& view, const Batch* batch) const;
+  void RunAll(const std::vector<BatchPtr>& batches);
   void HoldOrSendLocked(Batch& batch, Entry entry, std::unordered_set<std::string>* held_keys,
                         std::int64_t now_us);
   void Run(const BatchPtr& batch);
@@ -146,21 +167,26 @@ class Submitter {
   void OnCancelled(const BatchPtr& batch, const Status& status, const v1::CancelResponse& response);
   // The request of `batch` ended: `told` have their answers, `failed` could not be delivered.
   void Settle(const BatchPtr& batch, Told told, std::vector<Held> failed);
+  Status NobodyKnown() const;
   std::vector<Held> FailAll(std::vector<Entry> entries, const Status& why) const;
+  bool MayBeSentAgain(const std::vector<Held>& failed) const;
+  static void TakeBack(Batch& batch, std::vector<Held>* failed);
   bool MoveElsewhere(Batch& batch, std::vector<Held>* failed);
+  bool TryAgainLater(const BatchPtr& batch, std::vector<Held>* failed);
   // Puts what can be stored into the FailStore; the rest fails. On `disk` when there is a store.
   Told Store(std::vector<Held> held);
   bool MayBeBehind(const Entry& entry, const std::unordered_set<std::string>& held_keys) const;
   // Makes the cancel one of the stored submit that it stands behind. On `disk`. False when there is
   // none any more; what the store says when it cannot be read.
   Result<bool> AimAtStored(v1::CancelRequest& cancel);
-  void Finish(Told told);
+  void Finish(const BatchPtr& batch, Told told);
   void Deliver(Told told);
   void Forget(std::int64_t count, std::int64_t bytes);
 
   const SubmitterOptions options_;
   const Clock& clock_;
   Trackers& trackers_;
+  Routes& routes_;
   FailStore* const store_;
   Strand& disk_;
   Strand& callbacks_;
@@ -168,8 +194,10 @@ class Submitter {
 
   mutable std::mutex mutex_;
   std::condition_variable idle_;
-  std::deque<Entry> queue_;
-  BatchPtr current_;  // under way: being stored, sent or settled
+  std::array<Lane, kLanes + 1> lanes_;
+  std::size_t queued_ = 0;  // in all lanes
+  std::uint64_t handed_over_ = 0;
+  std::vector<BatchPtr> under_way_;  // being stored, sent or settled
   std::int64_t count_ = 0;
   std::int64_t bytes_ = 0;
   bool closing_ = false;

@@ -6,51 +6,95 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "discovery/discovery.h"
 #include "lts/status.h"
 #include "rpc/channel.h"
 
 namespace lts::jobclient {
 
-// Owns one channel to each configured JobTracker. One of them is the current one; who finds that it
-// does not answer moves on to the next. Any JobTracker takes any request, so every one will do.
+// A JobTracker and the channel to it. Whoever keeps the pointer may go on to use it after the
+// JobTracker has gone from the list, until the Trackers end.
+class Tracker {
+ public:
+  Tracker(std::string address, const rpc::ChannelFactory& factory)
+      : address_(std::move(address)), channel_(factory(address_)) {}
+  const std::string& address() const { return address_; }
+  rpc::Channel& channel() { return *channel_; }
+
+ private:
+  friend class Trackers;
+  const std::string address_;
+  std::unique_ptr<rpc::Channel> channel_;
+};
+using TrackerPtr = std::shared_ptr<Tracker>;
+
+// Owns a channel to each JobTracker that is there. One of them is the current one; who finds that
+// it does not answer moves on to the next. Any JobTracker takes any request, so every one will do.
+//
 // Thread-safe. Interrupt() ends the blocking calls; the destructor cancels what is under way. The
 // channels go one after the other, so answers still come while some are gone: who calls on from an
-// answer does so through With.
+// answer does so through With. The channel of a JobTracker that has gone from the list ends at a
+// later Set, when nobody uses it any more.
 class Trackers {
  public:
-  Trackers(const std::vector<std::string>& addresses, const rpc::ChannelFactory& factory);
+  // A list that stays.
+  Trackers(const std::vector<std::string>& addresses, rpc::ChannelFactory factory);
+  // What is found changes: by Set.
+  Trackers(const discovery::JobTrackers& found, rpc::ChannelFactory factory);
   ~Trackers();
   Trackers(const Trackers&) = delete;
   Trackers& operator=(const Trackers&) = delete;
 
-  std::size_t size() const { return channels_.size(); }
-  rpc::Channel& at(std::size_t i) { return *channels_[i]; }
+  // Not from an RPC thread: channels may end here, and wait for their callbacks.
+  void Set(const discovery::JobTrackers& found);
+
+  std::size_t size() const;
+  // More than one. Takes no lock.
+  bool Many() const { return many_.load(std::memory_order_relaxed); }
+  // Counts the changes of the list.
+  std::uint64_t version() const;
+  std::vector<TrackerPtr> All() const;
+  // Null when none is known.
+  TrackerPtr current() const;
+  // Makes the next one current, unless somebody else has moved on from `failed` already.
+  void MoveOnFrom(const TrackerPtr& failed);
+  // Whom to ask after `failed` did not answer, the current one or not: the next in the list. Null
+  // when none is known.
+  TrackerPtr After(const TrackerPtr& failed);
+  // "host:port, host:port": for messages.
+  std::string Addresses() const;
+  // Why there is none.
+  Status WhyNone() const;
+
+  // While none is known but one may be at any moment: has `then` called once that is over, from the
+  // thread that calls Set or StopLooking, and gives true.
+  bool WhenFound(std::function<void()> then);
+  // Nobody waits for a first JobTracker any more.
+  void StopLooking();
+
   // Calls `use` with the channel, which it must not keep; false, and nothing is done, once the
-  // destructor has begun, which waits for those that are at it. `use` must not block.
+  // destructor has begun, which waits for those that are at it. `use` must not block. The pointer
+  // is a copy: the answer may come, and take the caller's away, while `use` is still at it.
   template <typename Use>
-  bool With(std::size_t i, const Use& use) {
+  bool With(const TrackerPtr tracker, const Use& use) {
     if (!BeginUse()) return false;
-    use(at(i));
+    use(tracker->channel());
     EndUse();
     return true;
   }
-  std::size_t current() const { return current_.load(std::memory_order_relaxed); }
-  // Makes the next one current, unless somebody else has moved on from `failed` already.
-  void MoveOnFrom(std::size_t failed);
-  // "host:port, host:port": for messages.
-  std::string Addresses() const;
 
   // Blocks until the answer is there; asks the next JobTracker when one is not reachable, each once
-  // more after a moment. The
-  // errors are those of the channel, and kFailedPrecondition after Interrupt(). Not from an RPC
-  // thread.
+  // more after a moment. The errors are those of the channel, that of WhyNone(), and
+  // kFailedPrecondition after Interrupt(). Not from an RPC thread.
   template <typename Request, typename Response>
   Result<Response> Call(void (rpc::Channel::*method)(const Request&, std::int64_t,
                                                      rpc::Channel::Done<Response>),
@@ -58,12 +102,13 @@ class Trackers {
     Status status;
     // Twice round: a connection may fail in passing, as that to a JobTracker that is just
     // restarted.
-    for (std::size_t tries = 0; tries < 2 * size(); ++tries) {
-      if (tries == size() && !Pause(kAgainMs)) return Interrupted();
-      const std::size_t target = current();
+    for (std::size_t tries = 0; tries == 0 || tries < 2 * size(); ++tries) {
+      if (tries > 0 && tries == size() && !Pause(kAgainMs)) return Interrupted();
+      const Result<TrackerPtr> target = AwaitCurrent();
+      if (!target.ok()) return target.status();
       auto answer = std::make_shared<Answer<Response>>();
       if (!Enter(answer)) return Interrupted();
-      (at(target).*method)(request, deadline_ms, [answer](Status got, Response response) {
+      ((*target)->channel().*method)(request, deadline_ms, [answer](Status got, Response response) {
         {
           const std::lock_guard lock(answer->mutex);
           answer->status = std::move(got);
@@ -78,7 +123,7 @@ class Trackers {
       if (answer->status.ok()) return std::move(answer->response);
       status = answer->status;
       if (status.code() != StatusCode::kUnavailable) break;
-      MoveOnFrom(target);
+      MoveOnFrom(*target);
     }
     if (status.code() == StatusCode::kUnavailable) {
       return Status::Unavailable(
@@ -89,6 +134,8 @@ class Trackers {
 
   // Waits that long, or until Interrupt(); false then.
   bool Pause(std::int64_t ms);
+  // Waits while none is known but one may be at any moment. Ok when there is one, else WhyNone().
+  Status AwaitFound();
   void Interrupt();
 
  private:
@@ -108,23 +155,35 @@ class Trackers {
   static constexpr std::int64_t kAgainMs = 150;
 
   static Status Interrupted() { return Status::FailedPrecondition("the client is closed"); }
+  Result<TrackerPtr> AwaitCurrent();
+  std::vector<std::function<void()>> TakeLocked(const discovery::JobTrackers& found,
+                                                std::vector<TrackerPtr>* ended);
   bool BeginUse();
   void EndUse();
   bool Enter(const std::shared_ptr<AnswerBase>& answer);
   void Leave(const std::shared_ptr<AnswerBase>& answer);
   static bool Await(AnswerBase& answer);
 
-  std::atomic<std::size_t> current_{0};
-  std::mutex mutex_;
+  const rpc::ChannelFactory factory_;
+
+  mutable std::mutex mutex_;
+  std::vector<TrackerPtr> present_;
+  std::vector<TrackerPtr> retired_;  // not there any more, but perhaps in use
+  std::size_t current_ = 0;          // in present_
+  std::uint64_t version_ = 0;
+  std::atomic<bool> many_{false};
+  bool looking_ = false;
+  bool gave_up_looking_ = false;
+  Status why_none_;
+  std::vector<std::function<void()>> when_found_;
+  std::condition_variable found_;
+
   std::condition_variable interrupt_;
   bool interrupted_ = false;
   std::condition_variable unused_;
   int users_ = 0;
   bool ending_ = false;
   std::set<std::shared_ptr<AnswerBase>> waiting_;
-  // Last: its destructor waits for callbacks, which use nothing of this object but their own
-  // answer.
-  std::vector<std::unique_ptr<rpc::Channel>> channels_;
 };
 
 }  // namespace lts::jobclient

@@ -4,9 +4,14 @@
 #include <map>
 #include <set>
 
-#include "lts/v1/cluster.pb.h"
-
 namespace lts {
+
+namespace {
+
+// Text, so that an operator can read it in ZooKeeper: an owner a line, in the order of partitions.
+constexpr std::string_view kHeader = "lts-assignment 1\n";
+
+}  // namespace
 
 Assignment Assign(const Assignment& current, const std::vector<std::string>& eligible,
                   std::uint32_t partitions) {
@@ -45,17 +50,22 @@ Assignment Assign(const Assignment& current, const std::vector<std::string>& eli
 }
 
 std::string EncodeAssignment(const Assignment& assignment) {
-  v1::AssignmentRecord record;
-  for (const std::string& owner : assignment.owners) record.add_owners(owner);
-  return record.SerializeAsString();
+  std::string text(kHeader);
+  for (const std::string& owner : assignment.owners) text.append(owner).append("\n");
+  return text;
 }
 
 Result<Assignment> DecodeAssignment(std::string_view bytes) {
-  v1::AssignmentRecord record;
-  if (!record.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+  if (!bytes.starts_with(kHeader) || !bytes.ends_with('\n')) {
     return Status::DataLoss("the assignment of partitions in the registry cannot be read");
   }
-  return Assignment{{record.owners().begin(), record.owners().end()}};
+  Assignment assignment;
+  for (bytes.remove_prefix(kHeader.size()); !bytes.empty();) {
+    const std::size_t end = bytes.find('\n');
+    assignment.owners.emplace_back(bytes.substr(0, end));
+    bytes.remove_prefix(end + 1);
+  }
+  return assignment;
 }
 
 }  // namespace lts

@@ -25,7 +25,7 @@ struct Assignment {
 Assignment Assign(const Assignment& current, const std::vector<std::string>& eligible,
                   std::uint32_t partitions);
 
-// As it stands in the registry.
+// As it stands in the registry; identities are names, without line ends.
 std::string EncodeAssignment(const Assignment& assignment);
 // kDataLoss when it cannot be read.
 Result<Assignment> DecodeAssignment(std::string_view bytes);

@@ -70,6 +70,13 @@ void ClusterMember::SetServing(bool serving) {
   });
 }
 
+void ClusterMember::Leave(std::function<void()> left) {
+  strand_.Post([this, left = std::move(left)] {
+    registry_ = nullptr;
+    left();
+  });
+}
+
 void ClusterMember::OnSession(const registry::SessionInfo& session) {
   const bool live =
       session.state == SessionState::kConnected || session.state == SessionState::kSuspended;
@@ -130,7 +137,7 @@ void ClusterMember::OnRecord(const registry::Record& record) {
 }
 
 void ClusterMember::Reassign() {
-  if (!is_master() || !nodes_ || !record_read_ || writing_) return;
+  if (registry_ == nullptr || !is_master() || !nodes_ || !record_read_ || writing_) return;
   std::vector<std::string> eligible;
   for (const registry::Node& node : *nodes_) {
     if (node.slots > 0) eligible.push_back(node.identity);

@@ -4,8 +4,8 @@
 // Two may believe to be master for a moment: the record is written over the version that was read,
 // so one of them is told so and reads again.
 //
-// Threads: state belongs to `strand`, on which the listeners of the registry run too. To end, the
-// registry's handle goes first, then the strand is stopped, then this.
+// Threads: state belongs to `strand`, on which the listeners of the registry run too. To end:
+// Leave, then the registry's handle goes, then the strand is stopped, then this.
 #pragma once
 
 #include <atomic>
@@ -42,6 +42,9 @@ class ClusterMember {
   void Start(registry::Registry& registry, registry::Node node, registry::Registry::Done done);
   // From any thread: whether it can write its store. Who cannot is left out of the next assignment.
   void SetServing(bool serving);
+
+  // From any thread: the registry is used no more once `left` has run, on the strand.
+  void Leave(std::function<void()> left);
 
   bool is_master() const { return is_master_.load(std::memory_order_relaxed); }
 

@@ -31,6 +31,7 @@
 #include "jobtracker/partition_metrics.h"
 #include "jobtracker/peers.h"
 #include "jobtracker/queries.h"
+#include "jobtracker/reach.h"
 #include "jobtracker/routes.h"
 #include "jobtracker/services.h"
 #include "jobtracker/store_clock.h"
@@ -53,6 +54,7 @@ constexpr std::int64_t kMetricsPeriodUs = 1'000'000;
 
 // How long a start waits for ZooKeeper, and for what it is assigned to be handed over to it.
 constexpr DurationMs kRegistryWaitMs = 30'000;
+constexpr DurationMs kAssignedWaitMs = 5'000;
 constexpr DurationMs kServingWaitMs = 15'000;
 // The session of the registry outlives the lease in the store by this.
 constexpr DurationMs kSessionMarginMs = 1'000;
@@ -91,6 +93,7 @@ struct JobTracker::Parts {
   std::unique_ptr<Queries> queries;
   std::unique_ptr<Services> services;
   std::unique_ptr<rpc::Server> server;
+  std::string advertised;  // "host:port" that the others dial
   std::unique_ptr<OpsServer> ops;
   // Written once a second, read by the ops server's threads.
   std::mutex ready_mutex;
@@ -99,6 +102,7 @@ struct JobTracker::Parts {
   std::mutex start_mutex;
   std::condition_variable start_changed;
   std::optional<std::vector<bool>> assigned;  // here
+  std::string warning;
   DurationMs history_retention_ms = 0;
   DurationMs log_retention_ms = 0;
   std::int64_t stop_grace_ms = 0;
@@ -204,11 +208,15 @@ void JobTracker::Parts::Assigned(std::uint64_t version, const std::vector<bool>&
   start_changed.notify_all();
 }
 
-// Until what is assigned here is served.
+// Until something is assigned here, and all of that is served.
 Status JobTracker::Parts::AwaitServing(DurationMs timeout_ms) {
   std::unique_lock lock(start_mutex);
+  // The master hears of this node a moment after it has registered.
+  const bool any = start_changed.wait_for(lock, std::chrono::milliseconds(kAssignedWaitMs), [this] {
+    return assigned && std::find(assigned->begin(), assigned->end(), true) != assigned->end();
+  });
+  if (!any) return Status::Unavailable("nothing is assigned to this JobTracker; it stands by");
   const auto serving = [this] {
-    if (!assigned) return false;
     for (std::uint32_t i = 0; i < partitions(); ++i) {
       if ((*assigned)[i] && !hosts[i]->ServesNow()) return false;
     }
@@ -217,8 +225,7 @@ Status JobTracker::Parts::AwaitServing(DurationMs timeout_ms) {
   if (start_changed.wait_for(lock, std::chrono::milliseconds(timeout_ms), serving)) {
     return Status::Ok();
   }
-  return Status::Unavailable(assigned ? "another JobTracker has not handed its partitions over yet"
-                                      : "no master has assigned partitions yet");
+  return Status::Unavailable("another JobTracker has not handed its partitions over yet");
 }
 
 Status JobTracker::Parts::JoinCluster(const Options& options, const std::string& identity) {
@@ -269,7 +276,7 @@ Status JobTracker::Parts::JoinCluster(const Options& options, const std::string&
   node.group = std::string(registry::kJobTrackerGroup);
   node.identity = identity;
   node.incarnation = UuidGenerator(RandomSeed()).Next(own_clock.WallMs());
-  node.address = server->address();
+  node.address = advertised;
   node.version = std::string(Version());
   node.started_ms = own_clock.WallMs();
   auto registered = std::make_shared<std::promise<Status>>();
@@ -281,8 +288,7 @@ Status JobTracker::Parts::JoinCluster(const Options& options, const std::string&
   }
   LTS_RETURN_IF_ERROR(done.get().WithContext("registryAddress"));
   if (const Status serving = AwaitServing(kServingWaitMs); !serving.ok()) {
-    LTS_WARN("started, but not everything that is assigned here is served yet: {}",
-             serving.message());
+    LTS_WARN("started, and does not serve all of its partitions yet: {}", serving.message());
   }
   return Status::Ok();
 }
@@ -400,6 +406,8 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
   LTS_RETURN_IF_ERROR(CheckOptions(options));
   const auto identity = IdentityFor(options, name, *kind);
   if (!identity.ok()) return identity.status();
+  auto reach = ReachFrom(options, HomeFolder(), *kind == RegistryKind::kZookeeper);
+  if (!reach.ok()) return reach.status();
   auto retry = model::ParseRetryPolicy(options.String("job.retry.default"));
   if (!retry.ok()) return retry.status().WithContext("job.retry.default");
   // Asked for here: the first cron job without a zone of its own would find out too late.
@@ -433,6 +441,7 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
   auto store = OpenStore(options, data_path, p.own_clock);
   if (!store.ok()) return store.status();
   p.store = *std::move(store);
+  p.warning = StoreWarning(options);
   const std::uint32_t partitions = p.store->Identity().partitions;
   if (StoreIsShared(options)) {
     p.leases = std::make_unique<ThreadStrand>("leases");
@@ -453,7 +462,7 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
   edge_options.items_per_submit_max = static_cast<std::size_t>(options.Int("submit.items.max"));
   edge_options.waits_max = options.Int("waits.max");
   p.edge = std::make_unique<Edge>(edge_options, p.clock(), p.metrics);
-  if (p.shared()) p.peers = std::make_unique<Peers>(rpc::MakeGrpcChannel);
+  if (p.shared()) p.peers = std::make_unique<Peers>(reach->peers);
 
   p.StartStrands(partitions);
   for (std::uint32_t i = 0; i < partitions; ++i) {
@@ -503,17 +512,20 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
   queries.log_retention_ms = p.log_retention_ms;
   queries.pending_max = options.Int("queries.pending.max");
   queries.logs_pending_max = options.Int("logs.pending.max");
-  queries.address = fmt::format("{}:{}", options.String("bindIp"), options.Int("listenPort"));
+  queries.address = reach->server.listen;
   p.queries =
       std::make_unique<Queries>(queries, *p.store, *p.edge, *p.queries_strand, *p.logs, p.metrics);
   if (p.shared()) p.StartKeeper(options, *identity);
   p.services = MakeServices(*p.edge, *p.queries);
-  auto server = rpc::Server::Start({queries.address}, p.services->all());
+  reach->server.denied = &p.metrics.AddCounter(
+      "lts_rpc_denied_total", "Calls denied because they came without the token, or a wrong one");
+  auto server = rpc::Server::Start(reach->server, p.services->all());
   if (!server.ok()) return server.status();
   p.server = *std::move(server);
-  p.queries->SetAddress(p.server->address());
+  p.advertised = AdvertisedAddress(*reach, p.server->address(), p.server->port());
+  p.queries->SetAddress(p.advertised);
   if (p.shared()) {
-    for (const auto& host : p.hosts) host->SetAddress(p.server->address());
+    for (const auto& host : p.hosts) host->SetAddress(p.advertised);
     p.keeper->Start();
     LTS_RETURN_IF_ERROR(*kind == RegistryKind::kZookeeper ? p.JoinCluster(options, *identity)
                                                           : p.ServeAlone());
@@ -529,9 +541,12 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
   p.ops = *std::move(ops_server);
   p.upkeep->Post([&p] { p.UpdateMetrics(); });
   p.upkeep->PostAfter(kRetainPeriodUs, [&p] { p.Retain(); });
-  LTS_INFO("jobtracker started name={} listen={} ops={} data={} cluster={} partitions={}", name,
-           p.server->address(), p.ops->listen(), data_path, options.String("clusterName"),
-           partitions);
+  LTS_INFO(
+      "jobtracker started name={} listen={} advertised={} token={} tls={} ops={} data={} "
+      "cluster={} partitions={}",
+      name, p.server->address(), p.advertised, !reach->server.credentials.token.empty(),
+      !reach->server.credentials.cert.empty(), p.ops->listen(), data_path,
+      options.String("clusterName"), partitions);
   return tracker;
 }
 
@@ -541,6 +556,7 @@ JobTracker::~JobTracker() { Stop(); }
 
 const std::string& JobTracker::address() const { return parts_->server->address(); }
 const std::string& JobTracker::ops_address() const { return parts_->ops->listen(); }
+const std::string& JobTracker::warning() const { return parts_->warning; }
 
 void JobTracker::Stop() {
   Parts& p = *parts_;
@@ -549,6 +565,11 @@ void JobTracker::Stop() {
   if (p.ops) p.ops->Stop();
   // The others see it go at once, while it lets go of what it owns. Both may take a while.
   if (p.queries) p.queries->LeaveCluster();
+  if (p.member) {
+    std::promise<void> left;
+    p.member->Leave([&left] { left.set_value(); });
+    left.get_future().wait();
+  }
   std::thread leaving([&p] { p.registry.reset(); });
   // New work ends; what is under way is answered; then the streams.
   std::vector<std::future<void>> stopped;

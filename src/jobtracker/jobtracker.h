@@ -28,6 +28,8 @@ class JobTracker {
 
   const std::string& address() const;  // "127.0.0.1:35001", the port really taken
   const std::string& ops_address() const;
+  // One line for the operator, "" none: what was found that is no error, and yet to be looked at.
+  const std::string& warning() const;
 
   // Takes nothing new, answers what is under way, flushes all marks and releases every partition
   // clean.

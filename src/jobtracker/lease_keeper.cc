@@ -1,5 +1,6 @@
 #include "jobtracker/lease_keeper.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/log.h"

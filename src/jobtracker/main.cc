@@ -51,6 +51,7 @@ int main(int argc, char** argv) {
       !told.ok()) {
     return Fail(told);
   }
+  if (lts::Status told = (*ready)->Warning((*tracker)->warning()); !told.ok()) return Fail(told);
   lts::WaitForStopSignal({});
   (*tracker)->Stop();
   return lts::kExitOk;

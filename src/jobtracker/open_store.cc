@@ -4,7 +4,9 @@
 #include <filesystem>
 #include <utility>
 
+#include "common/log.h"
 #include "store/mysql/mysql_store.h"
+#include "store/mysql/original_tables.h"
 #include "store/rocksdb/rocksdb_store.h"
 
 namespace lts {
@@ -13,6 +15,22 @@ namespace {
 
 constexpr std::uint32_t kPartitionsShared = 16;
 constexpr std::uint32_t kPartitionsEmbedded = 4;
+
+store::MysqlStoreOptions MysqlOptions(const Options& options) {
+  store::MysqlStoreOptions mysql;
+  mysql.url = options.String("jdbc.url");
+  mysql.user = options.String("jdbc.username");
+  mysql.password = options.String("jdbc.password");
+  mysql.tls_ca = options.String("jdbc.tls.ca");
+  mysql.tls_cert = options.String("jdbc.tls.cert");
+  mysql.tls_key = options.String("jdbc.tls.key");
+  mysql.tls_verify_name = options.Bool("jdbc.tls.verify.name");
+  mysql.connections_max = static_cast<std::size_t>(options.Int("jdbc.pool.size"));
+  mysql.lease_ms = options.Duration("cluster.lease");
+  mysql.fencing = !FaultIsPlanted("no_store_fencing");
+  mysql.create_tables = options.Bool("jdbc.create.db.table");
+  return mysql;
+}
 
 }  // namespace
 
@@ -37,24 +55,26 @@ Result<std::unique_ptr<store::JobStore>> OpenStore(const Options& options,
     return store::OpenRocksdbStore((std::filesystem::path(data_path) / "store").string(), wanted,
                                    clock, rocksdb);
   }
-  store::MysqlStoreOptions mysql;
-  mysql.url = options.String("jdbc.url");
+  const store::MysqlStoreOptions mysql = MysqlOptions(options);
   if (mysql.url.empty()) {
     return Status::InvalidArgument(
         "configs.jdbc.url is not set, but job.queue=mysql: name the database, as in "
         "configs.jdbc.url=jdbc:mysql://127.0.0.1:3306/lts");
   }
-  mysql.user = options.String("jdbc.username");
-  mysql.password = options.String("jdbc.password");
-  mysql.tls_ca = options.String("jdbc.tls.ca");
-  mysql.tls_cert = options.String("jdbc.tls.cert");
-  mysql.tls_key = options.String("jdbc.tls.key");
-  mysql.tls_verify_name = options.Bool("jdbc.tls.verify.name");
-  mysql.connections_max = static_cast<std::size_t>(options.Int("jdbc.pool.max"));
-  mysql.lease_ms = options.Duration("cluster.lease");
-  mysql.fencing = !FaultIsPlanted("no_store_fencing");
-  mysql.create_tables = options.Bool("jdbc.create.db.table");
   return store::OpenMysqlStore(wanted, mysql);
+}
+
+std::string StoreWarning(const Options& options) {
+  if (!StoreIsShared(options)) return {};
+  const auto found = store::FindOriginalTables(MysqlOptions(options));
+  if (!found.ok()) {
+    LTS_WARN("whether the database holds jobs of the original LTS is not known error=\"{}\"",
+             found.status().ToString());
+    return {};
+  }
+  std::string warning = store::OriginalTablesWarning(*found);
+  if (!warning.empty()) LTS_WARN("{}", warning);
+  return warning;
 }
 
 }  // namespace lts

@@ -27,4 +27,8 @@ Result<std::unique_ptr<store::JobStore>> OpenStore(const Options& options,
                                                    const std::string& data_path,
                                                    const Clock& clock);
 
+// What the operator should know of the database, "" nothing: jobs of the original LTS in it, which
+// nobody runs. Also logged. After OpenStore; blocks.
+std::string StoreWarning(const Options& options);
+
 }  // namespace lts

@@ -1,5 +1,7 @@
 #include "jobtracker/options.h"
 
+#include "rpc/security.h"
+
 namespace lts {
 
 OptionTable JobTrackerOptionTable() {
@@ -26,8 +28,16 @@ OptionTable JobTrackerOptionTable() {
            .min = 0,
            .max = 65535},
           {.name = "bindIp",
-           .text = "Address to listen on. Only loopback addresses can be used in this version.",
+           .text =
+               "Address of this host to listen on; 0.0.0.0: all of them. Other hosts reach other "
+               "than loopback addresses: these take security.token_file, and security.tls.cert "
+               "or security.insecure.",
            .default_value = "127.0.0.1"},
+          {.name = "advertise.address",
+           .text =
+               "host or host:port under which TaskTrackers, clients and other JobTrackers reach "
+               "this one. Without a value: bindIp, or the host's name when that is 0.0.0.0 or "
+               "::."},
           {.name = "ops.listen",
            .text = "host:port of /healthz, /readyz and /metrics; port 0 takes a free one.",
            .default_value = "127.0.0.1:0"},
@@ -55,7 +65,7 @@ OptionTable JobTrackerOptionTable() {
            .text = "Whether the server's certificate must be made out for the host of jdbc.url.",
            .type = kBool,
            .default_value = "true"},
-          {.name = "jdbc.pool.max",
+          {.name = "jdbc.pool.size",
            .text = "Connections to the database.",
            .type = kInt,
            .default_value = "20",
@@ -248,7 +258,8 @@ OptionTable JobTrackerOptionTable() {
            .default_value = "5s",
            .min = 0,
            .max = 600'000},
-      });
+      },
+      rpc::SecurityRows());
 }
 
 }  // namespace lts

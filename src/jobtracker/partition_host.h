@@ -71,7 +71,9 @@ struct PartitionHostOptions {
   std::int64_t retry_max_us = 2'000'000;
   std::int64_t acquire_min_us = 100'000;  // between tries while another one holds the partition
   std::int64_t acquire_max_us = 500'000;
-  bool ack_before_commit = false;  // planted fault: replies are released before they are durable
+  // Planted faults: replies are released before they are durable; the lease is not looked at.
+  bool ack_before_commit = false;
+  bool unleased_dispatch = false;
 };
 
 class PartitionHost {

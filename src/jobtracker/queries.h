@@ -23,6 +23,7 @@
 #include "lts/v1/cluster.pb.h"
 #include "lts/v1/query.pb.h"
 #include "registry/registry.h"
+#include "rpc/codec.h"
 #include "store/job_store.h"
 
 namespace lts {
@@ -140,5 +141,17 @@ class Queries {
   LimitSlots pending_;
   LimitSlots logs_pending_;
 };
+
+template <typename Response>
+void Queries::Read(const Done<Response>& done, std::function<void()> query) {
+  LimitSlots::Slot slot = pending_.Take();
+  if (!slot) {
+    Response response;
+    rpc::PutStatus(pending_.Refusal("queries wait for their turn"), &response);
+    done(std::move(response));
+    return;
+  }
+  reads_.Post([slot = std::move(slot), query = std::move(query)] { query(); });
+}
 
 }  // namespace lts

@@ -36,8 +36,7 @@ struct Walk : std::enable_shared_from_this<Walk> {
     registry.ListNodes(registry::kNodeTypes[type], group,
                        [self = shared_from_this()](Result<std::vector<registry::Node>> listed) {
                          if (!listed.ok()) return self->done(listed.status());
-                         std::move(listed->begin(), listed->end(),
-                                   std::back_inserter(self->nodes));
+                         std::move(listed->begin(), listed->end(), std::back_inserter(self->nodes));
                          self->NextGroup();
                        });
   }

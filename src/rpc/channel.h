@@ -9,6 +9,7 @@
 #include <string>
 
 #include "lts/status.h"
+#include "rpc/security.h"
 
 namespace lts::v1 {
 class SubmitRequest;
@@ -64,8 +65,9 @@ struct StreamCallbacks {
   std::function<void(Status)> on_closed;  // exactly once, last
 };
 
-// Errors of every call: kUnavailable (nobody there, nothing happened or it is not known),
-// kDeadlineExceeded (may have happened), kPermissionDenied, kInternal. Answers of the peer are in
+// Errors of every call: kUnavailable (nobody there, nothing happened or it is not known; also when
+// who is there is not known by the CA or not made out for that name), kDeadlineExceeded (may have
+// happened), kPermissionDenied (the token), kInternal. Answers of the peer are in
 // the response's own code. Thread-safe. The callback runs once, on an RPC thread; it must not
 // block. The destructor cancels what is under way, streams included, and waits for its callbacks;
 // so it must not be called from one. The handle of a stream may be destroyed later.
@@ -104,11 +106,17 @@ class Channel {
       StreamCallbacks<v1::FeedbackTrackerMessage> callbacks) = 0;
 };
 
-// address: "host:port". Never fails by itself: calls fail with kUnavailable while nobody listens
-// there, and succeed again as soon as somebody does (reconnect backoff 100 ms … 2 s).
+// address: "host:port". Without token and TLS. Never fails by itself: calls fail with kUnavailable
+// while nobody listens there, and succeed again as soon as somebody does (reconnect backoff 100 ms
+// … 2 s).
 std::unique_ptr<Channel> MakeGrpcChannel(const std::string& address);
 
 // Makes channels; the seam that tests replace.
 using ChannelFactory = std::function<std::unique_ptr<Channel>(const std::string& address)>;
+
+// The same channels with these credentials (as for Side::kClient): each call carries the token, and
+// with a CA TLS is spoken, with servers alone whose certificate it has signed for the host of the
+// address.
+ChannelFactory GrpcChannels(Credentials credentials);
 
 }  // namespace lts::rpc

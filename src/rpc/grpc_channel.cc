@@ -3,13 +3,16 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <string_view>
 #include <unordered_set>
 #include <utility>
 
+#include "common/host_name.h"
 #include "lts/v1/client_service.grpc.pb.h"
 #include "lts/v1/cluster_service.grpc.pb.h"
 #include "lts/v1/feedback_service.grpc.pb.h"
@@ -19,6 +22,7 @@
 #include "rpc/grpc_status.h"
 #include "rpc/limits.h"
 #include "rpc/stream_core.h"
+#include "rpc/token_metadata.h"
 
 namespace lts::rpc {
 namespace {
@@ -56,6 +60,43 @@ class Calls {
   bool closing_ = false;
 };
 
+// ---- the end of a call
+
+// gRPC's words about a connection that did not come about because of TLS, in ours; "" for all else.
+// `tls`: whether it is spoken here.
+std::string_view TlsTrouble(std::string_view message, bool tls) {
+  const auto says = [message](std::string_view words) {
+    return message.find(words) != std::string_view::npos;
+  };
+  if (says("certificate verify failed")) {
+    return "its certificate does not come from the CA of security.tls.ca, or has expired";
+  }
+  if (says("is not in peer certificate")) {
+    return "its certificate is not made out for the host of this address";
+  }
+  if (says("wrong version number")) {
+    return "it does not speak TLS, which security.tls.ca asks for";
+  }
+  if (tls && says("empty address list")) {
+    return "the files of security.tls.ca, security.tls.cert and security.tls.key cannot be used "
+           "together";
+  }
+  if (!says("failed to connect") || !says("Socket closed")) return {};
+  return tls ? "it hangs up, perhaps for want of a certificate: security.tls.cert"
+             : "it hangs up, perhaps because it speaks TLS: security.tls.ca";
+}
+
+Status EndOf(const grpc::Status& status, std::string_view what, bool tls) {
+  if (status.error_code() == grpc::StatusCode::UNAVAILABLE) {
+    const std::string_view trouble = TlsTrouble(status.error_message(), tls);
+    if (!trouble.empty()) {
+      return Status::Unavailable(std::string(trouble) + " (" + status.error_message() + ")")
+          .WithContext(what);
+    }
+  }
+  return FromGrpc(status, what);
+}
+
 // ---- streams
 
 // The gRPC side of a stream. It keeps itself alive until gRPC has told it that the call is over.
@@ -66,8 +107,9 @@ class ClientStreamReactor final : public grpc::ClientBidiReactor<Out, In> {
   using Core = StreamCore<Out, In>;
   using Step = typename Core::Step;
 
-  ClientStreamReactor(std::string what, Calls* calls, StreamCallbacks<In> callbacks)
-      : what_(std::move(what)), calls_(calls), context_(std::make_unique<grpc::ClientContext>()) {
+  ClientStreamReactor(std::string what, bool tls, Calls* calls,
+                      std::unique_ptr<grpc::ClientContext> context, StreamCallbacks<In> callbacks)
+      : what_(std::move(what)), tls_(tls), calls_(calls), context_(std::move(context)) {
     core_.SetCallbacks(std::move(callbacks));
   }
 
@@ -107,7 +149,7 @@ class ClientStreamReactor final : public grpc::ClientBidiReactor<Out, In> {
   void OnWritesDoneDone(bool ok) override { Run(core_.Part(ok)); }
   void OnDone(const grpc::Status& status) override {
     const std::shared_ptr<ClientStreamReactor> self = std::move(self_);
-    core_.Closed(FromGrpc(status, what_));
+    core_.Closed(EndOf(status, what_, tls_));
     std::unique_ptr<grpc::ClientContext> context;
     {
       const std::lock_guard lock(context_mutex_);
@@ -137,6 +179,7 @@ class ClientStreamReactor final : public grpc::ClientBidiReactor<Out, In> {
   }
 
   const std::string what_;
+  const bool tls_;
   Calls* const calls_;
   Core core_;
   std::mutex context_mutex_;
@@ -185,18 +228,31 @@ grpc::ChannelArguments Arguments() {
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   // The way to a JobTracker never leads through the web proxy of the environment.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  // By which the log of a JobTracker names who was denied.
+  arguments.SetUserAgentPrefix("lts/" + HostName() + "/" + std::to_string(getpid()));
   arguments.SetMaxReceiveMessageSize(kMessageBytesMax);
   arguments.SetMaxSendMessageSize(kMessageBytesMax);
   return arguments;
 }
 
+std::shared_ptr<grpc::ChannelCredentials> ChannelCredentialsOf(const Credentials& credentials) {
+  if (credentials.ca.empty()) return grpc::InsecureChannelCredentials();
+  grpc::SslCredentialsOptions tls;
+  tls.pem_root_certs = credentials.ca;
+  tls.pem_cert_chain = credentials.cert;
+  tls.pem_private_key = credentials.key;
+  return grpc::SslCredentials(tls);
+}
+
 // Owns the connection and what is under way on it. A stream's handle may outlive it, closed.
 class GrpcChannel final : public Channel {
  public:
-  explicit GrpcChannel(const std::string& address)
+  GrpcChannel(const std::string& address, const Credentials& credentials)
       : address_(address),
+        tls_(!credentials.ca.empty()),
+        authorization_(credentials.token.empty() ? "" : TokenMetadata(credentials.token)),
         channel_(
-            grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), Arguments())),
+            grpc::CreateCustomChannel(address, ChannelCredentialsOf(credentials), Arguments())),
         client_(channel_),
         worker_(channel_),
         query_(channel_),
@@ -285,7 +341,7 @@ class GrpcChannel final : public Channel {
  private:
   template <typename Response>
   struct UnaryCall {
-    std::unique_ptr<grpc::ClientContext> context = std::make_unique<grpc::ClientContext>();
+    std::unique_ptr<grpc::ClientContext> context;
     Response response;
     Done<Response> done;
   };
@@ -295,6 +351,7 @@ class GrpcChannel final : public Channel {
   void Call(const char* method, const Request& request, std::int64_t deadline_ms,
             Done<Response> done, const Start& start) {
     auto call = std::make_shared<UnaryCall<Response>>();
+    call->context = NewContext();
     call->context->set_deadline(std::chrono::system_clock::now() +
                                 std::chrono::milliseconds(deadline_ms));
     call->done = std::move(done);
@@ -316,19 +373,28 @@ class GrpcChannel final : public Channel {
   template <typename Out, typename In, typename Bind>
   std::unique_ptr<Stream<Out>> Open(const char* method, StreamCallbacks<In> callbacks,
                                     const Bind& bind) {
-    auto reactor =
-        std::make_shared<ClientStreamReactor<Out, In>>(What(method), &calls_, std::move(callbacks));
+    auto reactor = std::make_shared<ClientStreamReactor<Out, In>>(
+        What(method), tls_, &calls_, NewContext(), std::move(callbacks));
     reactor->Start(reactor, bind);
     return std::make_unique<ClientStream<Out, In>>(std::move(reactor));
   }
 
+  // gRPC's own credentials of a call want TLS below them, so the token goes as what it is on the
+  // wire.
+  std::unique_ptr<grpc::ClientContext> NewContext() const {
+    auto context = std::make_unique<grpc::ClientContext>();
+    if (!authorization_.empty()) context->AddMetadata(kTokenMetadataKey, authorization_);
+    return context;
+  }
   std::string What(const char* method) const { return std::string(method) + " at " + address_; }
   Status FromGrpcOf(const char* method, const grpc::Status& status) const {
     if (status.ok()) return Status::Ok();
-    return FromGrpc(status, What(method));
+    return EndOf(status, What(method), tls_);
   }
 
   const std::string address_;
+  const bool tls_;
+  const std::string authorization_;  // empty: no token
   const std::shared_ptr<grpc::Channel> channel_;
   v1::ClientService::Stub client_;
   v1::WorkerService::Stub worker_;
@@ -342,7 +408,13 @@ class GrpcChannel final : public Channel {
 }  // namespace
 
 std::unique_ptr<Channel> MakeGrpcChannel(const std::string& address) {
-  return std::make_unique<GrpcChannel>(address);
+  return std::make_unique<GrpcChannel>(address, Credentials());
+}
+
+ChannelFactory GrpcChannels(Credentials credentials) {
+  return [credentials = std::move(credentials)](const std::string& address) {
+    return std::make_unique<GrpcChannel>(address, credentials);
+  };
 }
 
 }  // namespace lts::rpc

@@ -10,7 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "common/metrics.h"
 #include "lts/status.h"
+#include "rpc/security.h"
 
 namespace grpc {
 class Server;
@@ -20,17 +22,28 @@ class Service;
 namespace lts::rpc {
 
 struct ServerOptions {
-  // host:port; a loopback address or "localhost" (which is 127.0.0.1), IPv6 in brackets. Port 0:
-  // any free one.
+  // host:port; an address of this host or "localhost" (which is 127.0.0.1), IPv6 in brackets. Port
+  // 0: any free one.
   std::string listen = "127.0.0.1:0";
+  // With a token: every call must carry it. With a certificate: TLS alone is spoken.
+  Credentials credentials{};
+  // With a CA: clients must show a certificate of it.
+  bool verify_clients = true;
+  // Other than loopback addresses may be listened on without TLS; never without a token.
+  bool insecure = false;
+  // Counts calls that were denied for their token; may be null, must outlive the server.
+  Counter* denied = nullptr;
 };
+
+// Whether a server may be started so. kInvalidArgument: not an address; or one that other hosts
+// reach, and no token, or neither TLS nor `insecure`: the message holds the lines that are missing.
+Status CheckServerOptions(const ServerOptions& options);
 
 class Server {
  public:
   // `services`: at least one, all of the callback kind.
-  // Errors: kInvalidArgument (not an address, no service), kPermissionDenied (not loopback, see
-  // DESIGN section 11), kUnavailable (the address cannot be bound; the message names it and says
-  // why).
+  // Errors: kInvalidArgument (as CheckServerOptions; no service; certificate and key that cannot be
+  // used), kUnavailable (the address cannot be bound; the message names it and says why).
   static Result<std::unique_ptr<Server>> Start(const ServerOptions& options,
                                                const std::vector<grpc::Service*>& services);
   // Stops at once.

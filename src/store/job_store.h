@@ -33,8 +33,7 @@ struct PartitionLease {
 };
 
 struct RenewReply {
-  std::vector<bool> held;          // same order as asked; false: fenced, somebody newer owns it
-  std::vector<std::string> asker;  // who asks for it, or ""
+  std::vector<bool> held;  // same order as asked; false: fenced, somebody newer owns it
 };
 
 struct PartitionRow {

@@ -12,13 +12,10 @@
 #include "common/daemon.h"
 #include "common/ids.h"
 #include "common/log.h"
-#include "common/registry_address.h"
 #include "tasktracker/options.h"
 
 namespace lts::tasktracker {
 namespace {
-
-constexpr char kEngine[] = "rocksdb";
 
 std::string HostName() {
   std::array<char, 256> host{};
@@ -44,8 +41,9 @@ Result<std::unique_ptr<Core>> Core::Start(TaskTrackerOptions options, rpc::Chann
 }
 
 Status Core::Open(const rpc::ChannelFactory& channels) {
-  Result<std::vector<std::string>> job_trackers = ParseRegistryAddress(options_.registry_address);
-  if (!job_trackers.ok()) return job_trackers.status();
+  auto discovery = discovery::Discovery::Open(DiscoveryOptionsFrom(options_), clock_);
+  if (!discovery.ok()) return discovery.status();
+  discovery_ = *std::move(discovery);
   const Result<int> level = BizLogLevel(options_.biz_logger_level);
   if (!level.ok()) return level.status();
   Result<std::unique_ptr<RunnerSet>> runners = RunnerSet::Open(options_, clock_);
@@ -55,16 +53,19 @@ Status Core::Open(const rpc::ChannelFactory& channels) {
   FailStoreLimits limits;
   limits.bytes_max = options_.fail_store_bytes_max;
   limits.count_max = options_.fail_store_count_max;
-  const std::string base =
-      fmt::format("{}/TASK_TRACKER/{}/{}", options_.data_path, options_.node_group, options_.name);
-  Result<std::unique_ptr<FailStore>> store = OpenFirstFreeFailStore(kEngine, base, limits, &clock_);
+  const std::string group_folder =
+      fmt::format("{}/TASK_TRACKER/{}", options_.data_path, options_.node_group);
+  const std::string base = group_folder + "/" + options_.name;
+  Result<std::unique_ptr<FailStore>> store =
+      OpenFirstFreeFailStore(options_.fail_store, base, limits, &clock_);
   if (!store.ok()) return store.status().WithContext("FailStore");
   store_ = *std::move(store);
   // The folder is locked, so its number tells processes of one name apart, and stays over a
   // restart.
   const std::string number = store_->path().substr(store_->path().rfind('/') + 1);
   if (options_.identity.empty()) {
-    identity_ = fmt::format("{}-{}-{}-{}", options_.node_group, options_.name, HostName(), number);
+    identity_ = FittedName(
+        fmt::format("{}-{}-{}-{}", options_.node_group, options_.name, HostName(), number));
   } else {
     identity_ = number == "0" ? options_.identity : options_.identity + "-" + number;
   }
@@ -101,31 +102,51 @@ Status Core::Open(const rpc::ChannelFactory& channels) {
   linking.version = Version();
   linking.address = ops_listen();
   linking.started_ms = clock_.WallMs();
-  linking.job_trackers = *std::move(job_trackers);
+  linking.job_trackers = discovery_->Found();
   linking.stop_working = options_.stop_working;
   linking.stop_timeout_ms = options_.stop_timeout.count();
   linking.kill_grace_ms = options_.kill_grace.count();
   linking.unacked_max = options_.unacked_results_max;
   linking.seed = RandomSeed();
   link_ = std::make_unique<Link>(
-      std::move(linking),
-      Link::Parts{
-          channels, *slots_, *log_, *progress_, *results_,
-          [this](const std::string& wanted) { return runners_->Resolve(wanted); },
-          [this](bool connected, const std::string& reason) { SetConnection(connected, reason); },
-          strand_, disk_, clock_, metrics_});
+      linking, Link::Parts{channels, *slots_, *log_, *progress_, *results_,
+                           [this](const std::string& wanted) { return runners_->Resolve(wanted); },
+                           [this](bool connected, const std::string& reason) {
+                             SetConnection(connected, reason);
+                           },
+                           strand_, disk_, clock_, metrics_});
   AddStoreMetrics();
 
   Result<std::vector<std::unique_ptr<Attempt>>> left = results_->LoadNew();
   if (!left.ok()) return left.status().WithContext("FailStore");
   LTS_RETURN_IF_ERROR(slots_->Start(runners_->names(), [this] { link_->SlotsHaveEnded(); }));
   if (!left->empty()) LTS_INFO("results of an earlier process found results={}", left->size());
+  LTS_RETURN_IF_ERROR(Join(linking, channels));
   link_->Start(*std::move(left));
-  siblings_ = std::make_unique<SiblingWatch>(kEngine, *store_, base, disk_, [this] {
+  SiblingWatchOptions watching;
+  watching.engine = options_.fail_store;
+  watching.base = group_folder;
+  watching.of_instances = true;
+  watching.period_ms = options_.fail_store_adopt_period.count();
+  siblings_ = std::make_unique<SiblingWatch>(std::move(watching), *store_, disk_, [this] {
     link_->AddStoredResults();
     log_->StoreChanged();
   });
   return Status::Ok();
+}
+
+Status Core::Join(const LinkOptions& as, const rpc::ChannelFactory& channels) {
+  discovery_->Listen([this](const discovery::JobTrackers& found) { link_->SetJobTrackers(found); });
+  registry::Node node;
+  node.type = registry::NodeType::kTaskTracker;
+  node.group = as.group;
+  node.identity = as.identity;
+  node.incarnation = as.incarnation;
+  node.address = as.address;
+  node.slots = static_cast<std::uint32_t>(options_.work_threads);
+  node.version = as.version;
+  node.started_ms = as.started_ms;
+  return discovery_->Join(node, {options_.on_master_change, options_.on_node_change}, channels);
 }
 
 void Core::AddStoreMetrics() {
@@ -169,6 +190,7 @@ TaskTrackerStopReport Core::Stop() {
     shipped.get_future().wait();
   }
   if (ops_ != nullptr) ops_->Stop();
+  discovery_.reset();
   if (slots_ != nullptr) slots_->Close();
   strand_.Stop();
   disk_.Stop();

@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "common/metrics.h"
 #include "common/strand.h"
+#include "discovery/discovery.h"
 #include "failstore/adopt.h"
 #include "failstore/fail_store.h"
 #include "lts/status.h"
@@ -43,6 +44,7 @@ class Core {
  private:
   Core(TaskTrackerOptions options, const Clock& clock);
   Status Open(const rpc::ChannelFactory& channels);
+  Status Join(const LinkOptions& as, const rpc::ChannelFactory& channels);
   void AddStoreMetrics();
   void SetConnection(bool connected, const std::string& reason);
 
@@ -67,6 +69,8 @@ class Core {
   std::unique_ptr<SiblingWatch> siblings_;
   std::vector<MetricCallback> metric_callbacks_;
   std::unique_ptr<OpsServer> ops_;
+  // Tells the link who is there; ends before it.
+  std::unique_ptr<discovery::Discovery> discovery_;
 
   std::mutex stop_mutex_;
   bool stopped_ = false;

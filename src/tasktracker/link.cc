@@ -26,6 +26,7 @@ Link::Link(LinkOptions options, Parts parts)
       strand_(parts.strand),
       disk_(parts.disk),
       clock_(parts.clock),
+      job_trackers_(options_.job_trackers),
       random_(options_.seed),
       connected_gauge_(parts.metrics.AddGauge(
           "lts_tasktracker_connected", "1 while the owner of the group has accepted the hello.")),
@@ -60,11 +61,30 @@ void Link::Start(std::vector<std::unique_ptr<Attempt>> left) {
       });
 }
 
+void Link::SetJobTrackers(discovery::JobTrackers found) {
+  strand_.Post([this, found = std::move(found)] {
+    const bool others = found.addresses != job_trackers_.addresses;
+    job_trackers_ = found;
+    const bool waits = phase_ == Phase::kDown && due_us_[kReconnect] != kNever;
+    if (!waits || (!others && !found.addresses.empty())) return;
+    if (others) backoff_ms_ = 0;
+    Connect();
+  });
+}
+
 void Link::Connect() {
   ClearTimer(kReconnect);
-  const std::string& address =
-      !redirect_.empty() ? redirect_
-                         : options_.job_trackers[next_address_ % options_.job_trackers.size()];
+  const std::vector<std::string>& known = job_trackers_.addresses;
+  if (redirect_.empty() && known.empty()) {
+    const std::string& reason = job_trackers_.why_none.message();
+    if (!job_trackers_.looking && !reported_down_) {
+      LTS_WARN("no JobTracker is known reason=\"{}\"", reason);
+      reported_down_ = true;
+    }
+    on_connection_(false, "no JobTracker is known: " + reason);
+    return ScheduleReconnect();
+  }
+  const std::string address = !redirect_.empty() ? redirect_ : known[next_address_ % known.size()];
   if (channel_ == nullptr || channel_->address() != address) {
     channel_.reset();
     channel_ = channels_(address);

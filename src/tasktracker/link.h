@@ -15,6 +15,7 @@
 #include "common/clock.h"
 #include "common/metrics.h"
 #include "common/strand.h"
+#include "discovery/discovery.h"
 #include "lts/status.h"
 #include "lts/v1/worker.pb.h"
 #include "rpc/channel.h"
@@ -33,12 +34,12 @@ struct LinkOptions {
   std::string version;
   std::string address;  // of the ops page, "" none
   TimeMs started_ms = 0;
-  std::vector<std::string> job_trackers;  // "host:port", at least one; tried in turn
-  bool stop_working = true;               // stop everything at the end of the lease
-  DurationMs stop_timeout_ms = 10'000;    // running attempts may end by themselves for so long
-  DurationMs kill_grace_ms = 5'000;       // and after they were asked to stop
-  DurationMs ack_wait_ms = 5'000;  // a result without acknowledgement goes into the FailStore
-  DurationMs goodbye_ms = 2'000;   // for the last acknowledgements, and for the goodbye
+  discovery::JobTrackers job_trackers;  // tried in turn; see SetJobTrackers
+  bool stop_working = true;             // stop everything at the end of the lease
+  DurationMs stop_timeout_ms = 10'000;  // running attempts may end by themselves for so long
+  DurationMs kill_grace_ms = 5'000;     // and after they were asked to stop
+  DurationMs ack_wait_ms = 5'000;       // a result without acknowledgement goes into the FailStore
+  DurationMs goodbye_ms = 2'000;        // for the last acknowledgements, and for the goodbye
   DurationMs reconnect_min_ms = 100;
   DurationMs reconnect_max_ms = 5'000;
   DurationMs hello_timeout_ms = 10'000;
@@ -92,6 +93,9 @@ class Link {
   void SlotsHaveEnded();    // Slots::TakeEnded has something
   void ProgressHasCome();   // the ProgressBoard is not empty any more
   void AddStoredResults();  // results have come into the FailStore from elsewhere
+  // Who is there now. A connection that stands is left alone; without one, a change is a reason to
+  // try again at once.
+  void SetJobTrackers(discovery::JobTrackers found);
   // Takes no new work, lets attempts end, then stops them; results are acknowledged or stored; says
   // goodbye when nothing runs any more. `done` runs on the strand, once.
   void BeginStop(std::function<void(StopReport)> done);
@@ -183,6 +187,7 @@ class Link {
   // Connection.
   Phase phase_ = Phase::kDown;
   std::uint64_t generation_ = 0;  // of the stream; callbacks of older ones are ignored
+  discovery::JobTrackers job_trackers_;
   std::size_t next_address_ = 0;
   std::string redirect_;  // where the last refusal sent us
   int redirects_ = 0;     // in a row

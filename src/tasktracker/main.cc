@@ -13,7 +13,6 @@
 #include "common/clock.h"
 #include "common/daemon.h"
 #include "common/log.h"
-#include "common/registry_address.h"
 #include "common/signals.h"
 #include "common/strand.h"
 #include "lts/task_tracker.h"
@@ -107,13 +106,6 @@ int Run(const lts::DaemonStart& start) {
 
   lts::TaskTrackerOptions options =
       lts::tasktracker::OptionsFrom(start.options, start.home, start.name);
-  const auto addresses = lts::ParseRegistryAddress(options.registry_address);
-  if (!addresses.ok()) {
-    // Not a mistake in the file: another build would take it.
-    const bool other_build = addresses.status().code() == lts::StatusCode::kFailedPrecondition;
-    return Fail(addresses.status(), other_build ? lts::kExitError : lts::kExitConfig);
-  }
-
   const lts::SystemClock clock;
   auto opened = lts::ReadyFiles::Open(
       {lts::PathBelow(start.home, "pid"), "tasktracker", start.name, clock.WallMs()});

@@ -12,6 +12,10 @@ namespace {
 constexpr std::int64_t kThreadsMax = 10'000;
 constexpr DurationMs kStopMaxMs = 24LL * 3600 * 1000;
 constexpr std::int64_t kUnackedMax = 1'000'000;
+constexpr DurationMs kSessionMinMs = 100;
+constexpr DurationMs kSessionMaxMs = 600'000;
+constexpr DurationMs kAdoptPeriodMinMs = 100;
+constexpr DurationMs kAdoptPeriodMaxMs = 24LL * 3600 * 1000;
 
 Status CheckBounds(std::string_view field, std::int64_t value, std::int64_t min, std::int64_t max) {
   if (value >= min && value <= max) return Status::Ok();
@@ -32,13 +36,25 @@ Status CheckName(std::string_view field, std::string_view name) {
 }  // namespace
 
 std::vector<OptionRow> OptionRows() {
-  return {
+  std::vector<OptionRow> rows = {
       {.name = "registryAddress",
-       .text = "Where the cluster is: jobtracker://host:port[,host:port…].",
+       .text = "Where the cluster is: jobtracker://host:port[,host:port…] names its JobTrackers, "
+               "zookeeper://host:2181[,host:2181…][/chroot] the ZooKeeper in which they register.",
        .default_value = "jobtracker://127.0.0.1:35001"},
       {.name = "clusterName",
-       .text = "Name of the cluster; the JobTracker that registryAddress names decides.",
+       .text = "Name of the cluster in ZooKeeper; with jobtracker:// the JobTracker decides.",
        .default_value = "defaultCluster"},
+      {.name = "zk.session.timeout",
+       .text = "With zookeeper://: how long this process may be cut off before the others take it "
+               "for gone.",
+       .type = OptionType::kDurationMs,
+       .default_value = "6s",
+       .min = 1'000,
+       .max = kSessionMaxMs},
+      {.name = "zk.digest",
+       .text = "With zookeeper://: user:password, when the JobTrackers keep the cluster closed to "
+               "others.",
+       .secret = true},
       {.name = "nodeGroup",
        .text = "Node group: whose jobs are run here.",
        .default_value = "demo"},
@@ -114,7 +130,7 @@ std::vector<OptionRow> OptionRows() {
        .text =
            "Engine of the FailStore, where results and log lines wait that cannot be delivered.",
        .default_value = "rocksdb",
-       .choices = "rocksdb"},
+       .choices = "rocksdb|leveldb"},
       {.name = "job.fail.store.bytes.max",
        .text = "What the FailStore holds at most; when it is full no new jobs are taken.",
        .type = OptionType::kBytes,
@@ -127,6 +143,12 @@ std::vector<OptionRow> OptionRows() {
        .default_value = "1000000",
        .min = 1,
        .max = 1'000'000'000},
+      {.name = "job.fail.store.adopt.period",
+       .text = "How often folders are taken over that dead processes of the group left behind.",
+       .type = OptionType::kDurationMs,
+       .default_value = "60s",
+       .min = kAdoptPeriodMinMs,
+       .max = kAdoptPeriodMaxMs},
       {.name = "ops.listen",
        .text = "Address of /healthz, /readyz and /metrics, on the loopback; port 0 takes a free "
                "one; empty: "
@@ -139,19 +161,33 @@ std::vector<OptionRow> OptionRows() {
       {.name = "log.file",
        .text = "File of the program's log, relative to LTS_HOME. Without a value: standard error."},
   };
+  const std::vector<OptionRow> shared = rpc::SecurityRows();
+  rows.insert(rows.end(), shared.begin(), shared.end());
+  return rows;
 }
 
 TaskTrackerOptions OptionsFrom(const Options& options, const std::string& home,
                                const std::string& name) {
   TaskTrackerOptions out;
   out.registry_address = options.String("registryAddress");
+  out.cluster_name = options.String("clusterName");
+  out.zk_session_timeout = std::chrono::milliseconds(options.Duration("zk.session.timeout"));
+  out.zk_digest = options.String("zk.digest");
+  const rpc::SecuritySettings security = rpc::SecuritySettingsFrom(options, home);
+  out.token = security.token;
+  out.tls_ca = security.tls_ca;
+  out.tls_cert = security.tls_cert;
+  out.tls_key = security.tls_key;
   out.node_group = options.String("nodeGroup");
   out.name = name;
   out.identity = options.String("identity");
   const std::string& data_path = options.String("dataPath");
   out.data_path = PathBelow(home, data_path.empty() ? "data/" + name : data_path);
+  out.fail_store = options.String("job.fail.store");
   out.fail_store_bytes_max = options.Bytes("job.fail.store.bytes.max");
   out.fail_store_count_max = options.Int64("job.fail.store.count.max");
+  out.fail_store_adopt_period =
+      std::chrono::milliseconds(options.Duration("job.fail.store.adopt.period"));
   out.work_threads = options.Int("workThreads");
   out.plugins = options.List("runner.plugins");
   out.plugin_folder = home;
@@ -174,9 +210,14 @@ Status CheckOptions(const TaskTrackerOptions& options) {
   LTS_RETURN_IF_ERROR(CheckName("node_group", options.node_group));
   LTS_RETURN_IF_ERROR(CheckName("name", options.name));
   if (!options.identity.empty()) LTS_RETURN_IF_ERROR(CheckName("identity", options.identity));
+  LTS_RETURN_IF_ERROR(CheckBounds("zk_session_timeout (ms)", options.zk_session_timeout.count(),
+                                  kSessionMinMs, kSessionMaxMs));
   LTS_RETURN_IF_ERROR(CheckBounds("work_threads", options.work_threads, 1, kThreadsMax));
   LTS_RETURN_IF_ERROR(
       CheckBounds("stop_timeout (ms)", options.stop_timeout.count(), 0, kStopMaxMs));
+  LTS_RETURN_IF_ERROR(CheckBounds("fail_store_adopt_period (ms)",
+                                  options.fail_store_adopt_period.count(), kAdoptPeriodMinMs,
+                                  kAdoptPeriodMaxMs));
   LTS_RETURN_IF_ERROR(CheckBounds("kill_grace (ms)", options.kill_grace.count(), 0, 3'600'000));
   LTS_RETURN_IF_ERROR(
       CheckBounds("unacked_results_max", options.unacked_results_max, 1, kUnackedMax));
@@ -186,6 +227,20 @@ Status CheckOptions(const TaskTrackerOptions& options) {
     return Status::InvalidArgument("data_path is empty: results need a folder to be kept in");
   }
   return Status::Ok();
+}
+
+discovery::DiscoveryOptions DiscoveryOptionsFrom(const TaskTrackerOptions& options) {
+  discovery::DiscoveryOptions out;
+  out.registry_address = options.registry_address;
+  out.cluster_name = options.cluster_name;
+  out.zk_digest = options.zk_digest;
+  out.zk_session_timeout_ms = options.zk_session_timeout.count();
+  return out;
+}
+
+Result<rpc::Credentials> CredentialsFrom(const TaskTrackerOptions& options) {
+  return rpc::LoadCredentials({options.token, options.tls_ca, options.tls_cert, options.tls_key},
+                              rpc::Side::kClient);
 }
 
 Result<int> BizLogLevel(std::string_view text) {

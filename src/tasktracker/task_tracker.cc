@@ -22,8 +22,10 @@ Result<TaskTrackerOptions> TaskTrackerOptions::FromFile(const std::string& path)
 }
 
 Result<std::unique_ptr<TaskTracker>> TaskTracker::Start(TaskTrackerOptions options) {
-  Result<std::unique_ptr<tasktracker::Core>> core =
-      tasktracker::Core::Start(std::move(options), &rpc::MakeGrpcChannel, kClock);
+  auto credentials = tasktracker::CredentialsFrom(options);
+  if (!credentials.ok()) return credentials.status();
+  Result<std::unique_ptr<tasktracker::Core>> core = tasktracker::Core::Start(
+      std::move(options), rpc::GrpcChannels(*std::move(credentials)), kClock);
   if (!core.ok()) return core.status();
   return std::unique_ptr<TaskTracker>(new TaskTracker(*std::move(core)));
 }

@@ -38,7 +38,8 @@ struct Engine {
   std::string (*last_written)(const std::string& folder);
 };
 
-std::string NewestRocksdbLog(const std::string& folder) {
+// RocksDB and LevelDB name their logs alike.
+std::string NewestLog(const std::string& folder) {
   std::string newest;
   for (const auto& entry : fs::directory_iterator(folder)) {
     const std::string path = entry.path().string();
@@ -48,7 +49,7 @@ std::string NewestRocksdbLog(const std::string& folder) {
   return newest;
 }
 
-const Engine kEngines[] = {{"rocksdb", NewestRocksdbLog}};
+const Engine kEngines[] = {{"rocksdb", NewestLog}, {"leveldb", NewestLog}};
 
 class HandClock final : public Clock {
  public:
@@ -216,6 +217,42 @@ TEST_P(FailStoreContract, CloseThenOpenFindsAllInOrderAndIdsGoOnAscending) {
   EXPECT_GT(All(*store, FailKind::kResult).back().id, last);
 }
 
+TEST_P(FailStoreContract, ALogWithADamagedMiddleOpensWithAWarningAndInOrder) {
+  const std::string folder = temp_ / "s";
+  {
+    const auto store = Open(folder);
+    for (int i = 0; i < 100; ++i) {
+      const std::string bytes = std::to_string(i) + ":" + std::string(2000, 'x');
+      ASSERT_TRUE(store->Put(FailKind::kSubmit, "k", bytes).ok());
+    }
+  }
+  {
+    const std::string log = GetParam().last_written(folder);
+    std::fstream file(log, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(static_cast<std::streamoff>(fs::file_size(log) / 2));
+    file.write("damage", 6);
+  }
+  const std::uint64_t warnings = log::Count(log::Level::kWarn);
+  const auto store = Open(folder);
+  ASSERT_NE(store, nullptr);
+  EXPECT_GT(log::Count(log::Level::kWarn), warnings);
+  int before = -1;
+  int found = 0;
+  for (const FailRecord& record : All(*store, FailKind::kSubmit)) {
+    const int number = std::stoi(record.bytes);
+    EXPECT_GT(number, before);
+    if (number < 40) {
+      EXPECT_EQ(number, before + 1);
+    }
+    before = number;
+    ++found;
+  }
+  EXPECT_GE(found, 40);
+  EXPECT_LT(found, 100);
+  ASSERT_TRUE(store->Put(FailKind::kSubmit, "k", "100:").ok());
+  EXPECT_EQ(All(*store, FailKind::kSubmit).back().bytes, "100:");
+}
+
 TEST_P(FailStoreContract, ContainsFollowsEveryChange) {
   const auto store = Open(temp_ / "s");
   EXPECT_FALSE(store->Contains(FailKind::kSubmit, "a"));
@@ -348,6 +385,52 @@ TEST_P(FailStoreContract, AnUnknownEngineIsRefusedNamingTheKnownOnes) {
   EXPECT_EQ(store.status().code(), StatusCode::kInvalidArgument);
   EXPECT_THAT(store.status().message(), HasSubstr(GetParam().name));
   EXPECT_FALSE(fs::exists(temp_ / "s"));
+}
+
+TEST_P(FailStoreContract, AFolderOfAnotherEngineIsRefusedNamingTheOption) {
+  for (const Engine& other : kEngines) {
+    if (other.name == GetParam().name) continue;
+    const std::string folder = temp_ / other.name;
+    {
+      auto store = OpenFailStore(other.name, folder, {});
+      ASSERT_TRUE(store.ok()) << store.status().ToString();
+      ASSERT_TRUE((*store)->Put(FailKind::kSubmit, "k", "b").ok());
+    }
+    EXPECT_EQ(*FailStoreEngineOf(folder), other.name);
+    const Status refused = OpenFailStore(GetParam().name, folder, {}).status();
+    EXPECT_EQ(refused.code(), StatusCode::kInvalidArgument);
+    EXPECT_THAT(refused.message(), HasSubstr("job.fail.store=" + other.name));
+    EXPECT_THAT(refused.message(), HasSubstr("job.fail.store=" + GetParam().name));
+    EXPECT_THAT(refused.message(), HasSubstr(folder));
+    // It was not touched.
+    const auto again = OpenFailStore(other.name, folder, {});
+    ASSERT_TRUE(again.ok()) << again.status().ToString();
+    EXPECT_THAT(Bytes(All(**again, FailKind::kSubmit)), ElementsAre("b"));
+  }
+}
+
+TEST_P(FailStoreContract, AFreeFolderOfAnotherEngineIsTakenOnlyWhenItIsEmpty) {
+  for (const Engine& other : kEngines) {
+    if (other.name == GetParam().name) continue;
+    const std::string base = temp_ / other.name;
+    {
+      auto store = OpenFailStore(other.name, base + "/0", {});
+      ASSERT_TRUE(store.ok()) << store.status().ToString();
+      ASSERT_TRUE((*store)->Put(FailKind::kSubmit, "k", "b").ok());
+    }
+    const auto full = OpenFirstFreeFailStore(GetParam().name, base, {});
+    EXPECT_EQ(full.status().code(), StatusCode::kInvalidArgument);
+    EXPECT_THAT(full.status().message(), HasSubstr("job.fail.store=" + other.name));
+    {
+      auto store = OpenFailStore(other.name, base + "/0", {});
+      ASSERT_TRUE(store.ok()) << store.status().ToString();
+      ASSERT_TRUE((*store)->Ack({All(**store, FailKind::kSubmit)[0].id}).ok());
+    }
+    const auto empty = OpenFirstFreeFailStore(GetParam().name, base, {});
+    ASSERT_TRUE(empty.ok()) << empty.status().ToString();
+    EXPECT_EQ((*empty)->path(), base + "/0");
+    EXPECT_EQ(*FailStoreEngineOf(base + "/0"), GetParam().name);
+  }
 }
 
 TEST_P(FailStoreContract, WhatAPutReturnedForSurvivesSigkill) {

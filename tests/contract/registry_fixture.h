@@ -6,11 +6,9 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <condition_variable>
 #include <functional>
 #include <future>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,6 +19,7 @@
 #include "registry/embedded/embedded_registry.h"
 #include "registry/registry.h"
 #include "registry/zookeeper/zookeeper_registry.h"
+#include "support/heard.h"
 #include "support/tcp_proxy.h"
 #include "support/zookeeper_server.h"
 
@@ -39,36 +38,7 @@ namespace lts::registry::testing {
 
 inline constexpr auto kPatience = std::chrono::seconds(30);
 
-// What was told, in order, and the wait for more.
-template <typename T>
-class Heard {
- public:
-  void Add(T value) {
-    {
-      const std::lock_guard lock(mutex_);
-      values_.push_back(std::move(value));
-    }
-    heard_.notify_all();
-  }
-  std::vector<T> All() const {
-    const std::lock_guard lock(mutex_);
-    return values_;
-  }
-  // Waits until the last value is as wanted; false after kPatience.
-  bool Await(const std::function<bool(const T&)>& is_wanted) const {
-    return AwaitAll(
-        [&is_wanted](const std::vector<T>& all) { return !all.empty() && is_wanted(all.back()); });
-  }
-  bool AwaitAll(const std::function<bool(const std::vector<T>&)>& are_wanted) const {
-    std::unique_lock lock(mutex_);
-    return heard_.wait_for(lock, kPatience, [&] { return are_wanted(values_); });
-  }
-
- private:
-  mutable std::mutex mutex_;
-  mutable std::condition_variable heard_;
-  std::vector<T> values_;
-};
+using ::lts::testing::Heard;
 
 // The identities, in order.
 inline std::vector<std::string> Ids(const std::vector<Node>& nodes) {

@@ -1,9 +1,16 @@
 // What a user meets who sets up the database: each mistake gives one message that names the
 // setting.
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <cstdlib>
+#include <thread>
 
 #include "contract/mysql_database.h"
 #include "contract/store_fixture.h"
+#include "support/certificates.h"
 
 namespace lts::store::testing {
 namespace {
@@ -179,6 +186,53 @@ TEST_F(MysqlSetup, ServerIsNotReachable) {
   Refused(StatusCode::kUnavailable, {"no-such-host.invalid", "configs.jdbc.url"});
 }
 
+TEST_F(MysqlSetup, AccountIsLocked) {
+  Use("ALL");
+  admin_.Run("ALTER USER someone@'%' ACCOUNT LOCK");
+  Refused(StatusCode::kPermissionDenied, {"configs.jdbc.username", "'someone'", "locked"});
+}
+
+TEST_F(MysqlSetup, PasswordHasExpired) {
+  Use("ALL");
+  admin_.Run("ALTER USER someone@'%' PASSWORD EXPIRE");
+  Refused(StatusCode::kPermissionDenied,
+          {"configs.jdbc.username", "'someone'", "expired", "configs.jdbc.password"});
+}
+
+TEST_F(MysqlSetup, UserMayNotConnectFromHere) {
+  admin_.Run("CREATE OR REPLACE USER elsewhere@'192.0.2.1' IDENTIFIED BY 'p'");
+  options_.user = "elsewhere";
+  Refused(StatusCode::kPermissionDenied,
+          {"configs.jdbc.username", "configs.jdbc.password", "'elsewhere'"});
+}
+
+// What answers at the address speaks another protocol.
+TEST_F(MysqlSetup, ServerOfAnotherKind) {
+  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  ASSERT_EQ(::bind(listener, reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(::listen(listener, 8), 0);
+  ASSERT_EQ(::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  std::thread server([listener] {
+    while (true) {
+      const int peer = ::accept(listener, nullptr, nullptr);
+      if (peer < 0) return;  // shut down
+      const std::string_view answer = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n";
+      EXPECT_EQ(::write(peer, answer.data(), answer.size()), static_cast<ssize_t>(answer.size()));
+      ::close(peer);
+    }
+  });
+  const std::string where = "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+  options_.url = "jdbc:mysql://" + where + "/lts";
+  Refused(StatusCode::kUnavailable, {where, "configs.jdbc.url"});
+  ::shutdown(listener, SHUT_RDWR);
+  server.join();
+  ::close(listener);
+}
+
 TEST_F(MysqlSetup, TlsAskedOfAServerThatHasNone) {
   const TempFolder temp;
   options_.tls_ca = temp.Write("ca.pem", "");
@@ -197,38 +251,6 @@ TEST_F(MysqlSetup, TlsSettingsThatDoNotGoTogether) {
 
 // ---- TLS
 
-// A CA, a second one, and certificates of servers and of a client, made by openssl.
-class Certificates {
- public:
-  Certificates() {
-    Authority("ca");
-    Authority("other-ca");
-    Issue("server", "subjectAltName=IP:127.0.0.1,DNS:localhost");
-    Issue("elsewhere", "subjectAltName=DNS:elsewhere.example");
-    Issue("client", "extendedKeyUsage=clientAuth");
-  }
-  std::string Cert(const std::string& name) const { return folder_.Below(name + ".pem"); }
-  std::string PrivateKey(const std::string& name) const { return folder_.Below(name + ".key"); }
-
- private:
-  void Run(const std::string& command) const {
-    const std::string all = "cd '" + folder_.path() + "' && " + command + " >>log 2>&1";
-    ASSERT_EQ(std::system(all.c_str()), 0) << command;
-  }
-  void Authority(const std::string& name) const {
-    Run("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=" + name + " -keyout " + name +
-        ".key -out " + name + ".pem");
-  }
-  void Issue(const std::string& name, const std::string& extension) const {
-    folder_.Write(name + ".ext", extension + "\n");
-    Run("openssl req -newkey rsa:2048 -nodes -subj /CN=" + name + " -keyout " + name +
-        ".key -out " + name + ".csr");
-    Run("openssl x509 -req -days 2 -CA ca.pem -CAkey ca.key -CAcreateserial -in " + name +
-        ".csr -extfile " + name + ".ext -out " + name + ".pem");
-  }
-  const TempFolder folder_;
-};
-
 class MysqlTls : public ::testing::Test {
  protected:
   static MariadbServer ServerWith(const std::string& certificate) {
@@ -237,8 +259,8 @@ class MysqlTls : public ::testing::Test {
           "--ssl-key=" + Files().PrivateKey(certificate)},
          ""});
   }
-  static const Certificates& Files() {
-    static const Certificates files;
+  static const lts::testing::Certificates& Files() {
+    static const lts::testing::Certificates files;
     return files;
   }
   static Result<std::unique_ptr<JobStore>> Open(

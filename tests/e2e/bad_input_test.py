@@ -134,12 +134,26 @@ class Plugins(harness.EndToEnd):
 
 
 class Cluster(harness.EndToEnd):
-    def test_a_configuration_of_the_cluster_is_refused_by_name(self):
+    def refused(self, *parts, **options):
         home = self.home()
+        home.set("conf/zoo/jobtracker.cfg", **options)
         started = home.jobtracker("start", "zoo")
         self.assertEqual(started.code, 1, str(started))
-        self.assertIn("this build has no ZooKeeper registry", started.err)
-        self.assertFalse(os.path.exists(home.path("data", "zoo")))
+        for part in parts:
+            self.assertIn(part, started.err)
+
+    def test_a_cluster_keeps_no_queues_in_rocksdb(self):
+        self.refused("job.queue=rocksdb", "configs.job.queue=mysql", configs__job__queue="rocksdb")
+
+    def test_a_database_that_does_not_answer_is_named(self):
+        port = harness.free_port()
+        self.refused("configs.jdbc.url", f"127.0.0.1:{port}", configs__jdbc__url=f"jdbc:mysql://127.0.0.1:{port}/lts")
+
+    def test_a_database_that_is_not_named(self):
+        self.refused("configs.jdbc.url is not set", configs__jdbc__url="")
+
+    def test_a_registry_that_makes_no_sense(self):
+        self.refused("zookeeper://", registryAddress="zookeeper://:0")
 
 
 class Folders(harness.EndToEnd):

@@ -308,6 +308,21 @@ class EndToEnd(unittest.TestCase):
     def connected(self, home, name=None):
         wait_until(lambda: home.tasktracker("status", name).code == 0, "the TaskTracker is not connected")
 
+    def kill(self, pid):
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not alive(pid), "it survives kill -9")
+
+    def submitter(self, home, *args, answers="answers"):
+        """A program with a JobClient that stays until its standard input is closed (with --store)."""
+        return home.background(os.path.join(PROGRAMS, "lts_e2e_submitter"), "--registry", home.registry, "--group", "demo",
+                               "--answers", home.path(answers), *args, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def kept_records(self, home, name="tasktracker"):
+        """How many records the TaskTracker's FailStore holds, as its metrics tell."""
+        _, text = home.get("tasktracker", name, "/metrics")
+        return sum(float(line.split()[-1]) for line in text.splitlines()
+                   if line.startswith('lts_limit_current{limit="job.fail.store.count.max"}'))
+
     def submit(self, home, task, *args, group="demo", code=0):
         """Submits one job; gives the receipt."""
         return self.ok(home.cli("submit", "--group", group, "--task", task, *args, "-o", "json"), code).json()[0]

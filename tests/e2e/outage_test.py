@@ -1,23 +1,12 @@
 """The JobTracker is away: nothing is lost, nothing runs twice, the order is kept."""
 
 import os
-import signal
 import subprocess
 
 import harness
 
-SUBMITTER = os.path.join(harness.PROGRAMS, "lts_e2e_submitter")
-
 
 class Outage(harness.EndToEnd):
-    def submitter(self, home, *args):
-        return home.background(SUBMITTER, "--registry", home.registry, "--group", "demo", "--answers",
-                               home.path("answers"), *args, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-
-    def kill(self, pid):
-        os.kill(pid, signal.SIGKILL)
-        harness.wait_until(lambda: not harness.alive(pid), "it survives kill -9")
-
     def test_stored_jobs_and_results_survive_the_kill_of_all(self):
         home = self.started(tasktracker={"workThreads": 20})
         running = self.submitter(home, "--prefix", "running", "--count", 20, "--hold-ms", 600_000)
@@ -33,7 +22,7 @@ class Outage(harness.EndToEnd):
         # The 20 running ones end, and nobody can be told.
         home.open_gate()
         harness.wait_until(lambda: home.read("journal").count("end\n") == 20, "the running jobs do not end")
-        harness.wait_until(lambda: self.kept_results(home) >= 20, lambda: f"{self.kept_results(home)} results are stored")
+        harness.wait_until(lambda: self.kept_records(home) >= 20, lambda: f"{self.kept_records(home)} results are stored")
         self.kill(stored.pid)
         stored.communicate()
         supervisor = int(home.read("pid/tasktracker-tasktracker.supervisor"))
@@ -66,11 +55,6 @@ class Outage(harness.EndToEnd):
         return [row for row in self.ok(home.cli("attempts", "--group", "demo", "--all", "-o", "json")).json()
                 if row["outcome"] != "LOST"]
 
-    def kept_results(self, home):
-        """How many records the TaskTracker's FailStore holds, as its metrics tell."""
-        _, text = home.get("tasktracker", "tasktracker", "/metrics")
-        return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith('lts_limit_current{limit="job.fail.store.count.max"}'))
-
     def test_the_command_keeps_a_job_when_asked_to_and_the_agent_sends_it(self):
         home = self.home()
         home.use_test_runners()
@@ -90,6 +74,43 @@ class Outage(harness.EndToEnd):
         self.wait_state(home, receipt["jobId"], "SUCCEEDED")
         agent.terminate()
         agent.communicate(timeout=harness.DEADLINE_S)
+
+    def test_what_a_jobtracker_refuses_for_good_is_parked_until_somebody_decides(self):
+        home = self.home()
+        home.use_test_runners()
+        home.set("conf/jobclient.cfg", job__payload__max="512KiB")
+        payload = home.path("payload")
+        with open(payload, "wb") as file:
+            file.write(os.urandom(100_000))
+
+        def store(task, *args):
+            kept = self.ok(home.cli("submit", "--group", "demo", "--task", task, "--runner", "journal", *args, "--store", "-o", "json"))
+            return kept.json()[0]["jobId"]
+        big = [store(f"big{i}", "--payload", payload) for i in range(2)]
+        small = store("small")
+        self.ok(home.jobtracker("start"))
+        self.ok(home.tasktracker("start"))
+
+        def send(*job_ids):
+            agent = home.background(home.path("bin/jobclient"), "agent", stdout=subprocess.DEVNULL)
+            for job_id in job_ids:
+                harness.wait_until(lambda: home.cli("get", job_id).code == 0, f"{job_id} does not come")
+                self.wait_state(home, job_id, "SUCCEEDED")
+            agent.terminate()
+            agent.communicate(timeout=harness.DEADLINE_S)
+            return self.ok(home.cli("failstore", "list", "-o", "json")).json()
+        left = send(small)
+        self.assertEqual([row["jobId"] for row in left], big)
+        for row in left:
+            self.assertTrue(row["parked"], row)
+            self.assertIn("job.payload.max", row["reason"])
+        self.ok(home.cli("failstore", "drop", left[0]["id"]))
+        home.set("conf/standalone/jobtracker.cfg", job__payload__max="512KiB")
+        self.ok(home.jobtracker("restart"))
+        self.assertEqual([row["jobId"] for row in send()], big[1:])  # not by itself
+        self.ok(home.cli("failstore", "retry", "--all"))
+        self.assertEqual(send(big[1]), [])
+        self.assertEqual(home.cli("get", big[0]).code, 3)
 
     def test_a_tasktracker_started_first_connects_by_itself(self):
         home = self.home()

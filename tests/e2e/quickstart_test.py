@@ -41,6 +41,19 @@ class Script(harness.EndToEnd):
     def running(self):
         return glob.glob(os.path.join(self.quick_home, "pid", "*.pid"))
 
+    def test_on_a_cluster_it_kills_a_jobtracker_and_every_job_succeeds(self):
+        process = self.start("--cluster")
+        out = process.communicate(timeout=240)[0]
+        self.assertEqual(process.returncode, 0, out)
+        self.assertRegex(out, r"kill -9 of JobTracker zoo2?, which owns partition \d+")
+        self.assertRegex(out, r"all \d+ jobs and \d+ runs of the cron job succeeded")
+        self.assertIn("nothing was lost", out)
+        lines = [line for line in out.splitlines() if "  attempt " in line]
+        self.assertGreater(len(lines), 10)
+        for line in lines:
+            self.assertTrue(line.endswith(" EXECUTE_SUCCESS"), line)
+        self.assertEqual(self.running(), [])
+
     def test_every_job_is_shown_with_its_outcome_and_nothing_stays(self):
         for _ in range(2):  # it can be run again
             process = self.start()

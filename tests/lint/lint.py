@@ -31,8 +31,10 @@ MAY_INCLUDE = {
     # The scheduling core is pure: it knows records, and no thread, clock or wire.
     "jobtracker/core": ("common", "model", "store"),
     "jobtracker": ("common", "model", "rpc", "registry", "store", "failstore"),
-    "tasktracker": ("common", "model", "rpc", "registry", "failstore"),
-    "jobclient": ("common", "model", "rpc", "registry", "failstore"),
+    # Between the layers: what every process needs that is not a JobTracker.
+    "discovery": ("common", "model", "rpc", "registry"),
+    "tasktracker": ("common", "model", "rpc", "registry", "discovery", "failstore"),
+    "jobclient": ("common", "model", "rpc", "registry", "discovery", "failstore"),
     "admin": ("common", "model", "rpc", "registry", "jobclient"),
 }
 
@@ -48,7 +50,7 @@ DOORS = (
     (r"(cppconn/|mysql)", r"src/store/mysql/"),
 )
 # Public headers need nothing but the language, the system and each other.
-NOT_PUBLIC = r"(grpc|grpcpp|google|absl|fmt|spdlog|rocksdb|nlohmann|CLI|zookeeper|cppconn|common|model|rpc|store|failstore)/|.*\.pb\.h$|xxhash|httplib"
+NOT_PUBLIC = r"(grpc|grpcpp|google|absl|fmt|spdlog|rocksdb|leveldb|nlohmann|CLI|zookeeper|cppconn|common|model|rpc|store|failstore)/|.*\.pb\.h$|xxhash|httplib"
 
 # Words, where they are allowed, and what to do instead.
 BANNED = (

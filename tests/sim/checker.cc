@@ -25,6 +25,8 @@ namespace {
 // look-ups and refills are under way meanwhile.
 constexpr std::int64_t kOrderSlackUs = 2'000'000;
 
+constexpr DurationMs kClockErrorMs = 100;
+
 std::string Text(const JobKey& key) { return fmt::format("{}/{}", key.id.ToString(), key.cycle); }
 
 bool Shares(const JobRow& row) {
@@ -50,7 +52,9 @@ Checker::Position Checker::PositionOf(const JobRow& row) {
 
 // The latest time that the owner's clock may have shown when it decided what is seen now.
 TimeMs Checker::WallMax() const {
-  const TimeMs now = world_.tracker_clock().WallMs();
+  const TimeMs now = world_.core_clock().WallMs();
+  // The offset to the store's clock is known but for half of what a question takes.
+  if (world_.config().cluster()) return now + kClockErrorMs;
   return world_.loop().now_us() < stepped_back_until_us_ ? now + stepped_back_ms_ : now;
 }
 
@@ -72,6 +76,11 @@ void Checker::OnTrouble(std::uint32_t partition) {
 void Checker::OnTroubleEverywhere() {
   trouble_everywhere_until_us_ =
       std::max(trouble_everywhere_until_us_, world_.loop().now_us() + 2 * kOrderSlackUs);
+}
+
+void Checker::OnAcquired(std::uint32_t partition) {
+  acquired_us_[partition] = world_.loop().now_us();
+  OnTrackerLoaded(partition);
 }
 
 void Checker::OnTrackerLoaded(std::uint32_t partition) {
@@ -171,8 +180,7 @@ void Checker::InsertJob(std::uint32_t partition, const JobRow& row) {
       if (other.row.kind != JobKind::kOneShot || other.row.Started() || other.ever_assigned)
         continue;
       // The core may have handed it out in the meantime: then it tells so itself.
-      const core::Partition* core =
-          world_.tracker() == nullptr ? nullptr : world_.tracker()->core(partition);
+      const core::Partition* core = world_.OwnerCore(partition);
       if (core == nullptr) continue;
       const auto live = core->Find(other_key);
       if (!live || live->executing || live->row.attempt > 1 || core->Stats().undelivered > 0)
@@ -327,7 +335,7 @@ void Checker::CheckResult(std::uint32_t partition, const store::HistoryRow& row)
     const Execution& other = executions_[index];
     if (other.ref.attempt != row.attempt || other.ref.token <= row.token || other.vanished)
       continue;
-    if (other.running && other.worker->CutOff()) continue;
+    if (other.running && other.worker->CutOffFromOwner()) continue;
     if (!other.running && other.outcome == Outcome::kKilled) continue;
     Fail("I3", row.key.id,
          fmt::format("the result under {} counted although {} was given out later",
@@ -434,6 +442,11 @@ void Checker::OnAssign(std::uint32_t partition, const core::Assignment& assignme
   if (!tokens_.emplace(std::pair(partition, ref.token), std::pair(ref.key, ref.attempt)).second) {
     Fail("I7", ref.key.id, "token " + model::ToString(ref.token) + " was given twice");
   }
+  if (ref.token.epoch != world_.EpochOf(partition)) {
+    Fail("I7", ref.key.id,
+         fmt::format("given out under {} after another JobTracker had taken over",
+                     model::ToString(ref.token)));
+  }
   std::uint64_t& epoch = last_epoch_[partition];
   if (ref.token.epoch < epoch)
     Fail("I7", ref.key.id, "token " + model::ToString(ref.token) + " is of an old epoch");
@@ -461,7 +474,7 @@ void Checker::CheckOrder(std::uint32_t partition, const std::string& group) {
   const std::int64_t settled_us = loaded_us_[partition] +
                                   (options.tasktracker_lease_ms + options.kill_grace_ms) * 1000 +
                                   2 * kOrderSlackUs;
-  const TimeMs long_due = world_.tracker_clock().WallMs() - kOrderSlackUs / 1000;
+  const TimeMs long_due = world_.core_clock().WallMs() - kOrderSlackUs / 1000;
   for (const Position& position : waiting_[group]) {
     if (position >= started) break;
     const Row& other = jobs_.at(std::get<3>(position));
@@ -503,7 +516,7 @@ std::size_t Checker::OnStart(SimTaskTracker& worker, std::uint32_t partition,
   execution.run_key = RunKeyOf(row);
   for (const std::size_t index : running_[execution.run_key]) {
     const Execution& other = executions_[index];
-    if (other.worker->CutOff()) {
+    if (other.worker->CutOffFromOwner()) {
       world_.Count("beside a cut-off TaskTracker");
       continue;
     }
@@ -573,7 +586,7 @@ void Checker::OnFeedbackAcked(const JobKey& key, std::int32_t attempt) {
 // ---- at rest ----------------------------------------------------------------------------------
 
 std::string Checker::LateSchedule(DurationMs late_ms) const {
-  const TimeMs late = world_.tracker_clock().WallMs() - late_ms;
+  const TimeMs late = world_.core_clock().WallMs() - late_ms;
   for (const auto& [id, schedule] : schedules_) {
     if (schedule.ended) continue;
     const model::JobSpec& spec = *schedule.row.spec;
@@ -617,7 +630,7 @@ std::string Checker::Unfinished() const {
     return fmt::format(
         "{} jobs have not ended, the first is {} state {} attempt {} due {} (now {})", jobs_.size(),
         Text(row.row.key), model::Name(row.row.state), row.row.attempt, row.row.due_ms,
-        world_.tracker_clock().WallMs());
+        world_.core_clock().WallMs());
   }
   for (const auto& [id, schedule] : schedules_) {
     if (!schedule.ended) return "schedule " + id.ToString() + " has not ended";

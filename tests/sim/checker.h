@@ -36,6 +36,7 @@ class Checker {
   void OnAssign(std::uint32_t partition, const core::Assignment& assignment);
   // The stream is gone: the attempt waits for the next hello, or the end of the lease.
   void OnAssignedNowhere(const core::Assignment& assignment);
+  void OnAcquired(std::uint32_t partition);
   void OnTrackerLoaded(std::uint32_t partition);
   // From now on decisions of this partition may be older than usual: order is not judged for a
   // while.
@@ -58,6 +59,11 @@ class Checker {
   std::string Unfinished() const;
   void AtEnd();
 
+  // When the partition was last acquired.
+  std::int64_t acquired_us(std::uint32_t partition) const {
+    const auto found = acquired_us_.find(partition);
+    return found == acquired_us_.end() ? 0 : found->second;
+  }
   bool WasInserted(const model::JobId& id) const { return inserted_.contains(id); }
   std::vector<model::JobId> ActiveSchedules() const;
   std::size_t rows() const { return jobs_.size(); }
@@ -133,6 +139,7 @@ class Checker {
   std::map<model::JobKey, Feedback> feedback_;
   std::set<model::JobId> cancel_ids_;
   std::set<TaskName> cancel_tasks_;
+  std::map<std::uint32_t, std::int64_t> acquired_us_;
   std::map<std::uint32_t, std::int64_t> loaded_us_;
   std::map<std::uint32_t, std::int64_t> trouble_until_us_;
   std::map<std::string, std::optional<Position>>

@@ -144,24 +144,28 @@ void SimClient::SubmitSome() {
   }
   for (auto& [partition, items] : by_partition) {
     const std::uint64_t call = ++last_call_;
+    calls_[call].partition = partition;
     for (const core::SubmitItem& item : items) calls_[call].ids.push_back(item.spec->job_id);
+    const int target = TargetOf(partition);
+    const std::string there = World::PlaceOf(target);
     const auto send = [&, partition = partition](const std::vector<core::SubmitItem>& sent) {
-      return [this, partition, sent, call, process = process_] {
-        SimTracker* tracker = world_.tracker();
+      return [this, partition, sent, call, target, there, process = process_] {
+        SimTracker* tracker = world_.tracker(target);
         if (tracker == nullptr) return;
         tracker->Submit(partition, sent,
-                        [this, call, process](std::vector<core::SubmitReply> replies) {
-                          world_.SendDatagram([this, call, process, replies = std::move(replies)] {
-                            if (process->alive)
-                              strand_->Post([this, call, replies] { Answered(call, replies); });
-                          });
+                        [this, call, there, process](std::vector<core::SubmitReply> replies) {
+                          world_.SendDatagram(
+                              there, place(), [this, call, process, replies = std::move(replies)] {
+                                if (process->alive)
+                                  strand_->Post([this, call, replies] { Answered(call, replies); });
+                              });
                         });
       };
     };
     // Sent a second time by the library, it is marked; and yet it may arrive first.
     std::vector<core::SubmitItem> marked = items;
     for (core::SubmitItem& item : marked) item.maybe_sent = true;
-    world_.SendDatagram(send(items), send(marked));
+    world_.SendDatagram(place(), there, send(items), send(marked));
     After(kCallTimeoutUs, [this, call] { Answered(call, {}); });
   }
 }
@@ -171,6 +175,7 @@ void SimClient::Answered(std::uint64_t call, const std::vector<core::SubmitReply
   if (found == calls_.end()) return;
   std::set<std::string> open(found->second.ids.begin(), found->second.ids.end());
   const std::vector<std::string> order = found->second.ids;
+  const std::uint32_t partition = found->second.partition;
   calls_.erase(found);
   for (const core::SubmitReply& reply : replies) {
     if (reply.index >= order.size()) continue;
@@ -183,6 +188,7 @@ void SimClient::Answered(std::uint64_t call, const std::vector<core::SubmitReply
     submission.outcome = reply.outcome;
     open.erase(id);
   }
+  if (!open.empty()) ++targets_[partition];
   for (const std::string& id : order) {
     if (open.contains(id)) Store(id);
   }
@@ -222,23 +228,31 @@ void SimClient::Forward(std::vector<FailRecord> batch, Forwarder::Done done) {
       const Submission& submission = submissions_.at(batch[i].bytes);
       items.push_back({submission.spec, submission.id, true});
     }
+    const int target = TargetOf(partition);
+    const std::string there = World::PlaceOf(target);
     world_.SendDatagram(
-        [this, partition = partition, indexes = indexes, items, under, batch, process = process_] {
-          SimTracker* tracker = world_.tracker();
+        place(), there,
+        [this, partition = partition, indexes = indexes, items, under, batch, target, there,
+         process = process_] {
+          SimTracker* tracker = world_.tracker(target);
           if (tracker == nullptr) return;
           tracker->Submit(
               partition, items,
-              [this, indexes, under, batch, process](std::vector<core::SubmitReply> replies) {
+              [this, partition, indexes, under, batch, there,
+               process](std::vector<core::SubmitReply> replies) {
                 world_.SendDatagram(
-                    [this, indexes, under, batch, process, replies = std::move(replies)] {
+                    there, place(),
+                    [this, partition, indexes, under, batch, process,
+                     replies = std::move(replies)] {
                       if (!process->alive) return;
-                      strand_->Post([this, indexes, under, batch, replies] {
+                      strand_->Post([this, partition, indexes, under, batch, replies] {
                         if (under->over) return;
                         for (const core::SubmitReply& reply : replies) {
                           if (reply.index >= indexes.size()) continue;
                           const std::size_t i = indexes[reply.index];
                           Submission& submission = submissions_.at(batch[i].bytes);
                           under->statuses[i] = Status(reply.code, reply.message);
+                          if (reply.code == StatusCode::kUnavailable) ++targets_[partition];
                           if (reply.code == StatusCode::kUnavailable ||
                               reply.code == StatusCode::kResourceExhausted)
                             continue;
@@ -264,8 +278,9 @@ void SimClient::Forward(std::vector<FailRecord> batch, Forwarder::Done done) {
               });
         });
   }
-  After(kCallTimeoutUs, [under] {
+  After(kCallTimeoutUs, [this, under, by_partition] {
     if (std::exchange(under->over, true)) return;
+    for (const auto& [partition, indexes] : by_partition) ++targets_[partition];
     under->done(Status::Ok(), under->statuses);
   });
 }
@@ -288,17 +303,19 @@ void SimClient::CancelSome() {
 void SimClient::SendCancel(core::CancelEvent event, int tries) {
   if (tries == 0) return;
   auto answered = std::make_shared<bool>(false);
-  world_.SendDatagram([this, event, answered, process = process_] {
-    SimTracker* tracker = world_.tracker();
+  const std::uint32_t partition = world_.PartitionOfGroup(event.group);
+  const int target = TargetOf(partition);
+  world_.SendDatagram(place(), World::PlaceOf(target), [this, event, answered, partition, target] {
+    SimTracker* tracker = world_.tracker(target);
     if (tracker == nullptr) return;
-    tracker->Cancel(
-        world_.PartitionOfGroup(event.group), event, [answered](const core::CancelReply& reply) {
-          *answered =
-              *answered || reply.code == StatusCode::kOk || reply.code == StatusCode::kNotFound;
-        });
+    tracker->Cancel(partition, event, [answered](const core::CancelReply& reply) {
+      *answered = *answered || reply.code == StatusCode::kOk || reply.code == StatusCode::kNotFound;
+    });
   });
-  After(kCallTimeoutUs, [this, event, answered, tries] {
-    if (!*answered) SendCancel(event, tries - 1);
+  After(kCallTimeoutUs, [this, event, answered, partition, tries] {
+    if (*answered) return;
+    ++targets_[partition];
+    SendCancel(event, tries - 1);
   });
 }
 
@@ -316,12 +333,13 @@ void SimClient::CancelSchedule(const model::JobId& id) {
 }
 
 void SimClient::Subscribe(std::uint32_t partition) {
-  StreamPtr stream = world_.OpenStream(partition);
+  StreamPtr stream = world_.OpenStream(partition, TargetOf(partition), place());
   feedback_[partition] = stream;
   SimStrand* strand = strand_;
   stream->post_far = [strand](std::function<void()> task) { strand->Post(std::move(task)); };
   stream->on_far_closed = [this, partition] {
     feedback_[partition] = nullptr;
+    ++targets_[partition];
     After(world_.random().Between(10'000, 1'000'000), [this, partition] { Subscribe(partition); });
   };
   stream->on_feedback = [this,
@@ -333,7 +351,7 @@ void SimClient::Subscribe(std::uint32_t partition) {
   hello.submit_group = fmt::format("client{}", number_);
   hello.window = static_cast<std::int32_t>(world_.random().Between(1, 10));
   world_.SendToTracker(stream, [this, stream, hello] {
-    if (SimTracker* tracker = world_.tracker()) {
+    if (SimTracker* tracker = world_.tracker(stream->tracker)) {
       tracker->FromStream(stream, hello);
     } else {
       world_.Break(stream, true, false);
@@ -363,7 +381,8 @@ void SimClient::OnFeedback(const StreamPtr& stream, const core::FeedbackSend& se
               world_.checker().OnFeedbackAcked(key, attempt);
             }
             world_.SendToTracker(stream, [this, stream, event] {
-              if (SimTracker* tracker = world_.tracker()) tracker->FromStream(stream, event);
+              if (SimTracker* tracker = world_.tracker(stream->tracker))
+                tracker->FromStream(stream, event);
             });
           });
   }

@@ -42,6 +42,7 @@ class SimClient {
   };
   struct Call {
     std::vector<std::string> ids;
+    std::uint32_t partition = 0;
   };
 
   void After(std::int64_t delay_us, std::function<void()> task);
@@ -54,6 +55,8 @@ class SimClient {
   void Answered(std::uint64_t call, const std::vector<core::SubmitReply>& replies);
   void Forward(std::vector<FailRecord> batch, Forwarder::Done done);
   void Subscribe(std::uint32_t partition);
+  std::string place() const { return fmt::format("c{}", number_); }
+  int TargetOf(std::uint32_t partition) { return targets_[partition] % world_.trackers(); }
   void OnFeedback(const StreamPtr& stream, const core::FeedbackSend& send);
   static std::string KeyOf(const model::JobSpec& spec) { return spec.group + '\0' + spec.task_id; }
 
@@ -72,6 +75,7 @@ class SimClient {
   SimStrand* strand_ = nullptr;
   std::unique_ptr<Forwarder> forwarder_;
   std::vector<std::unique_ptr<Forwarder>> dead_forwarders_;
+  std::map<std::uint32_t, int> targets_;  // the JobTracker tried, by partition
   std::map<std::uint64_t, Call> calls_;
   std::uint64_t last_call_ = 0;
   std::map<std::uint32_t, StreamPtr> feedback_;

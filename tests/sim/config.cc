@@ -36,6 +36,11 @@ Config Config::Draw(std::uint64_t seed, bool with_faults) {
   o.default_retry = {model::RetryPolicy::Kind::kExponential, 100, 2'000};
   o.feedback_retry_ms = 200;
 
+  if (r.Chance(0.5)) {
+    c.trackers = static_cast<int>(r.Between(2, 3));
+    c.cluster_lease_ms = r.Pick({1'000, 4'000});
+    c.session_timeout_ms = c.cluster_lease_ms + r.Pick({1'000, 2'000});
+  }
   c.net_delay_max_us = r.Pick({200, 5'000, 50'000});
   c.store_delay_max_us = r.Pick({100, 3'000, 30'000});
   if (!with_faults) return c;
@@ -65,18 +70,25 @@ Config Config::Draw(std::uint64_t seed, bool with_faults) {
   c.stream_break_ms = every(0.5, 5'000);
   c.store_outage_ms = every(0.3, 20'000);
   c.wall_step_ms = every(0.3, 20'000);
+  if (c.cluster()) {
+    c.cut_ms = every(0.6, 8'000);
+    c.tracker_pause_ms = every(0.6, 10'000);
+    c.registry_outage_ms = every(0.3, 20'000);
+  }
   return c;
 }
 
 std::string Config::ToString() const {
   return fmt::format(
-      "seed={} partitions={} groups={} workers={} slots={} clients={} submits={} tasks={} "
+      "seed={} trackers={} cluster_lease={} session={} cut={} registry_outage={} partitions={} "
+      "groups={} workers={} slots={} clients={} submits={} tasks={} "
       "window={} "
       "lease={} grace={} mark={} schedules={} run_max={} loss={} double={} late={} slow={} "
       "unavailable={} unknown={}/{} read={} poison={} crash_in_commit={} kill={} stop={} pause={} "
       "wkill={} "
       "wpause={} wdrain={} ckill={} break={} outage={} step={}",
-      seed, partitions, groups, workers_per_group, slots, clients, submits, tasks, core.window_max,
+      seed, trackers, cluster_lease_ms, session_timeout_ms, cut_ms, registry_outage_ms, partitions,
+      groups, workers_per_group, slots, clients, submits, tasks, core.window_max,
       core.tasktracker_lease_ms, core.kill_grace_ms, core.mark_delay_ms, schedule_share, run_max_ms,
       net_loss, net_double, net_late, store_slow, commit_unavailable, commit_unknown_before,
       commit_unknown_after, read_unavailable, poison, crash_in_commit, tracker_kill_ms,

@@ -34,6 +34,9 @@ struct Config {
   std::uint64_t seed = 1;
   bool faults = true;
 
+  int trackers = 1;  // JobTrackers; more than one: a cluster with registry and leases
+  DurationMs cluster_lease_ms = 4'000;
+  DurationMs session_timeout_ms = 6'000;
   std::uint32_t partitions = 1;
   int groups = 1;
   int workers_per_group = 1;
@@ -63,6 +66,10 @@ struct Config {
   DurationMs tracker_kill_ms = 0, tracker_stop_ms = 0, tracker_pause_ms = 0;
   DurationMs worker_kill_ms = 0, worker_pause_ms = 0, worker_drain_ms = 0;
   DurationMs client_kill_ms = 0, stream_break_ms = 0, store_outage_ms = 0, wall_step_ms = 0;
+  DurationMs cut_ms = 0, registry_outage_ms = 0;  // of clusters
+  bool unleased_dispatch = false;  // planted fault: gives jobs out although its lease has ended
+
+  bool cluster() const { return trackers > 1; }
 
   static Config Draw(std::uint64_t seed, bool faults);
   std::string ToString() const;

@@ -37,6 +37,8 @@ bool PlantFault(const std::string& name, Config* config) {
   core::PlantedFaults& faults = config->core.faults;
   if (name == "ack_before_commit") {
     config->ack_before_commit = true;
+  } else if (name == "unleased_dispatch") {
+    config->unleased_dispatch = true;
   } else if (name == "result_without_token_check") {
     faults.result_without_token_check = true;
   } else if (name == "occurrence_without_fire_time") {
@@ -116,6 +118,16 @@ std::vector<std::string> Required() {
                                     "expired",
                                     "skipped fire",
                                     "replaced",
+                                    "session expired",
+                                    "request passed on",
+                                    "handed over",
+                                    "commit of a replaced owner fenced",
+                                    "cut from the registry",
+                                    "cut from the store",
+                                    "cut from a TaskTracker",
+                                    "cut from a client",
+                                    "cut from another JobTracker",
+                                    "registry outage",
                                     "row refused for good",
                                     "submit refused by name"};
   for (const char* when : {"before", "inside", "after"}) {

@@ -59,7 +59,8 @@ void SimStore::Wait() {
 }
 
 bool SimStore::Away(std::uint32_t partition, double chance) {
-  const bool outage = world_.loop().now_us() < world_.store_outage_until_us();
+  const bool outage = world_.loop().now_us() < world_.store_outage_until_us() ||
+                      world_.IsCut(World::PlaceOf(tracker_), "store");
   if (!outage && !(world_.active() && world_.random().Chance(chance))) return false;
   world_.Count("store unavailable");
   world_.checker().OnTrouble(partition);
@@ -79,7 +80,7 @@ Result<store::PartitionLease> SimStore::Acquire(std::uint32_t partition, const s
                                                 std::uint64_t assignment) {
   if (auto s = Enter(partition); !s.ok()) return s;
   auto lease = inner_.Acquire(partition, owner, address, assignment);
-  if (lease.ok()) world_.checker().OnTrackerLoaded(partition);
+  if (lease.ok()) world_.checker().OnAcquired(partition);
   return lease;
 }
 
@@ -114,11 +115,11 @@ Status SimStore::Commit(std::uint32_t partition, std::uint64_t epoch, std::uint6
   const std::uint64_t point = random.Below(3);
   if (crash && point == 0) {
     count("before");
-    world_.KillTracker("before a commit");
+    world_.KillTracker(tracker_, "before a commit");
     return Status::Unavailable("died");
   }
   Wait();
-  if (crash && point == 1 && caller_->alive) world_.KillTracker("inside a commit");
+  if (crash && point == 1 && caller_->alive) world_.KillTracker(tracker_, "inside a commit");
   if (!caller_->alive) {
     // The request is on its way; it may still arrive, even after somebody else owns the partition.
     count("inside");
@@ -140,6 +141,10 @@ Status SimStore::Commit(std::uint32_t partition, std::uint64_t epoch, std::uint6
     return Status::InvalidArgument("a row is refused");
   }
   const Status status = Apply(partition, epoch, commit_no, batch);
+  if (status.code() == StatusCode::kFenced && world_.config().cluster()) {
+    world_.Count("commit of a replaced owner fenced");
+    return status;
+  }
   if (!status.ok()) {
     model::JobId job;
     for (const store::Mutation& mutation : batch.mutations) {
@@ -151,12 +156,13 @@ Status SimStore::Commit(std::uint32_t partition, std::uint64_t epoch, std::uint6
   }
   if (crash && point == 2) {
     count("after");
-    world_.KillTracker("after a commit");
+    world_.KillTracker(tracker_, "after a commit");
     return status;
   }
   Wait();
   if (!caller_->alive) count("after");
-  if (world_.active() && random.Chance(config.commit_unknown_after)) {
+  if (world_.IsCut(World::PlaceOf(tracker_), "store") ||
+      (world_.active() && random.Chance(config.commit_unknown_after))) {
     world_.Count("unknown outcome, it happened");
     world_.checker().OnTrouble(partition);
     return Status::UnknownOutcome("the connection broke");

@@ -20,21 +20,31 @@ inline constexpr char kPoison[] = "poison";
 class SimStore final : public store::JobStore {
  public:
   // For one process: its requests die with it, or arrive after its death.
-  SimStore(World& world, store::JobStore& inner, std::shared_ptr<const Process> caller)
-      : world_(world), inner_(inner), caller_(std::move(caller)) {}
+  SimStore(World& world, store::JobStore& inner, std::shared_ptr<const Process> caller, int tracker)
+      : world_(world), inner_(inner), caller_(std::move(caller)), tracker_(tracker) {}
 
   store::StoreIdentity Identity() const override { return inner_.Identity(); }
-  Result<TimeMs> Now() override { return inner_.Now(); }
+  Result<TimeMs> Now() override {
+    if (auto s = Enter(0); !s.ok()) return s;
+    auto now = inner_.Now();
+    Wait();
+    return now;
+  }
   Result<store::PartitionLease> Acquire(std::uint32_t partition, const std::string& owner,
                                         const std::string& address,
                                         std::uint64_t assignment) override;
   Result<store::RenewReply> Renew(
       const std::vector<std::pair<std::uint32_t, std::uint64_t>>& epochs,
       const std::string& owner) override {
-    return inner_.Renew(epochs, owner);
+    if (auto s = Enter(0); !s.ok()) return s;
+    auto reply = inner_.Renew(epochs, owner);
+    Wait();
+    return reply;
   }
   Status Release(std::uint32_t partition, std::uint64_t epoch, bool clean) override;
-  Result<std::vector<store::PartitionRow>> Partitions() override { return inner_.Partitions(); }
+  Result<std::vector<store::PartitionRow>> Partitions() override {
+    return Read(0, [&] { return inner_.Partitions(); });
+  }
 
   Status Commit(std::uint32_t partition, std::uint64_t epoch, std::uint64_t commit_no,
                 const store::MutationBatch& batch) override;
@@ -142,6 +152,7 @@ class SimStore final : public store::JobStore {
   World& world_;
   store::JobStore& inner_;
   const std::shared_ptr<const Process> caller_;
+  const int tracker_;
 };
 
 }  // namespace lts::sim

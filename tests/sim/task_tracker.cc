@@ -59,6 +59,14 @@ bool SimTaskTracker::CutOff() const {
          now_us() > lease_from_us_ + world_.config().core.tasktracker_lease_ms * 1000;
 }
 
+bool SimTaskTracker::CutOffFromOwner() const {
+  if (CutOff()) return true;
+  // An owner that has been replaced and does not know it still answers.
+  return (session_ >> 32U) < world_.EpochOf(partition_) &&
+         now_us() - world_.checker().acquired_us(partition_) >
+             world_.config().core.tasktracker_lease_ms * 1000;
+}
+
 void SimTaskTracker::Start() {
   process_ = std::make_shared<Process>();
   strand_ = &world_.NewStrand(process_);
@@ -104,7 +112,8 @@ void SimTaskTracker::Resume() {
     event.capacity = world_.config().slots;
     if (welcomed_) {
       world_.SendToTracker(stream_, [this, stream = stream_, event] {
-        if (SimTracker* tracker = world_.tracker()) tracker->FromStream(stream, event);
+        if (SimTracker* tracker = world_.tracker(stream->tracker))
+          tracker->FromStream(stream, event);
       });
     }
   }
@@ -125,7 +134,7 @@ void SimTaskTracker::Drain() {
     event.stream = stream_->id;
     event.capacity = 0;
     world_.SendToTracker(stream_, [this, stream = stream_, event] {
-      if (SimTracker* tracker = world_.tracker()) tracker->FromStream(stream, event);
+      if (SimTracker* tracker = world_.tracker(stream->tracker)) tracker->FromStream(stream, event);
     });
     MaybeGoodbye();
   });
@@ -138,7 +147,7 @@ void SimTaskTracker::MaybeGoodbye() {
   event.goodbye = true;
   world_.Note({}, 20, "{} says goodbye", name_);
   world_.SendToTracker(stream_, [this, stream = stream_, event] {
-    if (SimTracker* tracker = world_.tracker()) tracker->FromStream(stream, event);
+    if (SimTracker* tracker = world_.tracker(stream->tracker)) tracker->FromStream(stream, event);
   });
   // What still arrives on this stream was never started here and is handed back by the goodbye.
   stream_->far_open = false;
@@ -165,7 +174,7 @@ void SimTaskTracker::Connect() {
   CheckLease();
   if (stream_) return;
   const std::uint64_t connection = ++connection_;
-  StreamPtr stream = world_.OpenStream(partition_);
+  StreamPtr stream = world_.OpenStream(partition_, target_, name_);
   stream_ = stream;
   welcomed_ = false;
   const std::shared_ptr<Process> process = process_;
@@ -193,7 +202,7 @@ void SimTaskTracker::Connect() {
   world_.Note({}, 21, "{} says hello on {}: {} running, {} results", name_, stream->id,
               hello.running.size(), hello.results.size());
   world_.SendToTracker(stream, [this, stream, hello] {
-    if (SimTracker* tracker = world_.tracker()) {
+    if (SimTracker* tracker = world_.tracker(stream->tracker)) {
       tracker->FromStream(stream, hello);
     } else {
       world_.Break(stream, true, false);
@@ -204,8 +213,12 @@ void SimTaskTracker::Connect() {
   });
 }
 
+// Whoever was there does not answer, or is not the owner: the next one in the list.
+void SimTaskTracker::NextTracker() { target_ = (target_ + 1) % world_.trackers(); }
+
 void SimTaskTracker::Disconnect() {
   if (!stream_) return;
+  NextTracker();
   const StreamPtr stream = std::exchange(stream_, nullptr);
   welcomed_ = false;
   stream->far_open = false;
@@ -218,6 +231,7 @@ void SimTaskTracker::OnClosed(const StreamPtr& stream) {
   if (stream != stream_) return;
   CheckLease();
   if (stream != stream_) return;
+  NextTracker();
   stream_ = nullptr;
   welcomed_ = false;
   ++connection_;
@@ -256,7 +270,7 @@ void SimTaskTracker::Heartbeat() {
     event.heartbeat = ++last_heartbeat_;
     heartbeats_[event.heartbeat] = now_us();
     world_.SendToTracker(stream_, [this, stream = stream_, event] {
-      if (SimTracker* tracker = world_.tracker()) tracker->FromStream(stream, event);
+      if (SimTracker* tracker = world_.tracker(stream->tracker)) tracker->FromStream(stream, event);
     });
     Heartbeat();
   });
@@ -282,7 +296,8 @@ void SimTaskTracker::OnMessage(const StreamPtr& stream, const core::WorkerSend& 
     event.results = Unacknowledged();
     if (!event.results.empty()) {
       world_.SendToTracker(stream, [this, stream, event] {
-        if (SimTracker* tracker = world_.tracker()) tracker->FromStream(stream, event);
+        if (SimTracker* tracker = world_.tracker(stream->tracker))
+          tracker->FromStream(stream, event);
       });
     }
   }
@@ -381,7 +396,7 @@ void SimTaskTracker::End(const RunKey& key, core::AttemptResult result) {
   event.stream = stream_->id;
   event.results.push_back(std::move(result));
   world_.SendToTracker(stream_, [this, stream = stream_, event] {
-    if (SimTracker* tracker = world_.tracker()) tracker->FromStream(stream, event);
+    if (SimTracker* tracker = world_.tracker(stream->tracker)) tracker->FromStream(stream, event);
   });
 }
 

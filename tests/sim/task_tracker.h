@@ -21,6 +21,8 @@ class SimTaskTracker {
   const std::string& name() const { return name_; }
   // It was out of touch for longer than its lease: what it runs may run elsewhere.
   bool CutOff() const;
+  // The same from the partition's present owner: the one that it is connected to was replaced.
+  bool CutOffFromOwner() const;
   bool alive() const { return process_ != nullptr && process_->alive; }
   bool Idle() const { return running_.empty() && fail_store_.Usage().count == 0; }
   std::size_t running() const { return running_.size(); }
@@ -48,6 +50,7 @@ class SimTaskTracker {
   void After(std::int64_t delay_us, std::function<void()> task);
   void Connect();
   void Disconnect();
+  void NextTracker();
   void OnClosed(const StreamPtr& stream);
   void OnMessage(const StreamPtr& stream, const core::WorkerSend& message);
   void Begin(const core::Assignment& assignment);
@@ -66,6 +69,7 @@ class SimTaskTracker {
   SimFailStore fail_store_;
   std::uint64_t incarnations_ = 0;
   std::uint64_t highest_epoch_ = 0;
+  int target_ = 0;  // the JobTracker that it tries
 
   // Of this life.
   std::shared_ptr<Process> process_;

@@ -21,76 +21,181 @@ class SimTracker::PartOutbox final : public Outbox {
   }
   void ToFeedback(core::FeedbackSend message) override { tracker_.ToFeedback(std::move(message)); }
   void Ended(const store::HistoryRow&) override {}
-  void Reset(std::uint32_t partition, const Status&) override { tracker_.OnReset(partition); }
+  void Reset(std::uint32_t partition, const Status& why) override {
+    if (why.message().starts_with("it is handed over")) tracker_.world_.Count("handed over");
+    tracker_.OnReset(partition);
+  }
 
  private:
   SimTracker& tracker_;
   const std::uint32_t partition_;
 };
 
-SimTracker::SimTracker(World& world) : world_(world), store_(world, world.store(), process_) {
-  for (std::uint32_t i = 0; i < world.config().partitions; ++i) {
+SimTracker::SimTracker(World& world, int index)
+    : world_(world),
+      index_(index),
+      store_(world, world.store(), process_, index),
+      store_clock_(world.clock_of(index)),
+      routes_(world.config().partitions) {
+  const Config& config = world.config();
+  const Clock& clock =
+      config.cluster() ? static_cast<const Clock&>(store_clock_) : world.clock_of(index);
+  for (std::uint32_t i = 0; i < config.partitions; ++i) {
     PartitionHostOptions options;
-    options.core = world.config().core;
+    options.core = config.core;
     options.core.partition = i;
     options.core.seed = world.random().Next();
-    options.owner = "tracker";
-    options.commit_mutations_max = world.config().commit_mutations_max;
-    options.ack_before_commit = world.config().ack_before_commit;
+    options.owner = fmt::format("tracker{}", index);
+    if (config.cluster()) options.lease_ms = config.cluster_lease_ms;
+    options.commit_mutations_max = config.commit_mutations_max;
+    options.ack_before_commit = config.ack_before_commit;
+    options.unleased_dispatch = config.unleased_dispatch;
     outboxes_.push_back(std::make_unique<PartOutbox>(*this, i));
     strands_.push_back(&world.NewStrand(process_));
     hosts_.push_back(std::make_unique<PartitionHost>(
         options, store_, *strands_.back(), world.NewStrand(process_, true),
-        world.NewStrand(process_, true), world.tracker_clock(), *outboxes_.back()));
+        world.NewStrand(process_, true), clock, *outboxes_.back()));
   }
 }
 
 SimTracker::~SimTracker() = default;
 
 void SimTracker::Start() {
+  if (world_.config().cluster()) {
+    StartCluster();
+    return;
+  }
   for (const auto& host : hosts_) host->Start([](const Status&) {});
+}
+
+// As the daemon does.
+void SimTracker::StartCluster() {
+  const std::int64_t now_us = store_clock_.MonotonicUs();
+  store_clock_.Measured(world_.true_clock().WallMs(), now_us, now_us);
+  LeaseKeeperOptions keeping;
+  keeping.owner = fmt::format("tracker{}", index_);
+  keeping.lease_ms = world_.config().cluster_lease_ms;
+  keeping.period_ms = std::min<DurationMs>(1'000, keeping.lease_ms / 4);
+  std::vector<LeaseKeeper::Host> kept;
+  for (std::size_t i = 0; i < hosts_.size(); ++i) {
+    hosts_[i]->SetAddress(std::to_string(index_));
+    kept.push_back({hosts_[i].get(), strands_[i]});
+  }
+  member_ = std::make_unique<ClusterMember>(
+      world_.config().partitions, world_.NewStrand(process_), metrics_,
+      [this](std::uint64_t version, const std::vector<bool>& mine) {
+        for (std::size_t i = 0; i < hosts_.size(); ++i) {
+          strands_[i]->Post([host = hosts_[i].get(), version, wanted = mine[i]] {
+            if (wanted) {
+              host->Want(version);
+            } else {
+              host->Unwant(version);
+            }
+          });
+        }
+      });
+  LeaseKeeper::Listeners listeners;
+  listeners.on_store_answers = [this](bool answers) { member_->SetServing(answers); };
+  keeper_ = std::make_unique<LeaseKeeper>(keeping, store_, world_.NewStrand(process_, true),
+                                          world_.clock_of(index_), store_clock_, routes_,
+                                          std::move(kept), std::move(listeners));
+  registry_ = std::make_unique<SimRegistryHandle>(world_, world_.registry(), process_,
+                                                  World::PlaceOf(index_), member_->ForRegistry());
+  keeper_->Start();
+  registry::Node node;
+  node.identity = keeping.owner;
+  node.incarnation = std::to_string(world_.random().Next());
+  node.address = std::to_string(index_);
+  member_->Start(*registry_, node, [](const Status&) {});
 }
 
 void SimTracker::Stop(std::function<void()> done) {
   stopping_ = true;
+  if (member_) member_->Leave([this] { registry_.reset(); });
   to_stop_ = hosts_.size();
-  for (const auto& host : hosts_) {
-    host->Stop([this, done] {
-      if (--to_stop_ == 0) done();
+  for (std::size_t i = 0; i < hosts_.size(); ++i) {
+    strands_[i]->Post([this, host = hosts_[i].get(), done] {
+      host->Stop([this, done] {
+        if (--to_stop_ == 0) done();
+      });
     });
   }
+}
+
+std::optional<int> SimTracker::OwnerElsewhere(std::uint32_t partition) const {
+  if (!world_.config().cluster() || hosts_[partition]->ServesNow()) return std::nullopt;
+  const Route route = routes_.Of(partition);
+  if (route.owner.empty() || route.address == std::to_string(index_)) return std::nullopt;
+  return std::stoi(route.address);
 }
 
 void SimTracker::Die() {
   process_->alive = false;
   pending_.clear();
   streams_.clear();
-  world_.BreakAll();
-}
-
-bool SimTracker::AllServing() const {
-  for (const auto& host : hosts_) {
-    if (!host->serving()) return false;
-  }
-  return true;
+  world_.BreakAll(index_);
 }
 
 void SimTracker::Submit(std::uint32_t partition, std::vector<core::SubmitItem> items,
-                        SubmitDone done) {
-  strands_[partition]->Post(
-      [this, partition, items = std::move(items), done = std::move(done)]() mutable {
-        core::SubmitEvent event;
-        event.request = ++last_request_;
-        event.items = std::move(items);
-        Pending& pending = pending_[event.request];
-        pending.partition = partition;
-        pending.missing = event.items.size();
-        pending.submit_done = std::move(done);
-        hosts_[partition]->Handle(std::move(event));
-      });
+                        SubmitDone done, bool forwarded) {
+  if (const auto owner = OwnerElsewhere(partition); owner && !forwarded) {
+    world_.Count("request passed on");
+    World& world = world_;
+    const std::string here = World::PlaceOf(index_);
+    const std::string there = World::PlaceOf(*owner);
+    world.SendDatagram(here, there,
+                       [&world, here, there, owner = *owner, partition, items = std::move(items),
+                        done = std::move(done)] {
+                         SimTracker* tracker = world.tracker(owner);
+                         if (tracker == nullptr) return;
+                         tracker->Submit(
+                             partition, items,
+                             [&world, here, there, done](std::vector<core::SubmitReply> replies) {
+                               world.SendDatagram(
+                                   there, here,
+                                   [done, replies = std::move(replies)] { done(replies); });
+                             },
+                             true);
+                       });
+    return;
+  }
+  strands_[partition]->Post([this, partition, items = std::move(items),
+                             done = std::move(done)]() mutable {
+    core::SubmitEvent event;
+    event.request = ++last_request_;
+    for (const core::SubmitItem& item : items) {
+      world_.Note(item.id, 50, "arrives at JobTracker {} maybe_sent={}", index_, item.maybe_sent);
+    }
+    event.items = std::move(items);
+    Pending& pending = pending_[event.request];
+    pending.partition = partition;
+    pending.missing = event.items.size();
+    pending.submit_done = std::move(done);
+    hosts_[partition]->Handle(std::move(event));
+  });
 }
 
-void SimTracker::Cancel(std::uint32_t partition, core::CancelEvent event, CancelDone done) {
+void SimTracker::Cancel(std::uint32_t partition, core::CancelEvent event, CancelDone done,
+                        bool forwarded) {
+  if (const auto owner = OwnerElsewhere(partition); owner && !forwarded) {
+    World& world = world_;
+    const std::string here = World::PlaceOf(index_);
+    const std::string there = World::PlaceOf(*owner);
+    world.SendDatagram(here, there,
+                       [&world, here, there, owner = *owner, partition, event = std::move(event),
+                        done = std::move(done)] {
+                         SimTracker* tracker = world.tracker(owner);
+                         if (tracker == nullptr) return;
+                         tracker->Cancel(
+                             partition, event,
+                             [&world, here, there, done](core::CancelReply reply) {
+                               world.SendDatagram(
+                                   there, here, [done, reply = std::move(reply)] { done(reply); });
+                             },
+                             true);
+                       });
+    return;
+  }
   strands_[partition]->Post(
       [this, partition, event = std::move(event), done = std::move(done)]() mutable {
         event.request = ++last_request_;

@@ -7,6 +7,7 @@
 
 #include "client.h"
 #include "model/partition.h"
+#include "sim_registry.h"
 #include "sim_store.h"
 #include "store/memory/memory_store.h"
 #include "task_tracker.h"
@@ -22,15 +23,24 @@ constexpr std::int64_t kSettleMaxUs = 900 * kSecondUs;
 
 }  // namespace
 
+World::Slot::Slot(const SimLoop& loop) : clock(loop) {}
+World::Slot::~Slot() = default;
+
 World::World(Config config, bool trace)
     : config_(std::move(config)),
       trace_(trace),
       random_(config_.seed),
       true_clock_(loop_),
-      tracker_clock_(loop_),
       checker_(*this) {
+  for (int i = 0; i < config_.trackers; ++i) {
+    slots_.push_back(std::make_unique<Slot>(loop_));
+    // In a cluster the clocks of the hosts decide nothing.
+    if (config_.cluster()) slots_.back()->clock.Step(random_.Between(-60'000, 60'000));
+  }
+  registry_ = std::make_unique<SimRegistry>(*this, config_.session_timeout_ms);
   store::MemoryStoreOptions options;
   options.identity.partitions = config_.partitions;
+  options.lease_ms = config_.cluster_lease_ms;
   memory_ = store::MakeMemoryStore(options, true_clock_);
   for (int group = 0; group < config_.groups; ++group) {
     for (int i = 0; i < config_.workers_per_group; ++i) {
@@ -48,6 +58,19 @@ World::~World() {
 }
 
 store::JobStore& World::store() { return *memory_; }
+
+std::uint64_t World::EpochOf(std::uint32_t partition) {
+  return memory_->Partitions()->at(partition).epoch;
+}
+
+const core::Partition* World::OwnerCore(std::uint32_t partition) {
+  const std::uint64_t epoch = EpochOf(partition);
+  for (const auto& slot : slots_) {
+    const core::Partition* core = slot->live ? slot->live->core(partition) : nullptr;
+    if (core != nullptr && core->epoch() == epoch) return core;
+  }
+  return nullptr;
+}
 
 std::uint32_t World::PartitionOfGroup(const std::string& group) const {
   return model::PartitionOf(group, "", 1, config_.partitions);
@@ -92,7 +115,13 @@ void World::PrintLines(const model::JobId& job, std::size_t last) const {
 
 std::int64_t World::NetDelayUs() { return random_.Between(20, config_.net_delay_max_us); }
 
-void World::SendDatagram(std::function<void()> deliver, std::function<void()> again) {
+void World::SendDatagram(const std::string& from, const std::string& to,
+                         std::function<void()> deliver, std::function<void()> again) {
+  const auto uncut = [this, from, to](std::function<void()> task) {
+    return [this, from, to, task = std::move(task)] {
+      if (!IsCut(from, to)) task();
+    };
+  };
   std::int64_t delay_us = NetDelayUs();
   if (active_) {
     if (random_.Chance(config_.net_loss)) {
@@ -104,7 +133,7 @@ void World::SendDatagram(std::function<void()> deliver, std::function<void()> ag
       const std::int64_t again_us =
           random_.Chance(0.5) ? NetDelayUs() : random_.Between(0, 15 * kSecondUs);
       if (again_us < delay_us) Count("message reordered");
-      loop_.After(again_us, std::move(again));
+      loop_.After(again_us, uncut(std::move(again)));
     }
     if (random_.Chance(config_.net_late)) {
       Count("message late");
@@ -112,13 +141,15 @@ void World::SendDatagram(std::function<void()> deliver, std::function<void()> ag
       delay_us = random_.Between(kSecondUs, 20 * kSecondUs);
     }
   }
-  loop_.After(delay_us, std::move(deliver));
+  loop_.After(delay_us, uncut(std::move(deliver)));
 }
 
-StreamPtr World::OpenStream(std::uint32_t partition) {
+StreamPtr World::OpenStream(std::uint32_t partition, int tracker, const std::string& far_place) {
   auto stream = std::make_shared<Stream>();
   stream->id = ++last_stream_;
   stream->partition = partition;
+  stream->tracker = tracker;
+  stream->far_place = far_place;
   std::erase_if(streams_,
                 [](const StreamPtr& each) { return !each->far_open && !each->tracker_open; });
   streams_.push_back(stream);
@@ -129,20 +160,59 @@ void World::SendToTracker(const StreamPtr& stream, std::function<void()> deliver
   if (!stream->far_open) return;
   stream->last_to_tracker_us =
       std::max(stream->last_to_tracker_us + 1, loop_.now_us() + NetDelayUs());
-  loop_.At(stream->last_to_tracker_us, [stream, deliver = std::move(deliver)] {
-    if (stream->tracker_open) deliver();
-  });
+  stream->to_tracker.push_back(std::move(deliver));
+  loop_.At(stream->last_to_tracker_us, [this, stream] { PumpToTracker(stream); });
+}
+
+// What is under way while the two are cut off from each other arrives afterwards, in order, unless
+// the connection was given up.
+void World::PumpToTracker(const StreamPtr& stream) {
+  if (stream->to_tracker.empty()) return;
+  const std::int64_t cut_us = CutUntil(PlaceOf(stream->tracker), stream->far_place);
+  if (cut_us > loop_.now_us()) {
+    loop_.At(cut_us, [this, stream] { PumpToTracker(stream); });
+    return;
+  }
+  const std::function<void()> deliver = std::move(stream->to_tracker.front());
+  stream->to_tracker.pop_front();
+  if (stream->tracker_open) deliver();
 }
 
 void World::SendToFar(const StreamPtr& stream, std::function<void()> deliver) {
   if (!stream->tracker_open) return;
   stream->last_to_far_us = std::max(stream->last_to_far_us + 1, loop_.now_us() + NetDelayUs());
-  loop_.At(stream->last_to_far_us, [stream, deliver = std::move(deliver)] {
-    if (!stream->far_open) return;
-    stream->post_far([stream, deliver] {
-      if (stream->far_open) deliver();
-    });
+  stream->to_far.push_back(std::move(deliver));
+  loop_.At(stream->last_to_far_us, [this, stream] { PumpToFar(stream); });
+}
+
+void World::PumpToFar(const StreamPtr& stream) {
+  if (stream->to_far.empty()) return;
+  const std::int64_t cut_us = CutUntil(PlaceOf(stream->tracker), stream->far_place);
+  if (cut_us > loop_.now_us()) {
+    loop_.At(cut_us, [this, stream] { PumpToFar(stream); });
+    return;
+  }
+  std::function<void()> deliver = std::move(stream->to_far.front());
+  stream->to_far.pop_front();
+  if (!stream->far_open) return;
+  stream->post_far([stream, deliver = std::move(deliver)] {
+    if (stream->far_open) deliver();
   });
+}
+
+void World::Cut(const std::string& a, const std::string& b, std::int64_t for_us) {
+  Note({}, 45, "{} and {} are cut off from each other for {} ms", a, b, for_us / 1000);
+  std::int64_t& until_us = cuts_[std::minmax(a, b)];
+  until_us = std::max(until_us, loop_.now_us() + for_us);
+  checker_.OnTroubleEverywhere();
+  loop_.After(for_us, [this] { checker_.OnTroubleEverywhere(); });
+  // Some connections break, each side notices in its own time; others outlast it.
+  for (const StreamPtr& stream : std::vector<StreamPtr>(streams_)) {
+    const std::string place = PlaceOf(stream->tracker);
+    const bool across =
+        (place == a && stream->far_place == b) || (place == b && stream->far_place == a);
+    if (across && random_.Chance(0.5)) Break(stream, true, true);
+  }
 }
 
 void World::Break(const StreamPtr& stream, bool tell_far, bool tell_tracker) {
@@ -166,40 +236,43 @@ void World::Break(const StreamPtr& stream, bool tell_far, bool tell_tracker) {
   }
   if (tell_tracker) {
     loop_.At(when(stream->last_to_tracker_us), [this, stream] {
-      if (tracker_ && stream->tracker_open) tracker_->StreamClosed(stream);
+      SimTracker* there = tracker(stream->tracker);
+      if (there != nullptr && stream->tracker_open) there->StreamClosed(stream);
       stream->tracker_open = false;
     });
   }
 }
 
-void World::BreakAll() {
+void World::BreakAll(int tracker) {
   for (const StreamPtr& stream : std::vector<StreamPtr>(streams_)) {
-    if (!std::exchange(stream->tracker_open, false)) continue;
+    if (stream->tracker != tracker || !std::exchange(stream->tracker_open, false)) continue;
     Break(stream, true, false);
   }
 }
 
-// ---- the JobTracker's lives -------------------------------------------------------------------
+// ---- the JobTrackers' lives -------------------------------------------------------------------
 
-void World::StartTracker() {
-  if (tracker_) return;
-  Note({}, 40, "JobTracker starts");
-  tracker_ = std::make_unique<SimTracker>(*this);
-  tracker_->Start();
+void World::StartTracker(int i) {
+  Slot& slot = *slots_[static_cast<std::size_t>(i)];
+  if (slot.live) return;
+  Note({}, 40, "JobTracker {} starts", i);
+  slot.live = std::make_unique<SimTracker>(*this, i);
+  slot.live->Start();
 }
 
-void World::KillTracker(const std::string& where) {
-  if (!tracker_) return;
-  Note({}, 41, "JobTracker is killed {}", where);
+void World::KillTracker(int i, const std::string& where) {
+  Slot& slot = *slots_[static_cast<std::size_t>(i)];
+  if (!slot.live) return;
+  Note({}, 41, "JobTracker {} is killed {}", i, where);
   Count("JobTracker killed");
-  tracker_->Die();
-  dead_trackers_.push_back(std::move(tracker_));
-  tracker_stopping_ = false;
+  slot.live->Die();
+  dead_trackers_.push_back(std::move(slot.live));
+  slot.stopping = false;
   // Requests that were sent to it are lost with it. Mostly it is back soon, sometimes after every
   // lease.
   const std::int64_t down_us = active_ && random_.Chance(0.15) ? random_.Between(5, 30) * kSecondUs
                                                                : random_.Between(0, 3 * kSecondUs);
-  loop_.After(down_us, [this] { StartTracker(); });
+  loop_.After(down_us, [this, i] { StartTracker(i); });
 }
 
 // ---- faults -----------------------------------------------------------------------------------
@@ -217,29 +290,68 @@ void World::ArmFaults() {
   const auto some_worker = [this]() -> SimTaskTracker& {
     return *workers_[random_.Below(workers_.size())];
   };
-  ArmFault(config_.tracker_kill_ms, [this] { KillTracker("at some moment"); });
+  ArmFault(config_.tracker_kill_ms, [this] { KillTracker(SomeTracker(), "at some moment"); });
   ArmFault(config_.tracker_stop_ms, [this] {
-    if (!tracker_ || tracker_stopping_) return;
-    Note({}, 42, "JobTracker is told to stop");
-    tracker_stopping_ = true;
-    tracker_->Stop([this, stopping = tracker_.get()] {
-      loop_.After(0, [this, stopping] {
-        if (tracker_.get() != stopping) return;
+    const int i = SomeTracker();
+    Slot& slot = *slots_[static_cast<std::size_t>(i)];
+    if (!slot.live || slot.stopping) return;
+    Note({}, 42, "JobTracker {} is told to stop", i);
+    slot.stopping = true;
+    slot.live->Stop([this, i, &slot, stopping = slot.live.get()] {
+      loop_.After(0, [this, i, &slot, stopping] {
+        if (slot.live.get() != stopping) return;
         Count("JobTracker stopped");
-        tracker_->Die();
-        dead_trackers_.push_back(std::move(tracker_));
-        tracker_stopping_ = false;
-        loop_.After(random_.Between(0, 3 * kSecondUs), [this] { StartTracker(); });
+        slot.live->Die();
+        dead_trackers_.push_back(std::move(slot.live));
+        slot.stopping = false;
+        loop_.After(random_.Between(0, (config_.cluster() ? 20 : 3) * kSecondUs),
+                    [this, i] { StartTracker(i); });
       });
     });
   });
   ArmFault(config_.tracker_pause_ms, [this] {
-    if (!tracker_) return;
+    SimTracker* paused = tracker(SomeTracker());
+    if (paused == nullptr) return;
     Count("JobTracker paused");
     const std::int64_t for_us = random_.Between(10'000, 12 * kSecondUs);
-    tracker_->process()->paused_until_us = loop_.now_us() + for_us;
+    Note({}, 46, "JobTracker {} is paused for {} ms", paused->index(), for_us / 1000);
+    paused->process()->paused_until_us = loop_.now_us() + for_us;
     checker_.OnTroubleEverywhere();
     loop_.After(for_us, [this] { checker_.OnTroubleEverywhere(); });
+  });
+  ArmFault(config_.cut_ms, [this, some_worker] {
+    const std::string tracker = PlaceOf(SomeTracker());
+    const std::int64_t for_us =
+        random_.Chance(0.5)
+            ? random_.Between(100'000, 3 * kSecondUs)
+            : random_.Between(1, 2 * config_.core.tasktracker_lease_ms / 1000) * kSecondUs;
+    switch (random_.Below(5)) {
+      case 0:
+        Count("cut from the registry");
+        Cut(tracker, "registry", for_us);
+        break;
+      case 1:
+        Count("cut from the store");
+        Cut(tracker, "store", for_us);
+        break;
+      case 2:
+        Count("cut from a TaskTracker");
+        Cut(tracker, some_worker().name(), for_us);
+        break;
+      case 3:
+        Count("cut from a client");
+        Cut(tracker, fmt::format("c{}", random_.Below(clients_.size())), for_us);
+        break;
+      default:
+        Count("cut from another JobTracker");
+        Cut(tracker, PlaceOf(SomeTracker()), for_us);
+        break;
+    }
+  });
+  ArmFault(config_.registry_outage_ms, [this] {
+    Count("registry outage");
+    const std::int64_t for_us = random_.Between(1, 30) * kSecondUs;
+    for (int i = 0; i < trackers(); ++i) Cut(PlaceOf(i), "registry", for_us);
   });
   ArmFault(config_.worker_kill_ms, [this, some_worker] {
     SimTaskTracker& worker = some_worker();
@@ -278,10 +390,11 @@ void World::ArmFaults() {
   ArmFault(config_.wall_step_ms, [this] {
     const DurationMs by_ms =
         random_.Chance(0.5) ? random_.Between(-3'000, 3'000) : random_.Between(-40'000, 40'000);
-    Note({}, 46, "the JobTracker's clock steps by {} ms", by_ms);
+    const int i = SomeTracker();
+    Note({}, 47, "the clock of JobTracker {} steps by {} ms", i, by_ms);
     Count(by_ms < 0 ? "clock stepped back" : "clock stepped forth");
-    tracker_clock_.Step(by_ms);
-    checker_.OnWallStep(by_ms);
+    clock_of(i).Step(by_ms);
+    if (!config_.cluster()) checker_.OnWallStep(by_ms);
   });
 }
 
@@ -289,8 +402,11 @@ void World::StopFaults() {
   active_ = false;
   settling_ = true;
   store_outage_until_us_ = 0;
-  if (tracker_) tracker_->process()->paused_until_us = 0;
-  if (!tracker_) StartTracker();
+  cuts_.clear();
+  for (int i = 0; i < trackers(); ++i) {
+    if (tracker(i) != nullptr) tracker(i)->process()->paused_until_us = 0;
+    StartTracker(i);
+  }
   for (const auto& worker : workers_) worker->Resume();
   for (const auto& client : clients_) {
     if (!client->alive()) client->Start();
@@ -305,9 +421,10 @@ std::string World::WhatIsNotQuiet() {
   for (const auto& worker : workers_) {
     if (!worker->Idle()) return worker->name() + " keeps a result or runs something";
   }
-  if (!tracker_ || !tracker_->AllServing()) return "the JobTracker does not serve";
   for (std::uint32_t i = 0; i < config_.partitions; ++i) {
-    const core::PartitionStats stats = tracker_->core(i)->Stats();
+    const core::Partition* core = OwnerCore(i);
+    if (core == nullptr) return fmt::format("nobody serves partition {}", i);
+    const core::PartitionStats stats = core->Stats();
     if (stats.jobs_in_memory + stats.executing + stats.ready + stats.dated +
             stats.waiting_operations + stats.resident + stats.schedules !=
         0) {
@@ -327,7 +444,13 @@ bool World::Quiet() { return WhatIsNotQuiet().empty(); }
 // ---- a run ------------------------------------------------------------------------------------
 
 bool World::Run() {
-  StartTracker();
+  StartTracker(0);
+  for (int i = 1; i < trackers(); ++i) {
+    // Nodes may be added at any time.
+    loop_.After(random_.Chance(0.5) ? random_.Between(0, kSecondUs)
+                                    : random_.Between(0, config_.active_ms * 1000 / 2),
+                [this, i] { StartTracker(i); });
+  }
   for (const auto& worker : workers_) worker->Start();
   for (const auto& client : clients_) client->Start();
   ArmFaults();
@@ -335,9 +458,8 @@ bool World::Run() {
   // I9, looked at each second.
   while (failure_.empty() && loop_.now_us() < active_end_us) {
     loop_.RunUntil(loop_.now_us() + kSecondUs);
-    if (!tracker_) continue;
     for (std::uint32_t i = 0; i < config_.partitions; ++i) {
-      const core::Partition* core = tracker_->core(i);
+      const core::Partition* core = OwnerCore(i);
       if (core == nullptr) continue;
       const core::PartitionStats stats = core->Stats();
       // Per group two windows of twice the bound, one page of each on its way in, and what look-ups

@@ -1,16 +1,19 @@
-// One simulated cluster under one seed: a JobTracker with its partitions over a store,
-// TaskTrackers, clients, the network between them, and the faults that befall them. Everything runs
-// in one thread on virtual time, and the JobTracker is the real PartitionHost with the real core.
+// One simulated cluster under one seed: JobTrackers with their partitions over a store and a
+// registry, TaskTrackers, clients, the network between them, and the faults that befall them.
+// Everything runs in one thread on virtual time, and a JobTracker is the real PartitionHost with
+// the real core, in a cluster also the real ClusterMember and LeaseKeeper.
 #pragma once
 
 #include <fmt/core.h>
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "checker.h"
@@ -21,6 +24,7 @@
 
 namespace lts::sim {
 
+class SimRegistry;
 class SimTracker;
 class SimTaskTracker;
 class SimClient;
@@ -33,12 +37,15 @@ using Coverage = std::map<std::string, std::uint64_t>;
 struct Stream {
   core::StreamId id = 0;
   std::uint32_t partition = 0;
-  bool far_open = true;  // the TaskTracker's or client's side
+  int tracker = 0;        // to which JobTracker
+  std::string far_place;  // of the other side, for cuts
+  bool far_open = true;   // the TaskTracker's or client's side
   bool tracker_open = true;
   bool breaking = false;
   std::int64_t last_to_far_us = 0;
   std::int64_t last_to_tracker_us = 0;
-  std::function<void(std::function<void()>)> post_far;  // onto the far process's strand
+  std::deque<std::function<void()>> to_far, to_tracker;  // under way, in order
+  std::function<void(std::function<void()>)> post_far;   // onto the far process's strand
   // Set by the far side; run on its strand.
   std::function<void()> on_far_closed;
   std::function<void(const core::WorkerSend&)> on_worker;
@@ -64,10 +71,21 @@ class World {
   SimLoop& loop() { return loop_; }
   Random& random() { return random_; }
   Checker& checker() { return checker_; }
-  SimClock& tracker_clock() { return tracker_clock_; }
+  // What the cores go by: the clock of the JobTracker's host, in a cluster that of the store.
+  const SimClock& core_clock() const {
+    return config_.cluster() ? true_clock_ : slots_.front()->clock;
+  }
+  SimClock& clock_of(int tracker) { return slots_[static_cast<std::size_t>(tracker)]->clock; }
   SimClock& true_clock() { return true_clock_; }
   store::JobStore& store();
-  SimTracker* tracker() { return tracker_.get(); }
+  SimRegistry& registry() { return *registry_; }
+  int trackers() const { return config_.trackers; }
+  // Null while it is down.
+  SimTracker* tracker(int i) { return slots_[static_cast<std::size_t>(i)]->live.get(); }
+  static std::string PlaceOf(int tracker) { return fmt::format("t{}", tracker); }
+  // The core of the present owner, when it serves.
+  const core::Partition* OwnerCore(std::uint32_t partition);
+  std::uint64_t EpochOf(std::uint32_t partition);
   const std::vector<std::unique_ptr<SimTaskTracker>>& task_trackers() const { return workers_; }
   const std::vector<std::unique_ptr<SimClient>>& clients() const { return clients_; }
   bool active() const { return active_; }  // faults may happen
@@ -96,19 +114,26 @@ class World {
   // ---- network
   std::int64_t NetDelayUs();
   // A unary message: may be lost, doubled, late.
-  void SendDatagram(std::function<void()> deliver) { SendDatagram(deliver, deliver); }
+  void SendDatagram(const std::string& from, const std::string& to, std::function<void()> deliver) {
+    SendDatagram(from, to, deliver, deliver);
+  }
   // `again` is what a doubled message delivers: the one that a client sends anew.
-  void SendDatagram(std::function<void()> deliver, std::function<void()> again);
-  StreamPtr OpenStream(std::uint32_t partition);
+  void SendDatagram(const std::string& from, const std::string& to, std::function<void()> deliver,
+                    std::function<void()> again);
+  StreamPtr OpenStream(std::uint32_t partition, int tracker, const std::string& far_place);
   void SendToTracker(const StreamPtr& stream, std::function<void()> deliver);
   void SendToFar(const StreamPtr& stream, std::function<void()> deliver);
   // The tracker's side is told by its own means when `tell_tracker` is false (its process died).
   void Break(const StreamPtr& stream, bool tell_far, bool tell_tracker);
-  // The JobTracker's process died.
-  void BreakAll();
+  // A JobTracker's process died.
+  void BreakAll(int tracker);
+  // Nothing gets through between the two places.
+  bool IsCut(const std::string& a, const std::string& b) const {
+    return CutUntil(a, b) > loop_.now_us();
+  }
 
   // ---- faults
-  void KillTracker(const std::string& where);
+  void KillTracker(int tracker, const std::string& where);
   std::int64_t store_outage_until_us() const { return store_outage_until_us_; }
 
  private:
@@ -123,7 +148,22 @@ class World {
   }
   static std::uint64_t HashText(const char* text);
   void AddLine(const model::JobId& job, std::string text);
-  void StartTracker();
+  struct Slot {
+    explicit Slot(const SimLoop& loop);
+    ~Slot();
+    SimClock clock;
+    std::unique_ptr<SimTracker> live;
+    bool stopping = false;
+  };
+  std::int64_t CutUntil(const std::string& a, const std::string& b) const {
+    const auto found = cuts_.find(std::minmax(a, b));
+    return found == cuts_.end() ? 0 : found->second;
+  }
+  void Cut(const std::string& a, const std::string& b, std::int64_t for_us);
+  void PumpToTracker(const StreamPtr& stream);
+  void PumpToFar(const StreamPtr& stream);
+  void StartTracker(int i);
+  int SomeTracker() { return static_cast<int>(random_.Below(slots_.size())); }
   void ArmFault(DurationMs mean_ms, std::function<void()> fault);
   void ArmFaults();
   void StopFaults();
@@ -135,21 +175,21 @@ class World {
   SimLoop loop_;
   Random random_;
   SimClock true_clock_;
-  SimClock tracker_clock_;
   Checker checker_;
   Coverage coverage_;
   std::vector<std::unique_ptr<SimStrand>> strands_;  // to the end: tasks of the dead refer to them
   std::unique_ptr<store::JobStore> memory_;
-  std::unique_ptr<SimTracker> tracker_;
+  std::unique_ptr<SimRegistry> registry_;
+  std::vector<std::unique_ptr<Slot>> slots_;
   std::vector<std::unique_ptr<SimTracker>> dead_trackers_;
   std::vector<std::unique_ptr<SimTaskTracker>> workers_;
   std::vector<std::unique_ptr<SimClient>> clients_;
   std::vector<StreamPtr> streams_;
   core::StreamId last_stream_ = 0;
+  std::map<std::pair<std::string, std::string>, std::int64_t> cuts_;  // until when
   std::int64_t store_outage_until_us_ = 0;
   bool active_ = true;
   bool settling_ = false;
-  bool tracker_stopping_ = false;
   std::string failure_;
   model::JobId failed_job_;
   std::uint64_t hash_ = 0xcbf29ce484222325ULL;

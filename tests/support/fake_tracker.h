@@ -96,6 +96,11 @@ class FakeTracker {
     const std::lock_guard lock(mutex_);
     return log_.size();
   }
+  // To which address each request of Submits() came.
+  std::vector<std::string> SubmitAddresses() {
+    const std::lock_guard lock(mutex_);
+    return submit_addresses_;
+  }
   int SubmitsAtOnceMax() {
     const std::lock_guard lock(mutex_);
     return at_once_max_;
@@ -107,6 +112,19 @@ class FakeTracker {
   std::vector<v1::FeedbackAck> Acks() {
     const std::lock_guard lock(mutex_);
     return acks_;
+  }
+  // Where feedback streams are open, and channels.
+  std::multiset<std::string> StreamAddresses() {
+    const std::lock_guard lock(mutex_);
+    std::multiset<std::string> addresses;
+    for (const auto& [stream, address] : streams_) addresses.insert(address);
+    return addresses;
+  }
+  std::multiset<std::string> ChannelAddresses() {
+    const std::lock_guard lock(mutex_);
+    std::multiset<std::string> addresses;
+    for (const auto& [channel, address] : channels_) addresses.insert(address);
+    return addresses;
   }
   std::vector<v1::FeedbackHello> Hellos() {
     const std::lock_guard lock(mutex_);
@@ -155,22 +173,25 @@ class FakeTracker {
   Mode mode_ = Mode::kAnswer;
   std::vector<std::string> log_;
   std::vector<v1::SubmitRequest> submits_;
+  std::vector<std::string> submit_addresses_;
   int at_once_ = 0;
   int at_once_max_ = 0;
-  std::set<FakeChannel*> channels_;
-  std::set<FeedbackStream*> streams_;
+  std::map<FakeChannel*, std::string> channels_;  // and their addresses
+  std::map<FeedbackStream*, std::string> streams_;
   std::vector<v1::FeedbackAck> acks_;
   std::vector<v1::FeedbackHello> hellos_;
 };
 
 class FakeTracker::FeedbackStream final : public rpc::Stream<v1::FeedbackClientMessage> {
  public:
-  FeedbackStream(FakeTracker& tracker, rpc::StreamCallbacks<v1::FeedbackTrackerMessage> callbacks)
-      : tracker_(tracker), callbacks_(std::move(callbacks)) {}
+  FeedbackStream(FakeTracker& tracker, std::string address,
+                 rpc::StreamCallbacks<v1::FeedbackTrackerMessage> callbacks)
+      : tracker_(tracker), address_(std::move(address)), callbacks_(std::move(callbacks)) {}
   ~FeedbackStream() override {
     {
       const std::lock_guard lock(tracker_.mutex_);
       tracker_.streams_.erase(this);
+      tracker_.ChangedLocked();
     }
     End(Status::Unavailable("stream destroyed"));
     strand_.Drain();
@@ -179,7 +200,7 @@ class FakeTracker::FeedbackStream final : public rpc::Stream<v1::FeedbackClientM
   void Open(bool up) {
     if (!up) return End(Status::Unavailable("connection refused"));
     const std::lock_guard lock(tracker_.mutex_);
-    tracker_.streams_.insert(this);
+    tracker_.streams_.emplace(this, address_);
   }
   void Send(v1::FeedbackClientMessage message) override {
     const std::lock_guard lock(tracker_.mutex_);
@@ -204,6 +225,7 @@ class FakeTracker::FeedbackStream final : public rpc::Stream<v1::FeedbackClientM
 
  private:
   FakeTracker& tracker_;
+  const std::string address_;
   const rpc::StreamCallbacks<v1::FeedbackTrackerMessage> callbacks_;
   std::atomic<bool> ended_{false};
   ThreadStrand strand_{"fake-stream"};
@@ -214,12 +236,14 @@ class FakeTracker::FakeChannel final : public rpc::Channel {
   FakeChannel(FakeTracker& tracker, std::string address)
       : tracker_(tracker), address_(std::move(address)) {
     const std::lock_guard lock(tracker_.mutex_);
-    tracker_.channels_.insert(this);
+    tracker_.channels_.emplace(this, address_);
+    tracker_.ChangedLocked();
   }
   ~FakeChannel() override {
     {
       const std::lock_guard lock(tracker_.mutex_);
       tracker_.channels_.erase(this);
+      tracker_.ChangedLocked();
     }
     strand_.Post([this] {
       cancelled_ = true;
@@ -244,6 +268,7 @@ class FakeTracker::FakeChannel final : public rpc::Channel {
         const std::lock_guard lock(tracker_.mutex_);
         mode = tracker_.mode_;
         tracker_.submits_.push_back(request);
+        tracker_.submit_addresses_.push_back(address_);
         tracker_.at_once_max_ = std::max(tracker_.at_once_max_, ++tracker_.at_once_);
         for (const v1::SubmitItem& item : request.items()) {
           tracker_.log_.push_back("+" + item.job().task_id());
@@ -324,7 +349,7 @@ class FakeTracker::FakeChannel final : public rpc::Channel {
   }
   std::unique_ptr<rpc::Stream<v1::FeedbackClientMessage>> Feedback(
       rpc::StreamCallbacks<v1::FeedbackTrackerMessage> callbacks) override {
-    auto stream = std::make_unique<FeedbackStream>(tracker_, std::move(callbacks));
+    auto stream = std::make_unique<FeedbackStream>(tracker_, address_, std::move(callbacks));
     stream->Open(Up());
     return stream;
   }
@@ -409,18 +434,19 @@ inline rpc::ChannelFactory FakeTracker::Factory() {
 inline void FakeTracker::Release() {
   const std::lock_guard lock(mutex_);
   mode_ = Mode::kAnswer;
-  for (FakeChannel* channel : channels_) channel->ReleaseHeld();
+  for (const auto& [channel, address] : channels_) channel->ReleaseHeld();
 }
 
 inline void FakeTracker::Offer(const std::vector<v1::FeedbackItem>& items) {
   const v1::FeedbackTrackerMessage message = MessageOf(items);
   const std::lock_guard lock(mutex_);
-  for (FeedbackStream* stream : streams_) stream->Deliver(message);
+  for (const auto& [stream, address] : streams_) stream->Deliver(message);
 }
 
 inline void FakeTracker::BreakStreams() {
   const std::lock_guard lock(mutex_);
-  for (FeedbackStream* stream : streams_) stream->End(Status::Unavailable("connection reset"));
+  for (const auto& [stream, address] : streams_)
+    stream->End(Status::Unavailable("connection reset"));
   streams_.clear();
 }
 

@@ -37,7 +37,9 @@ int Agent(const Context& context) {
     return out.flush() ? Ack::kDone : Ack::kAgain;
   };
   context.env.block_signals();
-  auto client = ClientCore::Open(*options, context.env.channels);
+  const auto channels = context.Channels(*options);
+  if (!channels.ok()) return context.Fail(channels.status());
+  auto client = ClientCore::Open(*options, *channels, Presence::kNode);
   if (!client.ok()) return context.Fail(client.status());
   const FailStore* store = (*client)->fail_store();
   context.env.err << "jobclient: agent of node group " << options->node_group << " for "

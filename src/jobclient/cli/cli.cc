@@ -9,7 +9,6 @@
 #include "common/daemon.h"
 #include "common/duration.h"
 #include "common/options.h"
-#include "common/registry_address.h"
 #include "jobclient/client_options.h"
 
 namespace lts::jobclient::cli {
@@ -88,7 +87,7 @@ int Context::Usage(const std::string& message) const {
   return kUsage;
 }
 
-Result<JobClientOptions> Context::LoadOptions(bool with_fail_store) const {
+Result<lts::Options> Context::LoadConfiguration() const {
   OptionSources sources;
   sources.environment = env.variables;
   sources.file = config;
@@ -103,7 +102,11 @@ Result<JobClientOptions> Context::LoadOptions(bool with_fail_store) const {
   flag("registryAddress", registry);
   flag("nodeGroup", client_group);
   flag("dataPath", data_path);
-  const Result<lts::Options> options = ClientOptionTable().Load(sources);
+  return ClientOptionTable().Load(sources);
+}
+
+Result<JobClientOptions> Context::LoadOptions(bool with_fail_store) const {
+  const Result<lts::Options> options = LoadConfiguration();
   if (!options.ok()) return options.status();
   for (const std::string& notice : options->notices()) env.err << "jobclient: " << notice << '\n';
   JobClientOptions out = ClientOptionsFrom(*options, env.home);
@@ -111,13 +114,31 @@ Result<JobClientOptions> Context::LoadOptions(bool with_fail_store) const {
   return out;
 }
 
-Result<std::unique_ptr<Trackers>> Context::Connect() const {
+Connection::Connection(std::unique_ptr<discovery::Discovery> discovery,
+                       const rpc::ChannelFactory& channels)
+    : trackers_(std::make_unique<Trackers>(discovery->AwaitFound(), channels)),
+      discovery_(std::move(discovery)) {
+  discovery_->Listen(
+      [trackers = trackers_.get()](const discovery::JobTrackers& found) { trackers->Set(found); });
+}
+
+Result<rpc::ChannelFactory> Context::Channels(const JobClientOptions& options) const {
+  auto credentials = CredentialsFrom(options);
+  if (!credentials.ok()) return credentials.status();
+  return env.channels(*std::move(credentials));
+}
+
+Result<Connection> Context::Connect() const {
   const Result<JobClientOptions> options = LoadOptions(false);
   if (!options.ok()) return options.status();
-  const Result<std::vector<std::string>> addresses =
-      ParseRegistryAddress(options->registry_address);
-  if (!addresses.ok()) return addresses.status();
-  return std::make_unique<Trackers>(*addresses, env.channels);
+  const auto channels = Channels(*options);
+  if (!channels.ok()) return channels.status();
+  static const SystemClock clock;  // sessions end by it, whatever the caller's clock says
+  auto discovery = discovery::Discovery::Open(DiscoveryOptionsFrom(*options), clock);
+  if (!discovery.ok()) return discovery.status();
+  Connection connection(*std::move(discovery), *channels);
+  LTS_RETURN_IF_ERROR(connection->AwaitFound());
+  return connection;
 }
 
 CLI::App* AddVerb(CLI::App& app, const std::string& name, const std::string& text,
@@ -249,7 +270,8 @@ int Run(const std::vector<std::string>& arguments, Environment& env) {
       "Example:\n  jobclient submit --group demo --task hello --runner word_count --param "
       "file=/etc/hosts --wait");
   app.add_option("--registry", context.registry,
-                 "where the cluster is: jobtracker://host:port[,host:port…]");
+                 "where the cluster is: jobtracker://host:port[,host:port…], or\n"
+                 "zookeeper://host:2181[,host:2181…][/chroot]");
   app.add_option("--config", context.config, "configuration file (default: conf/jobclient.cfg)");
   app.add_option("-o,--output", context.format, "table, or json: one object a line")
       ->transform(CLI::CheckedTransformer(
@@ -258,9 +280,12 @@ int Run(const std::vector<std::string>& arguments, Environment& env) {
   bool version = false;
   bool help_config = false;
   bool print_conf = false;
+  bool check_config = false;
   app.add_flag("--version", version, "print the version");
   app.add_flag("--help-config", help_config, "print the options of the configuration file");
   app.add_flag("--print-conf", print_conf, "print a configuration file with every option");
+  app.add_flag("--check-config", check_config,
+               "print every option of the configuration with its value and where that is from");
   app.require_subcommand(0, 1);
   AddVerbs(app, context);
   try {
@@ -287,6 +312,11 @@ int Run(const std::vector<std::string>& arguments, Environment& env) {
     env.out << ClientOptionTable().Help();
   } else if (print_conf) {
     env.out << ClientOptionTable().ConfSkeleton();
+  } else if (check_config) {
+    const Result<lts::Options> options = context.LoadConfiguration();
+    if (!options.ok()) return context.Fail(options.status());
+    for (const std::string& notice : options->notices()) env.err << notice << '\n';
+    env.out << options->Describe() << "configuration ok\n";
   } else if (!context.action) {
     env.err << "jobclient: which verb? See: jobclient --help\n";
     return kUsage;

@@ -13,10 +13,13 @@
 #include <vector>
 
 #include "common/clock.h"
+#include "common/options.h"
+#include "discovery/discovery.h"
 #include "jobclient/trackers.h"
 #include "lts/job_client.h"
 #include "lts/status.h"
 #include "rpc/channel.h"
+#include "rpc/security.h"
 
 namespace lts::jobclient::cli {
 
@@ -38,11 +41,11 @@ int ExitCodeFor(StatusCode code);
 // Everything outside of the process; tests hand in their own.
 struct Environment {
   std::istream& in;
-  std::ostream& out;  // data
-  std::ostream& err;  // messages
-  rpc::ChannelFactory channels;
-  std::map<std::string, std::string> variables;  // LTS_…
-  std::string home;                              // LTS_HOME
+  std::ostream& out;                                              // data
+  std::ostream& err;                                              // messages
+  std::function<rpc::ChannelFactory(rpc::Credentials)> channels;  // e.g. rpc::GrpcChannels
+  std::map<std::string, std::string> variables;                   // LTS_…
+  std::string home;                                               // LTS_HOME
   const Clock& clock;
   // For verbs that stay: called before they start threads, and to wait for SIGTERM or SIGINT.
   std::function<void()> block_signals;
@@ -50,6 +53,18 @@ struct Environment {
 };
 
 enum class Format { kTable, kJson };
+
+// The JobTrackers, as long as it lives.
+class Connection {
+ public:
+  Connection(std::unique_ptr<discovery::Discovery> discovery, const rpc::ChannelFactory& channels);
+  Trackers& operator*() const { return *trackers_; }
+  Trackers* operator->() const { return trackers_.get(); }
+
+ private:
+  std::unique_ptr<Trackers> trackers_;
+  std::unique_ptr<discovery::Discovery> discovery_;  // tells trackers_ who is there
+};
 
 // One run of the program: the options that every verb has, and what the chosen verb will do. The
 // verbs' own options live in shared state that their actions hold.
@@ -65,10 +80,15 @@ struct Context {
   // Prints "jobclient: message" on `err`; gives the exit code.
   int Fail(const Status& status) const;
   int Usage(const std::string& message) const;
-  // From --registry, the environment, --config, conf/jobclient.cfg and the defaults. Without
-  // FailStore.
+  // From --registry, the environment, --config, conf/jobclient.cfg and the defaults.
+  Result<lts::Options> LoadConfiguration() const;
+  // The same, with the notices printed.
   Result<JobClientOptions> LoadOptions(bool with_fail_store) const;
-  Result<std::unique_ptr<Trackers>> Connect() const;
+  // The ways to the JobTrackers; reads the files of security.*.
+  Result<rpc::ChannelFactory> Channels(const JobClientOptions& options) const;
+  // Looks for the JobTrackers; an error when none can be found within a few seconds. Whether one
+  // answers is another matter.
+  Result<Connection> Connect() const;
 };
 
 inline constexpr std::int64_t kCallTimeoutMs = 10'000;

@@ -11,7 +11,8 @@
 namespace lts::jobclient::cli {
 namespace {
 
-// Every RocksDB folder has this file. Looked for, so that a wrong path is not made into a store.
+// Every RocksDB and every LevelDB has this file. Looked for, so that a wrong path is not made into
+// a store.
 bool IsStore(const std::string& folder) {
   std::error_code error;
   return std::filesystem::is_regular_file(folder + "/CURRENT", error);
@@ -60,7 +61,10 @@ Result<FailFolders> FindFailFolders(const Context& context, const std::string& p
 
 Result<std::unique_ptr<FailStore>> OpenToLook(const FailFolders& folders,
                                               const std::string& folder) {
-  return OpenFailStore(folders.engine, folder, FailStoreLimits::None());
+  const Result<std::string> made_by = FailStoreEngineOf(folder);
+  if (!made_by.ok()) return made_by.status();
+  return OpenFailStore(made_by->empty() ? folders.engine : *made_by, folder,
+                       FailStoreLimits::None());
 }
 
 }  // namespace lts::jobclient::cli

@@ -12,7 +12,7 @@
 namespace lts::jobclient::cli {
 
 struct FailFolders {
-  std::string engine;
+  std::string engine;               // for a folder with nothing in it
   std::string base;                 // the group's; may not exist
   std::vector<std::string> free;    // in the order of their numbers
   std::vector<std::string> in_use;  // by running processes
@@ -23,7 +23,8 @@ struct FailFolders {
 // is neither.
 Result<FailFolders> FindFailFolders(const Context& context, const std::string& path = {});
 
-// To look at and to tidy up: parks nothing for its age, and knows no limit.
+// To look at and to tidy up, by the engine that made it: parks nothing for its age, and knows no
+// limit.
 Result<std::unique_ptr<FailStore>> OpenToLook(const FailFolders& folders,
                                               const std::string& folder);
 

@@ -124,11 +124,12 @@ int Feedback(const Context& context, const FeedbackFlags& flags) {
   std::int32_t left = flags.limit;
   bool reached = false;
   Status failed;
-  for (std::size_t i = 0; i < (*trackers)->size() && left > 0; ++i) {
-    const Status drained = Drain(context, (*trackers)->at(i), options->node_group, flags,
+  for (const TrackerPtr& tracker : (*trackers)->All()) {
+    if (left <= 0) break;
+    const Status drained = Drain(context, tracker->channel(), options->node_group, flags,
                                  *timeout_ms, *idle_ms, &left, &printer);
     reached = reached || drained.ok();
-    if (!drained.ok()) failed = drained.WithContext((*trackers)->at(i).address());
+    if (!drained.ok()) failed = drained.WithContext(tracker->address());
   }
   printer.EndPage();
   if (!failed.ok() && reached) context.env.err << "jobclient: " << failed.message() << '\n';

@@ -12,7 +12,7 @@ int main(int argc, char** argv) {
   lts::jobclient::cli::Environment env{std::cin,
                                        std::cout,
                                        std::cerr,
-                                       lts::rpc::MakeGrpcChannel,
+                                       lts::rpc::GrpcChannels,
                                        lts::LtsEnvironment(),
                                        lts::HomeFolder(),
                                        clock,

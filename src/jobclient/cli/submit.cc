@@ -282,7 +282,9 @@ int Submit(const Context& context, const SubmitFlags& flags) {
   if (flags.store && options->fail_store.empty()) {
     return context.Usage("--store: job.fail.store=none in the configuration; set it to rocksdb");
   }
-  auto client = ClientCore::Open(*options, context.env.channels);
+  const auto channels = context.Channels(*options);
+  if (!channels.ok()) return context.Fail(channels.status());
+  auto client = ClientCore::Open(*options, *channels, Presence::kPassing);
   if (!client.ok()) return context.Fail(client.status());
   return flags.file.empty() ? SubmitOne(context, flags, *options, **client)
                             : SubmitFile(context, flags, *options, **client);

@@ -45,8 +45,13 @@ void AddWait(CLI::App& app, Context& context) {
       }
       const Result<JobClientOptions> options = context.LoadOptions(false);
       if (!options.ok()) return context.Fail(options.status());
-      auto client = ClientCore::Open(*options, context.env.channels);
+      const auto channels = context.Channels(*options);
+      if (!channels.ok()) return context.Fail(channels.status());
+      auto client = ClientCore::Open(*options, *channels, Presence::kPassing);
       if (!client.ok()) return context.Fail(client.status());
+      // Who was there once is waited for, however long; but not a cluster that is not found.
+      const Status found = (*client)->trackers().AwaitFound();
+      if (!found.ok()) return context.Fail(found);
       return WaitForEnd(context, **client, flags->job_id, timeout_ms, /*message_only=*/false,
                         /*runs_so_far=*/false);
     };

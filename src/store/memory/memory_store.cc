@@ -310,7 +310,6 @@ class MemoryJobStore final : public JobStore {
       const bool held = state.owner == owner && state.CheckEpoch(partition, epoch).ok();
       if (held) state.lease_end_us = LeaseEnd();
       reply.held.push_back(held);
-      reply.asker.push_back(held ? state.asker : "");
     }
     return reply;
   }

@@ -94,6 +94,12 @@ Status ConnectStatus(const Target& target, const Failure& failure) {
           fmt::format("the database '{0}' of configs.jdbc.url does not exist on {1}; create it: "
                       "CREATE DATABASE `{0}` CHARACTER SET utf8mb4",
                       target.url.database, server));
+    case 1820:
+    case 1862:
+      return Status::PermissionDenied(
+          fmt::format("the password of the user '{}' (configs.jdbc.username) on {} has expired; "
+                      "give the user a new one, and set that as configs.jdbc.password ({})",
+                      target.options.user, server, failure.ToString()));
     case 1130:
       return Status::PermissionDenied(
           fmt::format("the database server {} admits no user from this host; see "

@@ -34,8 +34,8 @@ struct MysqlStoreOptions {
   DurationMs lease_ms = 4'000;
   bool create_tables = true;  // configs.jdbc.create.db.table
 
-  // Tests switch it off to see that their checkers find it: commits and renewals of owners that were
-  // replaced are taken.
+  // Tests switch it off to see that their checkers find it: commits and renewals of owners that
+  // were replaced are taken.
   bool fencing = true;
 
   // Borrowed; null: the server's clock. Tests of leases hand in one that they move themselves.
@@ -51,6 +51,8 @@ struct MysqlStoreOptions {
 // for a wrong user or password, or missing rights; kFailedPrecondition for a missing database or
 // schema, a schema of a newer version, a read-only server, refused TLS, or another identity than
 // `wanted`.
+//
+// Tables of the original LTS are left alone; original_tables.h finds them.
 //
 // The store is thread-safe. It is closed by its destructor; no call may be under way then.
 Result<std::unique_ptr<JobStore>> OpenMysqlStore(const StoreIdentity& wanted,

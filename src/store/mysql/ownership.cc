@@ -112,20 +112,16 @@ Result<RenewReply> MysqlJobStore::Renew(
   if (renewed.code() == StatusCode::kUnknownOutcome) return Status::Unavailable(renewed.message());
   LTS_RETURN_IF_ERROR(renewed);
   // A partition that is shown as held now was held when it was renewed: an epoch never comes back.
-  std::map<std::uint32_t, std::pair<std::uint64_t, std::string>> held;
+  std::map<std::uint32_t, std::uint64_t> held;
   LTS_RETURN_IF_ERROR(Read([&](Connection& connection) -> Step {
     held.clear();
-    return connection.Query(
-        SqlText("SELECT part, epoch, asker FROM lts_partition WHERE owner = ", owner),
-        [&](const Row& row) {
-          held[row.U32(0)] = {row.U64(1), row.Bytes(2)};
-        });
+    return connection.Query(SqlText("SELECT part, epoch FROM lts_partition WHERE owner = ", owner),
+                            [&](const Row& row) { held[row.U32(0)] = row.U64(1); });
   }));
   for (const auto& [partition, epoch] : partition_epochs) {
     const auto it = held.find(partition);
-    const bool is_held = it != held.end() && it->second.first == epoch && !owner.empty();
+    const bool is_held = it != held.end() && it->second == epoch && !owner.empty();
     reply.held.push_back(is_held || !pool_.target().options.fencing);
-    reply.asker.push_back(is_held ? it->second.second : "");
   }
   return reply;
 }

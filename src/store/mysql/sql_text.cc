@@ -33,6 +33,15 @@ void SqlText::PutBytes(std::string_view bytes) {
   *out = '\'';
 }
 
+void SqlText::Put(const SqlName& name) {
+  text_.push_back('`');
+  for (const char c : name.name) {
+    if (c == '`') text_.push_back('`');
+    text_.push_back(c);
+  }
+  text_.push_back('`');
+}
+
 void SqlText::Put(const model::JobId& id) {
   std::array<char, 16> bytes{};
   for (std::size_t i = 0; i < 8; ++i) {

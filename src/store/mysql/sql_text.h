@@ -1,8 +1,8 @@
 // Statements, put together from literals of this program and values. A value can only become a
 // number or a hexadecimal literal, so no byte of it is ever read as SQL, whatever the server's mode
-// or character set; a text of the program can only be a string literal. Bulk statements of hundreds
-// of rows go this way because it takes one round trip where a prepared one takes two and a bind per
-// value.
+// or character set; a text of the program can only be a string literal. Names are quoted. Bulk
+// statements of hundreds of rows go this way because it takes one round trip where a prepared one
+// takes two and a bind per value.
 #pragma once
 
 #include <fmt/format.h>
@@ -16,6 +16,11 @@
 #include "model/job_id.h"
 
 namespace lts::store::mysql {
+
+// The name of a table that came from the database itself, quoted. UTF-8, as the connections speak.
+struct SqlName {
+  std::string_view name;
+};
 
 class SqlText {
  public:
@@ -58,6 +63,7 @@ class SqlText {
   void Put(const std::string& bytes) { PutBytes(bytes); }
   void Put(std::string_view bytes) { PutBytes(bytes); }
   void Put(const model::JobId& id);
+  void Put(const SqlName& name);
   void Put(const SqlText& sql) { text_.append(sql.text_); }
   void PutBytes(std::string_view bytes);
 

@@ -170,7 +170,6 @@ Result<RenewReply> RocksdbJobStore::Renew(
     const bool held = p.state.owner == owner && p.state.CheckEpoch(partition, epoch).ok();
     if (held) p.state.lease_end_us = LeaseEnd();
     reply.held.push_back(held);
-    reply.asker.push_back(held ? p.state.asker : "");
   }
   return reply;
 }

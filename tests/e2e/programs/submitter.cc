@@ -3,8 +3,10 @@
 //
 //   lts_e2e_submitter --registry A --group G --answers FILE --prefix P [--count N] [--batch N]
 //   [--pause-ms N]
-//                     [--store FOLDER] [--hold-ms N] [--deaf] [--task ID] [--priority N]
+//                     [--store FOLDER [--engine E] [--adopt-ms N]] [--hold-ms N] [--deaf] [--task
+//                     ID] [--priority N]
 //
+// With --strict 1 a job that is not taken ends it with code 1.
 // With --store what no JobTracker takes is kept in that folder and answered STORED. Without it a
 // job that was not answered is sent again under the same job id until it is. It ends after --count
 // jobs, or after SIGTERM. Then it prints "DONE n" and, with --store, waits for the end of its
@@ -98,9 +100,10 @@ bool Append(int fd, const std::string& text) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::map<std::string, std::string> args{{"count", "0"}, {"batch", "100"}, {"pause-ms", "0"},
-                                          {"store", ""},  {"hold-ms", "0"}, {"priority", "100"},
-                                          {"task", ""},   {"deaf", ""}};
+  std::map<std::string, std::string> args{
+      {"count", "0"},        {"batch", "100"},      {"pause-ms", "0"}, {"store", ""},
+      {"hold-ms", "0"},      {"priority", "100"},   {"task", ""},      {"deaf", ""},
+      {"engine", "rocksdb"}, {"adopt-ms", "60000"}, {"strict", ""}};
   for (int i = 1; i < argc; ++i) {
     const std::string name = std::string(argv[i]).substr(2);
     if (name == "deaf") {
@@ -113,10 +116,14 @@ int main(int argc, char** argv) {
 
   lts::JobClientOptions options;
   options.registry_address = args["registry"];
+  if (const char* cluster = std::getenv("LTS_CLUSTERNAME"); cluster != nullptr) {
+    options.cluster_name = cluster;
+  }
   options.node_group = "e2e_submitter";
   options.submit_timeout = std::chrono::seconds(5);
   if (!args["store"].empty()) {
-    options.fail_store = "rocksdb";
+    options.fail_store = args["engine"];
+    options.fail_store_adopt_period = milliseconds(std::stoll(args["adopt-ms"]));
     options.data_path = args["store"];
   }
   auto opened = lts::JobClient::Open(std::move(options));
@@ -165,6 +172,12 @@ int main(int argc, char** argv) {
         }
         switch (receipts[i].status().code()) {
           case lts::StatusCode::kUnavailable:
+            if (!args["strict"].empty()) {
+              std::cerr << "not taken: " << receipts[i].status().ToString() << '\n';
+              return 1;
+            }
+            again.push_back(jobs[i]);
+            break;
           case lts::StatusCode::kDeadlineExceeded:
           case lts::StatusCode::kResourceExhausted:
           case lts::StatusCode::kUnknownOutcome: again.push_back(jobs[i]); break;

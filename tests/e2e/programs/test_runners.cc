@@ -6,7 +6,7 @@
 //            of events. Between them it waits until the file runner.journal.gate exists, at most
 //            hold_ms. Asked to stop it ends with LATER, unless the parameter `deaf` is set: then it
 //            goes on as if nothing had happened. The option runner.journal.hold_ms comes before the
-//            parameter.
+//            parameter. With the parameter `log` it writes a line into the business log.
 //   act      ends as the parameter `action` says: success, failed, later, later_ms:N, exception,
 //   throw, throw_int,
 //            abort, exit, wait (until it is asked to stop). With `times`=N attempts beyond the Nth
@@ -101,6 +101,7 @@ class JournalRunner final : public lts::JobRunner {
       const auto look = std::min(end, steady_clock::now() + milliseconds(20));
       stopped = deaf ? (idle_.WaitUntil(look), false) : stop_.WaitUntil(look);
     }
+    if (ctx.Param("log").has_value()) ctx.Log().Info("ran " + run);
     journal_.Add(run + " end");
     stop_.Reset();
     return stopped ? lts::RunResult::Later("stopped")

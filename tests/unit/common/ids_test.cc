@@ -38,5 +38,20 @@ TEST(UuidV7Time, RefusesWhatIsNotAVersion7Uuid) {
   EXPECT_TRUE(UuidV7Time("018bcfe5-687b-7abc-8def-0123456789ab"));
 }
 
+TEST(FittedName, KeepsWhatFitsAndTellsTheRestApart) {
+  const std::string fits(64, 'a');
+  EXPECT_EQ(FittedName(fits), fits);
+  const std::string one = FittedName(fits + "1");
+  EXPECT_EQ(one.size(), 64U);
+  EXPECT_EQ(one.substr(0, 56), std::string(55, 'a') + "-");
+  EXPECT_NE(one, FittedName(fits + "2"));
+  EXPECT_EQ(one, FittedName(fits + "1"));
+  // No character is cut in two.
+  std::string wide;
+  for (int i = 0; i < 40; ++i) wide += "ü";
+  EXPECT_EQ(FittedName(wide).substr(0, 54), wide.substr(0, 54));
+  EXPECT_EQ(FittedName(wide)[54], '-');
+}
+
 }  // namespace
 }  // namespace lts

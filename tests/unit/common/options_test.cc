@@ -198,7 +198,7 @@ TEST_F(OptionsTest, KeysOfTheOriginalWithoutMeaningGiveOneNoticeForEachReason) {
   EXPECT_THAT(options.notices(),
               ::testing::Contains(::testing::AllOf(
                   HasSubstr("x.cfg:1 configs.druid.maxActive, "),
-                  HasSubstr("x.cfg:2 configs.druid.filters: without effect: there is no conn"))));
+                  HasSubstr("x.cfg:2 configs.druid.filters: without effect: the pool of"))));
   EXPECT_THAT(
       options.notices(),
       ::testing::Contains(HasSubstr("lts.remoting: without effect: the transport is gRPC")));

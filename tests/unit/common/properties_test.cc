@@ -51,6 +51,19 @@ TEST(Properties, AContinuedLineIsNoComment) {
   EXPECT_THAT(Parse("a=1\\\n#2\n"), ElementsAre(Pair("a", "1#2")));
 }
 
+TEST(Properties, ACommentIsNotContinuedAndABlankLineEndsAContinuation) {
+  EXPECT_THAT(Parse("# c\\\na=1\\\n   \nb=2\n! d\\\ne=3\\"),
+              ElementsAre(Pair("a", "1"), Pair("b", "2"), Pair("e", "3")));
+}
+
+TEST(Properties, WhatJavaStoresReadsBack) {
+  EXPECT_THAT(Parse("#Wed Nov 25 21:28:49 UTC 2026\r\n"
+                    "configs.jdbc.url=jdbc\\:mysql\\://127.0.0.1\\:3306/lts?a\\=b\\#c\\!\r\n"
+                    "registryAddress=zookeeper\\://127.0.0.1\\:2181\r\na=\\ b\r\n"),
+              ElementsAre(Pair("configs.jdbc.url", "jdbc:mysql://127.0.0.1:3306/lts?a=b#c!"),
+                          Pair("registryAddress", "zookeeper://127.0.0.1:2181"), Pair("a", " b")));
+}
+
 TEST(Properties, EscapesInKeysAndValues) {
   EXPECT_THAT(Parse("a\\ b\\=c=\\t|\\n|\\r|\\f|\\q|\\\\\n"),
               ElementsAre(Pair("a b=c", "\t|\n|\r|\f|q|\\")));

@@ -10,15 +10,16 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 TEST(RegistryAddress, NamesOneOrMoreJobTrackers) {
-  EXPECT_THAT(*ParseRegistryAddress("jobtracker://127.0.0.1:35001"),
-              ElementsAre("127.0.0.1:35001"));
-  EXPECT_THAT(*ParseRegistryAddress("jobtracker://a:1, [::1]:2 ,a:1/"),
-              ElementsAre("a:1", "[::1]:2"));
+  const auto hosts = [](std::string_view text) {
+    return std::get<JobTrackerAddresses>(*ParseAnyRegistryAddress(text)).hosts;
+  };
+  EXPECT_THAT(hosts("jobtracker://127.0.0.1:35001"), ElementsAre("127.0.0.1:35001"));
+  EXPECT_THAT(hosts("jobtracker://a:1, [::1]:2 ,a:1/"), ElementsAre("a:1", "[::1]:2"));
 }
 
 TEST(RegistryAddress, SaysWhatIsWrong) {
   const auto message = [](std::string_view text) {
-    const auto parsed = ParseRegistryAddress(text);
+    const auto parsed = ParseAnyRegistryAddress(text);
     EXPECT_EQ(parsed.status().code(), StatusCode::kInvalidArgument) << text;
     return parsed.status().message();
   };
@@ -32,12 +33,6 @@ TEST(RegistryAddress, SaysWhatIsWrong) {
   EXPECT_THAT(message("jobtracker://::1:1"), HasSubstr("brackets"));
   EXPECT_THAT(message("jobtracker://a b:1"), HasSubstr("not a host name"));
   EXPECT_THAT(message("jobtracker://a:1,,b:2"), HasSubstr("no port"));
-}
-
-TEST(RegistryAddress, AZooKeeperIsNoMistakeButNotInThisBuild) {
-  const auto parsed = ParseRegistryAddress("zookeeper://127.0.0.1:2181");
-  EXPECT_EQ(parsed.status().code(), StatusCode::kFailedPrecondition);
-  EXPECT_THAT(parsed.status().message(), HasSubstr("no ZooKeeper registry"));
 }
 
 TEST(RegistryAddress, EitherKindIsRecognised) {

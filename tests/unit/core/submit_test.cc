@@ -280,6 +280,18 @@ TEST_F(Submit, NewIdThatComesAgainUnmarkedAfterItsJobHasEndedIsTheSameJob) {
   EXPECT_EQ(s.History(id).size(), 1U);
 }
 
+TEST_F(Submit, NewIdThatComesAgainUnmarkedAfterItsScheduleHasEndedIsTheSameSchedule) {
+  model::JobSpec spec = Shell::Spec("a");
+  spec.cron = "* * * * * ?";
+  spec.end_time_ms = s.clock.wall_ms;  // has no fire: it ends at once
+  const model::JobId id = s.Accept(spec);
+  ASSERT_EQ(s.History(id).size(), 1U);
+  const SubmitReply again = s.SubmitAs(id, spec, false);
+  EXPECT_EQ(again.code, StatusCode::kOk);
+  EXPECT_EQ(again.id, id);
+  EXPECT_EQ(s.History(id).size(), 1U);
+}
+
 TEST_F(Submit, OneIdUnderTwoTasksOfOneRequestIsOneJob) {
   s.options.window_max = 2;
   s.Load();

@@ -5,6 +5,7 @@
 
 #include <fstream>
 
+#include "common/log.h"
 #include "unit/failstore/support.h"
 
 namespace lts {
@@ -76,6 +77,29 @@ TEST(AdoptSiblings, AFolderInUseIsLeftAlone) {
   EXPECT_THAT(Waiting(*live, FailKind::kSubmit), ElementsAre("1"));
 }
 
+TEST(AdoptSiblings, RecordsOfAnotherEngineAreLeftToItAndSaidWhileAnEmptyFolderIsRemoved) {
+  const TempFolder temp;
+  const std::string base = temp / "base";
+  const auto target = OpenStore(base + "/0");
+  for (const char* name : {"/1", "/2"}) {
+    auto other = OpenFailStore("leveldb", base + name, {});
+    ASSERT_TRUE(other.ok()) << other.status().ToString();
+    ASSERT_TRUE((*other)->Put(FailKind::kSubmit, "k", "of leveldb").ok());
+    if (std::string(name) == "/2") {
+      ASSERT_TRUE((*other)->Ack({(*(*other)->Peek(FailKind::kSubmit, 1))[0].id}).ok());
+    }
+  }
+  const std::uint64_t warnings = log::Count(log::Level::kWarn);
+  const auto report = AdoptSiblings("rocksdb", *target, base);
+  ASSERT_TRUE(report.ok()) << report.status().ToString();
+  EXPECT_EQ(report->records, 0);
+  EXPECT_EQ(log::Count(log::Level::kWarn), warnings + 1);
+  EXPECT_FALSE(fs::exists(base + "/2"));
+  const auto left = OpenFailStore("leveldb", base + "/1", {});
+  ASSERT_TRUE(left.ok()) << left.status().ToString();
+  EXPECT_THAT(Waiting(**left, FailKind::kSubmit), ElementsAre("of leveldb"));
+}
+
 TEST(AdoptSiblings, AFullTargetLosesNothing) {
   const TempFolder temp;
   const std::string base = temp / "base";
@@ -138,7 +162,10 @@ TEST(SiblingWatch, AdoptsAtStartAndAgainAfterThePeriod) {
   ASSERT_TRUE(OpenStore(base + "/1")->Put(FailKind::kSubmit, "k", "1").ok());
   HandStrand strand;
   int adopted = 0;
-  auto watch = std::make_unique<SiblingWatch>("rocksdb", *target, base, strand, [&] { ++adopted; });
+  SiblingWatchOptions options;
+  options.engine = "rocksdb";
+  options.base = base;
+  auto watch = std::make_unique<SiblingWatch>(options, *target, strand, [&] { ++adopted; });
   strand.RunReady();
   EXPECT_EQ(adopted, 1);
   ASSERT_TRUE(OpenStore(base + "/1")->Put(FailKind::kSubmit, "k", "2").ok());
@@ -151,6 +178,32 @@ TEST(SiblingWatch, AdoptsAtStartAndAgainAfterThePeriod) {
   watch.reset();
   strand.Advance(600'000'000);
   EXPECT_EQ(adopted, 2);
+}
+
+TEST(SiblingWatch, TakesOverFromTheOtherInstancesOfTheGroup) {
+  const TempFolder temp;
+  const std::string group = temp / "group";
+  const auto target = OpenStore(group + "/a/0");
+  const auto live = OpenStore(group + "/c/0");
+  ASSERT_TRUE(live->Put(FailKind::kResult, "k", "of c").ok());
+  for (const char* name : {"/a/1", "/b/0", "/b/7"}) {
+    ASSERT_TRUE(OpenStore(group + name)->Put(FailKind::kResult, "k", name).ok());
+  }
+  std::ofstream(group + "/a file") << "no folder";
+  HandStrand strand;
+  int adopted = 0;
+  SiblingWatchOptions options;
+  options.engine = "rocksdb";
+  options.base = group;
+  options.of_instances = true;
+  options.period_ms = 500;
+  const SiblingWatch watch(options, *target, strand, [&] { ++adopted; });
+  strand.RunReady();
+  EXPECT_EQ(adopted, 1);
+  EXPECT_THAT(Waiting(*target, FailKind::kResult), ElementsAre("/a/1", "/b/0", "/b/7"));
+  strand.Advance(500'000);
+  EXPECT_EQ(adopted, 1);
+  EXPECT_THAT(Waiting(*live, FailKind::kResult), ElementsAre("of c"));
 }
 
 }  // namespace

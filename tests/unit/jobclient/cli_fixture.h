@@ -32,7 +32,7 @@ class CliTest : public ::testing::Test {
     Environment env{in,
                     out,
                     err,
-                    tracker_.Factory(),
+                    [this](const rpc::Credentials&) { return tracker_.Factory(); },
                     variables_,
                     folder_.path(),
                     clock_,

@@ -1,11 +1,14 @@
 #include <gmock/gmock.h>
 
+#include <functional>
+
 #include "client_fixture.h"
 
 namespace lts::jobclient {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 using OptionsTest = ClientTest;
 
@@ -20,6 +23,16 @@ TEST_F(OptionsTest, AFileGivesTheOptions) {
   EXPECT_EQ(options->data_path, "/var/lib/shop");
   EXPECT_EQ(options->fail_store, "rocksdb");
   EXPECT_EQ(options->submit_timeout, std::chrono::seconds(3));
+}
+
+TEST_F(OptionsTest, TheOtherEnginesOfTheFailStore) {
+  const auto engine = [&](const std::string& line) {
+    return JobClientOptions::FromFile(folder_.Write("c", line + "\n"));
+  };
+  EXPECT_EQ(engine("configs.job.fail.store=leveldb")->fail_store, "leveldb");
+  EXPECT_EQ(engine("job.fail.store=none")->fail_store, "");
+  EXPECT_THAT(engine("job.fail.store=berkeleydb").status().message(),
+              HasSubstr("use rocksdb or leveldb"));
 }
 
 TEST_F(OptionsTest, AFileWithMistakesOrNoFileIsAnError) {
@@ -55,12 +68,73 @@ TEST_F(OptionsTest, OpenRefusesWhatCannotWork) {
   EXPECT_THAT(message(options), HasSubstr("submit_timeout"));
 }
 
-TEST_F(OptionsTest, AZooKeeperRegistryIsNotInThisBuild) {
+TEST_F(OptionsTest, AFileNamesTheTokenAndTheFilesOfTls) {
+  folder_.Write("lts.token", "0123456789abcdef\n");
+  const auto options = JobClientOptions::FromFile(
+      folder_.Write("c",
+                    "security.token_file=lts.token\nsecurity.tls.ca=/etc/lts/ca.pem\n"
+                    "security.tls.cert=/etc/lts/cert.pem\nsecurity.tls.key=/etc/lts/key.pem\n"));
+  ASSERT_TRUE(options.ok()) << options.status().ToString();
+  EXPECT_EQ(options->token, "0123456789abcdef");
+  EXPECT_EQ(options->tls_ca, "/etc/lts/ca.pem");
+  EXPECT_EQ(options->tls_cert, "/etc/lts/cert.pem");
+  EXPECT_EQ(options->tls_key, "/etc/lts/key.pem");
+}
+
+TEST_F(OptionsTest, OpenRefusesATokenThatIsNoneAndFilesThatCannotBeRead) {
   JobClientOptions options = Options();
-  options.registry_address = "zookeeper://h:2181";
-  const auto opened = Access::Open(options, tracker_.Factory());
-  EXPECT_EQ(opened.status().code(), StatusCode::kFailedPrecondition);
-  EXPECT_THAT(opened.status().message(), HasSubstr("no ZooKeeper registry"));
+  options.token = "too-short";
+  Status status = JobClient::Open(options).status();
+  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+  EXPECT_THAT(status.message(), HasSubstr("security.token_file"));
+  EXPECT_THAT(status.message(), Not(HasSubstr("too-short")));
+  options.token.clear();
+  options.tls_ca = folder_.Below("none.pem");
+  status = JobClient::Open(options).status();
+  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+  EXPECT_THAT(status.message(), HasSubstr(options.tls_ca));
+}
+
+TEST_F(OptionsTest, AFileNamesTheClusterInZooKeeper) {
+  const auto defaults = JobClientOptions::FromFile(folder_.Write("empty.cfg", "\n"));
+  ASSERT_TRUE(defaults.ok()) << defaults.status().ToString();
+  EXPECT_EQ(defaults->cluster_name, "defaultCluster");
+  EXPECT_EQ(defaults->zk_session_timeout, std::chrono::seconds(6));
+  EXPECT_EQ(defaults->zk_digest, "");
+  folder_.Write("digest", "lts:secret\n");
+  const auto options = JobClientOptions::FromFile(folder_.Write(
+      "zoo.cfg",
+      "registryAddress=zookeeper://h:2181/lts\nclusterName=shop\nzk.session.timeout=10s\n"
+      "zk.digest_file=digest\n"));
+  ASSERT_TRUE(options.ok()) << options.status().ToString();
+  EXPECT_EQ(options->cluster_name, "shop");
+  EXPECT_EQ(options->zk_session_timeout, std::chrono::seconds(10));
+  EXPECT_EQ(options->zk_digest, "lts:secret");
+}
+
+TEST_F(OptionsTest, AZooKeeperThatIsAwayIsNoReasonNotToOpen) {
+  JobClientOptions options = Options();
+  options.registry_address = "zookeeper://127.0.0.1:1";  // nobody listens there
+  EXPECT_TRUE(Access::Open(options, tracker_.Factory()).ok());
+}
+
+TEST_F(OptionsTest, OpenRefusesAClusterInZooKeeperThatCannotBe) {
+  const auto message = [&](const std::function<void(JobClientOptions&)>& spoil) {
+    JobClientOptions options = Options();
+    options.registry_address = "zookeeper://127.0.0.1:1";
+    spoil(options);
+    const auto opened = Access::Open(options, tracker_.Factory());
+    EXPECT_EQ(opened.status().code(), StatusCode::kInvalidArgument);
+    return opened.status().message();
+  };
+  EXPECT_THAT(message([](JobClientOptions& o) { o.zk_digest = "secret"; }), HasSubstr("zk.digest"));
+  EXPECT_THAT(message([](JobClientOptions& o) { o.zk_digest = "secret"; }),
+              Not(HasSubstr("secret")));
+  EXPECT_THAT(message([](JobClientOptions& o) { o.cluster_name = "a/b"; }),
+              HasSubstr("clusterName"));
+  EXPECT_THAT(message([](JobClientOptions& o) { o.zk_session_timeout = Milliseconds(1); }),
+              HasSubstr("zk_session_timeout"));
+  EXPECT_THAT(message([](JobClientOptions& o) { o.identity = "a b"; }), HasSubstr("identity"));
 }
 
 TEST_F(OptionsTest, ASecondProcessOfTheGroupTakesTheNextFolder) {

@@ -31,6 +31,9 @@ int PublicHeaderExample(const std::vector<lts::Job>& jobs) {
     return Save(r.job_id, r.attempt, r.success, r.message) ? lts::Ack::kDone : lts::Ack::kAgain;
   };
   options.on_master_change = [](const lts::NodeInfo& master, bool is_me) { Log(master, is_me); };
+  options.on_node_change = [](const lts::NodeInfo& node, lts::NodeChange change) {
+    if (change == lts::NodeChange::kRemoved) Warn(node.identity + " has gone");
+  };
   auto opened = lts::JobClient::Open(std::move(options));
   if (!opened.ok()) {
     std::cerr << opened.status().message() << '\n';

@@ -125,6 +125,57 @@ TEST_F(StoredTest, AJobAndACancelGoBehindTheStoredRecordOfTheirTask) {
   EXPECT_EQ(client->Submit(Task("a").Param("n", "3"))->outcome, SubmitOutcome::kAccepted);
 }
 
+TEST_F(StoredTest, AJobGoesBehindTheRecordOfItsTaskThatADeadSiblingLeft) {
+  std::atomic<bool> full{true};
+  tracker_.on_submit = [&](const v1::SubmitItem& item) {
+    v1::SubmitAnswer answer;
+    answer.set_job_id(item.job().job_id());
+    if (full && item.job().task_id() == "a") answer.set_code(v1::RESOURCE_EXHAUSTED);
+    return answer;
+  };
+  const auto leave = [&](const std::string& number) {
+    v1::Job job;
+    job.set_job_id("left-" + number);
+    job.set_task_id("a");
+    job.set_task_tracker_node_group("workers");
+    auto dead = OpenFailStore("leveldb", folder_.Below("JOB_CLIENT/clients/" + number), {});
+    ASSERT_TRUE(dead.ok()) << dead.status().ToString();
+    ASSERT_TRUE((*dead)->Put(FailKind::kSubmit, FailKey("workers", "a"), EncodeRecord(job)).ok());
+  };
+  leave("5");
+  JobClientOptions options = StoringOptions();
+  options.fail_store = "leveldb";
+  options.submit_timeout = Milliseconds(100);
+  options.fail_store_adopt_period = Milliseconds(100);
+  const auto client = Open(options);
+  const FailStore& store = *Access::Core(*client).fail_store();
+  const auto holds = [&](std::int64_t count) {
+    return tracker_.Await([&, count] {
+      tracker_.Changed();
+      return store.Usage().count == count;
+    });
+  };
+  ASSERT_TRUE(holds(1));
+  leave("9");  // while it runs
+  ASSERT_TRUE(holds(2));
+  EXPECT_EQ(client->Submit(Task("b"))->outcome, SubmitOutcome::kAccepted);
+  const auto receipt = client->Submit(Task("a"));
+  ASSERT_TRUE(receipt.ok()) << receipt.status().ToString();
+  EXPECT_EQ(receipt->outcome, SubmitOutcome::kStored);
+  full = false;
+  AwaitEmptyStore(*client);
+  std::vector<std::string> order;
+  for (const v1::SubmitRequest& request : tracker_.Submits()) {
+    for (const v1::SubmitItem& item : request.items()) {
+      if (item.job().task_id() != "a") continue;
+      // Refused ones come again.
+      if (order.empty() || order.back() != item.job().job_id())
+        order.push_back(item.job().job_id());
+    }
+  }
+  EXPECT_THAT(order, ElementsAre("left-5", "left-9", receipt->job_id));
+}
+
 TEST_F(StoredTest, WhatIsRefusedForGoodIsParkedAndBlocksNobody) {
   tracker_.SetMode(FakeTracker::Mode::kDown);
   tracker_.on_submit = [](const v1::SubmitItem& item) {

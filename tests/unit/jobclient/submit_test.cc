@@ -238,6 +238,41 @@ TEST_F(SubmitTest, TheNextJobTrackerIsAskedAndToldThatItMayBeARepeat) {
   EXPECT_FALSE(submits[1].items(0).maybe_sent());  // it went to the second one at once
 }
 
+TEST_F(SubmitTest, WhileThePartitionHasNoOwnerTheJobIsSentAgainMarked) {
+  std::vector<bool> marks;
+  tracker_.on_submit = [&](const v1::SubmitItem& item) {
+    v1::SubmitAnswer answer;
+    marks.push_back(item.maybe_sent());
+    if (marks.size() < 3) {
+      answer.set_code(v1::UNAVAILABLE);
+      answer.set_message("the partition is not served here at the moment");
+    } else {
+      answer.set_job_id(item.job().job_id());
+    }
+    return answer;
+  };
+  const auto client = Open(Options());
+  const auto receipt = client->Submit(Task("t"));
+  ASSERT_TRUE(receipt.ok()) << receipt.status().ToString();
+  EXPECT_THAT(marks, ElementsAre(false, true, true));
+}
+
+TEST_F(SubmitTest, WithoutAnOwnerItEndsWithTheTimeOutAndWhatWasSaidLast) {
+  tracker_.on_submit = [](const v1::SubmitItem&) {
+    v1::SubmitAnswer answer;
+    answer.set_code(v1::UNAVAILABLE);
+    answer.set_message("the partition is not served here at the moment");
+    return answer;
+  };
+  JobClientOptions options = Options();
+  options.submit_timeout = Milliseconds(200);
+  const auto client = Open(std::move(options));
+  const auto receipt = client->Submit(Task("t"));
+  EXPECT_EQ(receipt.status().code(), StatusCode::kUnavailable);
+  EXPECT_THAT(receipt.status().message(), HasSubstr("not served here"));
+  EXPECT_GT(tracker_.Submits().size(), 1U);
+}
+
 TEST_F(SubmitTest, ACancelKeepsItsPlaceAmongTheSubmits) {
   const auto client = Open(Options());
   tracker_.SetMode(FakeTracker::Mode::kHold);

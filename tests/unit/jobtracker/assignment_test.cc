@@ -86,7 +86,10 @@ TEST(AssignmentRecord, IsReadAsItWasWritten) {
   const auto read = DecodeAssignment(EncodeAssignment(a));
   ASSERT_TRUE(read.ok());
   EXPECT_EQ(*read, a);
-  EXPECT_EQ(DecodeAssignment("\xff\xff\xff").status().code(), StatusCode::kDataLoss);
+  EXPECT_TRUE(DecodeAssignment(EncodeAssignment({})).value().owners.empty());
+  for (const std::string& bad : {std::string(), std::string("a\nb\n"), EncodeAssignment(a) + "c"}) {
+    EXPECT_EQ(DecodeAssignment(bad).status().code(), StatusCode::kDataLoss) << bad;
+  }
 }
 
 }  // namespace

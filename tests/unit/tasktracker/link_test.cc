@@ -127,9 +127,66 @@ TEST(Refusal, AnOwnerWithAnOldEpochIsLeft) {
   EXPECT_THAT(world.reason, HasSubstr("epoch"));
 }
 
+TEST(JobTrackers, AreTriedAtOnceWhenOthersCome) {
+  World world;
+  world.tracker.SetDown(true);
+  world.Open();
+  world.strand.Advance(60'000);  // the back-off is at its longest
+  const std::size_t dialed = world.tracker.dialed().size();
+  world.tracker.SetDown(false);
+  world.link->SetJobTrackers({{"jt1:1", "jt2:2"}, false, Status::Ok()});
+  world.strand.Run();
+  ASSERT_THAT(world.tracker.dialed(), SizeIs(dialed + 1));
+  world.Hello();
+  world.Accept();
+  EXPECT_TRUE(world.connected);
+}
+
+TEST(JobTrackers, TheSameListIsNoReasonToTryAgain) {
+  World world;
+  world.tracker.SetDown(true);
+  world.Open();
+  world.strand.Advance(60'000);
+  const std::size_t dialed = world.tracker.dialed().size();
+  world.link->SetJobTrackers({{"jt1:1"}, false, Status::Ok()});
+  world.strand.Run();
+  EXPECT_THAT(world.tracker.dialed(), SizeIs(dialed));
+}
+
+TEST(JobTrackers, AConnectionThatStandsIsLeftAlone) {
+  World world;
+  world.Connect();
+  world.link->SetJobTrackers({{"jt2:2"}, false, Status::Ok()});
+  world.strand.Run();
+  EXPECT_TRUE(world.connected);
+  EXPECT_THAT(world.tracker.dialed(), ElementsAre("jt1:1"));
+  world.tracker.Break();
+  world.strand.Advance(1'000);
+  world.Hello();
+  EXPECT_THAT(world.tracker.dialed(), ElementsAre("jt1:1", "jt2:2"));
+}
+
+TEST(JobTrackers, WhoStartsBeforeThemAllSaysWhyAndWaits) {
+  World world;
+  world.options.job_trackers = {{}, true, Status::Unavailable("registryAddress z: not yet")};
+  world.Open();
+  EXPECT_THAT(world.reason, HasSubstr("registryAddress z: not yet"));
+  world.link->SetJobTrackers(
+      {{}, false, Status::Unavailable("registryAddress z: nobody is registered")});
+  world.strand.Run();
+  EXPECT_THAT(world.reason, HasSubstr("nobody is registered"));
+  world.strand.Advance(60'000);
+  EXPECT_THAT(world.tracker.dialed(), IsEmpty());
+  world.link->SetJobTrackers({{"jt1:1"}, false, Status::Ok()});
+  world.strand.Run();
+  world.Hello();
+  world.Accept();
+  EXPECT_TRUE(world.connected);
+}
+
 TEST(Connection, TriesEveryAddressAndComesBack) {
   World world;
-  world.options.job_trackers = {"jt1:1", "jt2:2"};
+  world.options.job_trackers.addresses = {"jt1:1", "jt2:2"};
   world.tracker.SetDown(true);
   world.Open();
   world.strand.Advance(60'000);

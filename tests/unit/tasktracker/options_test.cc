@@ -8,8 +8,10 @@
 namespace lts::tasktracker {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 TEST(TaskTrackerOptions, TakesTheShippedKeys) {
   const testing::TempFolder folder;
@@ -18,7 +20,7 @@ TEST(TaskTrackerOptions, TakesTheShippedKeys) {
       "registryAddress=jobtracker://127.0.0.1:35001\nnodeGroup=demo\nworkThreads=10\n"
       "runner.plugins=lib/plugins/*.so\nrunner.exec.enable=true\n"
       "runner.exec.allow=/usr/bin/sha256sum\nrunner.word_count.max_bytes=1m\nbizLoggerLevel=WARN\n"
-      "configs.job.fail.store=rocksdb\ntasktracker.stop.working.enable=false\n");
+      "configs.job.fail.store=leveldb\ntasktracker.stop.working.enable=false\n");
   const OptionTable table(Daemon::kTaskTracker, OptionRows());
   const auto loaded = table.Load({{}, {}, path});
   ASSERT_TRUE(loaded.ok()) << loaded.status().ToString();
@@ -31,6 +33,7 @@ TEST(TaskTrackerOptions, TakesTheShippedKeys) {
   EXPECT_THAT(options.exec_allow, ElementsAre("/usr/bin/sha256sum"));
   EXPECT_EQ(options.runner_config.at("runner.word_count.max_bytes"), "1m");
   EXPECT_EQ(options.biz_logger_level, "WARN");
+  EXPECT_EQ(options.fail_store, "leveldb");
   EXPECT_FALSE(options.stop_working);
   EXPECT_EQ(options.data_path, "/home/lts/data/n1");
   EXPECT_TRUE(CheckOptions(options).ok());
@@ -52,6 +55,50 @@ TEST(TaskTrackerOptions, BusinessLogLevels) {
   EXPECT_EQ(*BizLogLevel("DEBUG"), 0);
   EXPECT_EQ(*BizLogLevel("NO"), 4);
   EXPECT_FALSE(BizLogLevel("info").ok());
+}
+
+TEST(TaskTrackerOptions, NameTheClusterInZooKeeper) {
+  const testing::TempFolder folder;
+  const OptionTable table(Daemon::kTaskTracker, OptionRows());
+  folder.Write("digest", "lts:secret\n");
+  const auto loaded =
+      table.Load({{},
+                  {},
+                  folder.Write("tasktracker.cfg",
+                               "registryAddress=zookeeper://h1:2181,h2:2181\nclusterName=shop\n"
+                               "zk.session.timeout=10s\nzk.digest_file=digest\n")});
+  ASSERT_TRUE(loaded.ok()) << loaded.status().ToString();
+  EXPECT_THAT(loaded->Describe(), Not(HasSubstr("lts:secret")));
+  lts::TaskTrackerOptions options = OptionsFrom(*loaded, "/home/lts", "n1");
+  EXPECT_EQ(options.registry_address, "zookeeper://h1:2181,h2:2181");
+  EXPECT_EQ(options.cluster_name, "shop");
+  EXPECT_EQ(options.zk_session_timeout, std::chrono::seconds(10));
+  EXPECT_EQ(options.zk_digest, "lts:secret");
+  EXPECT_TRUE(CheckOptions(options).ok());
+  options.zk_session_timeout = std::chrono::milliseconds(1);
+  EXPECT_THAT(CheckOptions(options).message(), HasSubstr("zk_session_timeout"));
+}
+
+TEST(TaskTrackerOptions, NameTheTokenAndTheFilesOfTls) {
+  const testing::TempFolder folder;
+  const OptionTable table(Daemon::kTaskTracker, OptionRows());
+  folder.Write("lts.token", "0123456789abcdef\n");
+  const auto loaded = table.Load(
+      {{},
+       {},
+       folder.Write("tasktracker.cfg",
+                    "security.token_file=lts.token\nsecurity.tls.ca=conf/ca.pem\n"
+                    "security.tls.cert=/etc/lts/cert.pem\nsecurity.tls.key=conf/key.pem\n"
+                    "security.insecure=true\n")});
+  ASSERT_TRUE(loaded.ok()) << loaded.status().ToString();
+  EXPECT_THAT(loaded->Describe(), Not(HasSubstr("0123456789abcdef")));
+  EXPECT_THAT(loaded->notices(), Contains(HasSubstr("security.insecure")));
+  lts::TaskTrackerOptions options = OptionsFrom(*loaded, "/home/lts", "n1");
+  EXPECT_EQ(options.token, "0123456789abcdef");
+  EXPECT_EQ(options.tls_ca, "/home/lts/conf/ca.pem");
+  EXPECT_EQ(options.tls_cert, "/etc/lts/cert.pem");
+  EXPECT_EQ(options.tls_key, "/home/lts/conf/key.pem");
+  EXPECT_THAT(CredentialsFrom(options).status().message(), HasSubstr("/home/lts/conf/ca.pem"));
 }
 
 }  // namespace

@@ -114,7 +114,7 @@ class World {
     options.group = "g";
     options.identity = "g-default-host-0";
     options.incarnation = "i1";
-    options.job_trackers = {"jt1:1"};
+    options.job_trackers.addresses = {"jt1:1"};
     options.stop_timeout_ms = 10'000;
     options.kill_grace_ms = 5'000;
     logging.group = "g";

@@ -1,0 +1,288 @@
+// How a PartitionHost comes to serve its partition, and how it lets go of it.
+#include <algorithm>
+#include <utility>
+
+#include "common/log.h"
+#include "jobtracker/partition_host.h"
+
+namespace lts {
+
+namespace {
+
+constexpr std::size_t kLoadPage = 1'000;
+
+Result<core::LoadedState> LoadAll(store::JobStore& store, std::uint32_t partition,
+                                  const store::PartitionLease& lease) {
+  core::LoadedState loaded;
+  loaded.epoch = lease.epoch;
+  loaded.next_seq = lease.next_seq;
+  loaded.clean = lease.clean;
+  for (model::JobId after{};;) {
+    auto page = store.LoadSchedules(partition, after, kLoadPage);
+    if (!page.ok()) return page.status();
+    if (page->empty()) break;
+    after = page->back().id;
+    for (auto& row : *page) loaded.schedules.push_back(std::move(row));
+  }
+  for (model::JobKey after{};;) {
+    auto page = store.LoadRunning(partition, after, kLoadPage);
+    if (!page.ok()) return page.status();
+    if (page->empty()) break;
+    after = page->back().key;
+    for (auto& row : *page) loaded.resident.push_back(std::move(row));
+  }
+  auto workers = store.LoadWorkers(partition);
+  if (!workers.ok()) return workers.status();
+  loaded.workers = *std::move(workers);
+  auto groups = store.LoadGroups(partition);
+  if (!groups.ok()) return groups.status();
+  loaded.groups = *std::move(groups);
+  auto feedback = store.LoadFeedbackGroups(partition);
+  if (!feedback.ok()) return feedback.status();
+  loaded.feedback_groups = *std::move(feedback);
+  return loaded;
+}
+
+}  // namespace
+
+void PartitionHost::Start(std::function<void(Status)> on_first) {
+  on_first_ = std::move(on_first);
+  Want(0);
+}
+
+void PartitionHost::Want(std::uint64_t assignment) {
+  assignment_ = wanted_by_ = assignment;
+  if (std::exchange(wanted_, true)) return;
+  acquire_delay_us_ = 0;
+  told_held_ = false;
+  if (state_ == State::kIdle) Acquire();
+}
+
+void PartitionHost::Unwant(std::uint64_t assignment) {
+  assignment_ = assignment;
+  wanted_ = false;
+  if (state_ == State::kAcquiring) SetState(State::kIdle);
+  GiveUpLapsed();
+}
+
+// Nothing more can become durable here before the store is asked again, and whoever it is assigned
+// to may hold it by then. Without a session to the registry nobody is known to: then it goes on,
+// frozen, and may find itself the owner still.
+void PartitionHost::GiveUpLapsed() {
+  if (state_ != State::kServing || wanted_ || assignment_ <= wanted_by_ || LeaseHolds()) return;
+  Reload(Status::Fenced("its lease has ended, and it is assigned to another JobTracker"));
+}
+
+void PartitionHost::AskedBy(const std::string& asker, std::uint64_t assignment) {
+  if (state_ != State::kServing || (wanted_ && assignment <= assignment_)) return;
+  LTS_INFO("partition is handed over partition={} epoch={} to={} assignment={}",
+           options_.core.partition, lease_.epoch, asker, assignment);
+  // The assignment that wants it here is history: only a newer one makes it come back.
+  wanted_ = false;
+  BeginStop();
+}
+
+void PartitionHost::Acquire() {
+  SetState(State::kAcquiring);
+  if (std::exchange(acquire_under_way_, true)) return;  // its answer will do
+  // Not bound to a life: what it has acquired must be released when nobody wants it any more.
+  io_.Post([this, life = std::weak_ptr<int>(alive_), &store = store_, &strand = strand_,
+            &clock = clock_, partition = options_.core.partition, owner = options_.owner,
+            address = address_, assignment = assignment_] {
+    const std::int64_t sent_us = clock.MonotonicUs();
+    auto acquired = store.Acquire(partition, owner, address, assignment);
+    strand.Post([this, life, sent_us, acquired = std::move(acquired)] {
+      if (life.lock()) OnAcquired(acquired, sent_us);
+    });
+  });
+}
+
+void PartitionHost::OnAcquired(const Result<store::PartitionLease>& acquired,
+                               std::int64_t sent_us) {
+  acquire_under_way_ = false;
+  const bool tried = state_ == State::kAcquiring;
+  if (!acquired.ok()) {
+    if (!tried) return;
+    if (!std::exchange(told_held_, true)) {
+      LTS_INFO("partition is not to be had yet, trying again partition={} reason=\"{}\"",
+               options_.core.partition, acquired.status().message());
+    }
+    if (on_first_) std::exchange(on_first_, nullptr)(acquired.status());
+    AcquireLater();
+    return;
+  }
+  if (!tried) {
+    // Nobody wants it here any more: as if it had never been taken.
+    ReleaseUnserved(*acquired);
+    return;
+  }
+  lease_ = *acquired;
+  renewed_us_.store(sent_us, std::memory_order_relaxed);
+  held_epoch_.store(lease_.epoch, std::memory_order_release);
+  lapsed_ = false;
+  Load();
+}
+
+void PartitionHost::AcquireLater() {
+  acquire_delay_us_ =
+      std::clamp(acquire_delay_us_ * 2, options_.acquire_min_us, options_.acquire_max_us);
+  if (std::exchange(acquire_armed_, true)) return;
+  strand_.PostAfter(acquire_delay_us_, [this, life = std::weak_ptr<int>(alive_)] {
+    if (!life.lock()) return;
+    acquire_armed_ = false;
+    if (state_ == State::kAcquiring) Acquire();
+  });
+}
+
+// Gives back what was acquired and never served: what the owner before left is as it was.
+void PartitionHost::ReleaseUnserved(const store::PartitionLease& lease) {
+  io_.Post([&store = store_, partition = options_.core.partition, epoch = lease.epoch,
+            clean = lease.clean] {
+    const Status released = store.Release(partition, epoch, clean);
+    if (!released.ok()) {
+      LTS_WARN("partition was not released, its lease has to end partition={} error=\"{}\"",
+               partition, released.ToString());
+    }
+  });
+}
+
+void PartitionHost::Load() {
+  SetState(State::kLoading);
+  io_.Post([this, life = std::weak_ptr<int>(life_), &store = store_, &strand = strand_,
+            partition = options_.core.partition, lease = lease_] {
+    auto loaded = LoadAll(store, partition, lease);
+    strand.Post([this, life, loaded = std::move(loaded)]() mutable {
+      if (life.lock()) OnLoaded(std::move(loaded));
+    });
+  });
+}
+
+void PartitionHost::OnLoaded(Result<core::LoadedState> loaded) {
+  if (state_ != State::kLoading) return;
+  if (!loaded.ok()) {
+    LTS_WARN("cannot load partition={} error=\"{}\"", options_.core.partition,
+             loaded.status().ToString());
+    if (on_first_) std::exchange(on_first_, nullptr)(loaded.status());
+    retry_us_ = std::clamp(retry_us_ * 2, options_.retry_initial_us, options_.retry_max_us);
+    SetState(State::kAcquiring);
+    strand_.PostAfter(retry_us_, Guarded([this] {
+                        if (state_ == State::kAcquiring) Acquire();
+                      }));
+    return;
+  }
+  retry_us_ = 0;
+  store_trouble_ = {};
+  reads_fail_ = false;
+  const std::size_t resident = loaded->resident.size();
+  const std::size_t schedules = loaded->schedules.size();
+  const std::size_t workers = loaded->workers.size();
+  loaded->refused = refused_;
+  core_ = std::make_unique<core::Partition>(options_.core, *std::move(loaded), now());
+  SetState(State::kServing);
+  told_held_ = false;
+  acquire_delay_us_ = 0;
+  LTS_INFO(
+      "partition serves partition={} epoch={} clean={} running_or_shared={} schedules={} "
+      "workers={}",
+      options_.core.partition, lease_.epoch, lease_.clean, resident, schedules, workers);
+  if (const std::size_t silent = core_->Stats().schedules_without_fires; silent > 0) {
+    LTS_ERROR(
+        "schedules do not fire: this host does not know their time zones (see explain); install "
+        "tzdata or replace them partition={} schedules={}",
+        options_.core.partition, silent);
+  }
+  if (on_first_) std::exchange(on_first_, nullptr)(Status::Ok());
+  outbox_.Serving();
+  Handle(core::TickEvent{});
+}
+
+void PartitionHost::Renewed(std::uint64_t epoch, std::int64_t sent_us, bool held) {
+  if (epoch != held_epoch_.load(std::memory_order_relaxed)) return;
+  if (!held) {
+    if (state_ == State::kServing || state_ == State::kStopping) {
+      Reload(Status::Fenced("another JobTracker has taken it over"));
+    }
+    return;  // what is being loaded finds out by itself
+  }
+  if (sent_us > renewed_us_) renewed_us_.store(sent_us, std::memory_order_relaxed);
+  Thaw();
+}
+
+// The lease holds again: what would have come due meanwhile.
+void PartitionHost::Thaw() {
+  if (!lapsed_ || !LeaseHolds()) return;
+  lapsed_ = false;
+  LTS_INFO("the lease holds again partition={} epoch={}", options_.core.partition, lease_.epoch);
+  if (state_ == State::kServing) Handle(core::TickEvent{});
+}
+
+void PartitionHost::Stop(std::function<void()> done) {
+  on_stopped_ = std::move(done);
+  stop_for_good_ = true;
+  wanted_ = false;
+  switch (state_) {
+    case State::kServing: BeginStop(); return;
+    case State::kStopping:
+    case State::kReleasing: return;  // on its way
+    case State::kLoading:
+    case State::kIdle:
+    case State::kAcquiring:
+    case State::kStopped: break;
+  }
+  FinishStop();
+}
+
+void PartitionHost::BeginStop() {
+  SetState(State::kStopping);
+  if (retry_us_ > 0) {
+    // Nothing more will become durable here; the next owner finds out by itself.
+    FinishStop();
+    return;
+  }
+  all_known_ = core_->FlushMarks(&gathering_);
+  flushed_marks_ = true;
+  Flush();
+  if (state_ == State::kStopping && !commit_under_way_) FinishStop();
+}
+
+void PartitionHost::FinishStop() {
+  const bool flushed =
+      std::exchange(flushed_marks_, false) && core_ != nullptr && !commit_under_way_;
+  // What was not served yet is left as it was found.
+  const bool unserved = state_ == State::kLoading;
+  const bool clean = unserved ? lease_.clean : all_known_;
+  outbox_.Reset(options_.core.partition,
+                Status::Unavailable(stop_for_good_ ? "the JobTracker is stopping"
+                                                   : "it is handed over to another JobTracker"));
+  DropCore();
+  retry_us_ = 0;
+  store_trouble_ = {};
+  SetState(State::kReleasing);
+  if (!flushed && !unserved) {
+    OnReleased();
+    return;
+  }
+  io_.Post([this, life = std::weak_ptr<int>(life_), &store = store_, &strand = strand_,
+            partition = options_.core.partition, epoch = lease_.epoch, clean] {
+    const Status released = store.Release(partition, epoch, clean);
+    if (!released.ok()) {
+      LTS_WARN("partition was not released cleanly partition={} error=\"{}\"", partition,
+               released.ToString());
+    }
+    strand.Post([this, life] {
+      if (life.lock()) OnReleased();
+    });
+  });
+}
+
+void PartitionHost::OnReleased() {
+  if (stop_for_good_) {
+    SetState(State::kStopped);
+    if (on_stopped_) std::exchange(on_stopped_, nullptr)();
+    return;
+  }
+  SetState(State::kIdle);
+  if (wanted_) Acquire();
+}
+
+}  // namespace lts
