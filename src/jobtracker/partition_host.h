@@ -103,10 +103,9 @@ class PartitionHost {
   // The partition is assigned here, by this version of the assignment: acquires it, asking its
   // owner to hand over, and tries again until it serves.
   void Want(std::uint64_t assignment);
-  // It is assigned to somebody else, or to nobody: no longer tries to acquire it. What is served is
-  // served on until somebody asks for it, or, when a newer assignment than that of Want gives it
-  // away, until its lease has ended: cut off from the store, it would never hear that it was asked,
-  // and would keep the TaskTrackers from the new owner.
+  // It is assigned to somebody else, or to nobody, or there is no session to the registry: no
+  // longer tries to acquire it. What is served is served on until somebody asks for it, or its
+  // lease has ended: cut off from the store, it would never hear that it was asked.
   void Unwant(std::uint64_t assignment);
   // The address with the port really taken; before it is wanted.
   void SetAddress(std::string address) { address_ = std::move(address); }
@@ -205,7 +204,6 @@ class PartitionHost {
   bool wanted_ = false;
   bool stop_for_good_ = false;
   std::uint64_t assignment_ = 0;  // by which it is wanted, or not
-  std::uint64_t wanted_by_ = 0;   // the last one by which it was wanted
   std::int64_t acquire_delay_us_ = 0;
   bool acquire_under_way_ = false;
   bool acquire_armed_ = false;

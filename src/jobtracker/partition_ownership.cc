@@ -51,7 +51,7 @@ void PartitionHost::Start(std::function<void(Status)> on_first) {
 }
 
 void PartitionHost::Want(std::uint64_t assignment) {
-  assignment_ = wanted_by_ = assignment;
+  assignment_ = assignment;
   if (std::exchange(wanted_, true)) return;
   acquire_delay_us_ = 0;
   told_held_ = false;
@@ -65,12 +65,13 @@ void PartitionHost::Unwant(std::uint64_t assignment) {
   GiveUpLapsed();
 }
 
-// Nothing more can become durable here before the store is asked again, and whoever it is assigned
-// to may hold it by then. Without a session to the registry nobody is known to: then it goes on,
-// frozen, and may find itself the owner still.
+// Nothing more can become durable here before the store is asked again, and another one may hold it
+// by then: it is assigned to one, or the session to the registry is over, and neither store nor
+// registry can tell. Answering on, it would keep TaskTrackers from their present owner, which takes
+// them for lost after their lease and has their jobs run again.
 void PartitionHost::GiveUpLapsed() {
-  if (state_ != State::kServing || wanted_ || assignment_ <= wanted_by_ || LeaseHolds()) return;
-  Reload(Status::Fenced("its lease has ended, and it is assigned to another JobTracker"));
+  if (state_ != State::kServing || wanted_ || LeaseHolds()) return;
+  Reload(Status::Fenced("its lease has ended, and another JobTracker may have taken it over"));
 }
 
 void PartitionHost::AskedBy(const std::string& asker, std::uint64_t assignment) {

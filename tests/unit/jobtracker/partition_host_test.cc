@@ -246,16 +246,26 @@ TEST_F(Leased, WhatIsAssignedElsewhereIsGivenUpWhenItsLeaseEnds) {
   EXPECT_FALSE(outbox_.resets.empty());
 }
 
-// No newer assignment: the session to the registry is over, and nobody is known to have it.
-TEST_F(Leased, WithoutARegistryAnOwnerGoesOnAfterItsLease) {
+// The session to the registry is over: it is unwanted by the same assignment.
+TEST_F(Leased, WithoutARegistryAnOwnerGoesOnAsLongAsItsLeaseHolds) {
+  Start();
+  Hello();
+  host_->Want(5);
+  host_->Unwant(5);
+  Heartbeat();
+  EXPECT_TRUE(host_->serving());
+  EXPECT_TRUE(outbox_.resets.empty());
+}
+
+TEST_F(Leased, WithoutRegistryAndStoreNobodyIsKeptFromAnotherOwner) {
   Start();
   Hello();
   host_->Want(5);
   host_->Unwant(5);
   LeaseEnds();
   Heartbeat();
-  EXPECT_TRUE(host_->serving());
-  EXPECT_TRUE(outbox_.resets.empty());
+  EXPECT_FALSE(host_->serving());
+  EXPECT_FALSE(outbox_.resets.empty());
 }
 
 }  // namespace
