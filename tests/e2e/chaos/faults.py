@@ -22,7 +22,7 @@ import harness
 LEASES = cluster.LEASES
 LANES = {
     "jobtrackers": ["jt_kill", "jt_pause", "jt_restart", "jt_freeze", "cut_jt_db", "cut_jt_db_long",
-                    "cut_jt_db_past_lease", "cut_jt_zk", "cut_jt_jt", "clock"],
+                    "cut_jt_db_past_lease", "cut_jt_zk", "cut_jt_stores", "cut_jt_jt", "clock"],
     "stores": ["zk_node", "zk_ensemble", "cut_zk_zk", "db_restart", "db_freeze"],
     "others": ["tt_kill", "tt_pause", "client_kill", "tt_restart", "cut_tt_jt", "failstore_full", "cut_client_jt"],
 }
@@ -31,8 +31,7 @@ QUIET_S = {"jobtrackers": (1, 3), "stores": (4, 14), "others": (1, 3)}
 # What brings a planted fault to light.
 REVEALING = {"no_store_fencing": ["jt_freeze"], "no_token_check": ["tt_pause"]}
 KINDS = sorted(sum(LANES.values(), []))
-ON_OWNER = ("jt_kill", "jt_pause", "jt_freeze", "jt_restart", "cut_jt_db", "cut_jt_db_long", "cut_jt_db_past_lease", "cut_jt_zk", "cut_jt_jt",
-            "clock")
+ON_OWNER = LANES["jobtrackers"]
 
 
 class NotConfirmed(AssertionError):
@@ -261,6 +260,12 @@ class Director:
         """So long that the new owner takes the TaskTrackers for lost that have stayed with the old one."""
         limit = LEASES["zk_session_ms"] + LEASES["tasktracker_lease_ms"] + LEASES["kill_grace_ms"]
         self._cut(record, [self._tracker(record, dice)], [self.cluster.db], limit / 1000 + dice.uniform(3, 8), limit)
+
+    def _cut_jt_stores(self, record, dice):
+        """Neither the database nor ZooKeeper can tell it that it has a successor; TaskTrackers and clients reach it."""
+        limit = LEASES["zk_session_ms"] + LEASES["tasktracker_lease_ms"] + LEASES["kill_grace_ms"]
+        self._cut(record, [self._tracker(record, dice)], [self.cluster.db, *self.cluster.zookeepers],
+                  limit / 1000 + dice.uniform(3, 8), limit)
 
     def _cut_jt_jt(self, record, dice):
         tracker = self._tracker(record, dice)
