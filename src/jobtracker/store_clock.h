@@ -29,7 +29,8 @@ class StoreClock final : public Clock {
   void Measured(TimeMs store_ms, std::int64_t asked_us, std::int64_t answered_us) {
     const std::int64_t error_us = (answered_us - asked_us) / 2;
     const std::int64_t known_us = error_us_ + (answered_us - measured_us_) / kDriftPart;
-    if (measured_us_ != 0 && error_us > std::max(known_us, kGoodUs)) return;
+    if (measured_ && error_us > std::max(known_us, kGoodUs)) return;
+    measured_ = true;
     error_us_ = error_us;
     measured_us_ = answered_us;
     offset_us_.store(store_ms * 1000 - (asked_us + error_us), std::memory_order_relaxed);
@@ -41,8 +42,9 @@ class StoreClock final : public Clock {
 
   const Clock& own_;
   std::atomic<std::int64_t> offset_us_;
-  std::int64_t error_us_ = 0;
-  std::int64_t measured_us_ = 0;  // 0: never
+  bool measured_ = false;
+  std::int64_t error_us_ = 0;     // of the last one that counted
+  std::int64_t measured_us_ = 0;  // when it was
 };
 
 }  // namespace lts
