@@ -14,7 +14,7 @@ test_packages="$build_packages libgtest-dev libgmock-dev libbenchmark-dev
   clang-14 clang-format-14 make python3 shellcheck dash procps openssl"
 # Servers for tests, which start them themselves: none of these packages starts one when it is installed (as
 # mariadb-server would).
-cluster_packages="libzookeeper-java default-jre-headless mariadb-server-core mariadb-client-core"
+cluster_packages="libzookeeper-java default-jre-headless mariadb-server-core mariadb-client-core iproute2"
 console_packages="chromium"
 
 usage() {

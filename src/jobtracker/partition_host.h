@@ -113,9 +113,10 @@ class PartitionHost {
   void SetAddress(std::string address) { address_ = std::move(address); }
   // What is known of the assignment now; tells it as often as it changes, and may repeat it. While
   // it is assigned here and this process may acquire, it is acquired, its owner asked to hand it
-  // over, and served. What is served and assigned to somebody else is served on until somebody asks
-  // for it, or until its lease has ended: cut off from the store it would never hear that it was
-  // asked, and would keep the TaskTrackers from the new owner.
+  // over, and served. What is served, and assigned to somebody else or without a session to the
+  // registry, is served on until somebody asks for it, or until its lease has ended: cut off from
+  // the store it would never hear that it was asked, and would keep the TaskTrackers from the new
+  // owner.
   void Assign(PartitionAssignment assignment);
   // Somebody asks for it, by the assignment of that number. Unless this process knows a newer one,
   // or one as new that leaves it here, new work ends, what is under way is committed, all marks are

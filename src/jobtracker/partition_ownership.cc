@@ -57,6 +57,7 @@ void PartitionHost::Assign(PartitionAssignment assignment) {
     acquire_delay_us_ = 0;
     told_held_ = false;
   }
+  if (assigned_.live && !assigned_.mine) reacquires_ = false;
   switch (state_) {
     case State::kIdle:
       if (MayAcquire()) Acquire();
@@ -76,12 +77,19 @@ bool PartitionHost::MayAcquire() const {
   return reacquires_ || (assigned_.mine && assigned_.live && assigned_.number >= yielded_to_);
 }
 
-// Nothing more can become durable here before the store is asked again, and whoever it is assigned
-// to may hold it by then. While nobody is known to have it assigned it goes on, frozen, and may
-// find itself the owner still.
+// Nothing more can become durable here before the store is asked again, and another one may hold it
+// by then: it is assigned to one, or the session to the registry is over, and neither store nor
+// registry can tell. Answering on, it would keep TaskTrackers from their present owner, which takes
+// them for lost after their lease and has their jobs run again.
 void PartitionHost::GiveUpLapsed() {
-  if (state_ != State::kServing || assigned_.mine || LeaseHolds()) return;
-  Reload(Status::Fenced("its lease has ended, and it is assigned to another JobTracker"));
+  if (state_ != State::kServing || (assigned_.mine && assigned_.live) || LeaseHolds()) return;
+  if (!assigned_.mine) {
+    Reload(Status::Fenced("its lease has ended, and it is assigned to another JobTracker"));
+  } else {
+    Reload(Status::Unavailable(
+        "its lease has ended, and without store and registry nobody can tell whether another "
+        "JobTracker has taken it over"));
+  }
 }
 
 void PartitionHost::AskedBy(const std::string& asker, std::uint64_t assignment) {

@@ -20,7 +20,15 @@ class Chaos(unittest.TestCase):
         return done.stdout
 
     def test_nothing_is_lost_and_nothing_counts_twice(self):
-        self.assertIn("violations: 0\n", self.chaos("--seconds", "90"))
+        report = self.chaos("--seconds", "80")
+        self.assertIn("\nviolations: 0\n", report)
+        self.assertNotRegex(report, r"(?m)^  \w+: 0$", "a kind of fault did not happen")
+
+    def test_a_store_without_its_fence_is_found(self):
+        self.assertIn("the planted fault was found", self.chaos("--seconds", "25", "--negative", "no_store_fencing"))
+
+    def test_results_without_a_check_of_their_token_are_found(self):
+        self.assertIn("the planted fault was found", self.chaos("--seconds", "15", "--negative", "no_token_check"))
 
 
 if __name__ == "__main__":

@@ -290,6 +290,7 @@ class Checker:
         for line in self.clients.odd:
             self.bad("answers", f"cannot be read: {line}")
         self.submits()
+        self.stored_order()
         self.attempts()
         self.repeats()
         self.run_keys()
@@ -338,6 +339,32 @@ class Checker:
         self.verdict.figures["answers"] = ", ".join(f"{key} {n}" for key, n in sorted(outcomes.items()))
         self.verdict.figures["jobs lost"] = lost
         self.verdict.figures["stored jobs that met a waiting one of their task"] = ignored
+
+    # I11: in order
+
+    def stored_order(self):
+        """What one client submits for a task goes behind what it has stored for it."""
+        by_task = collections.defaultdict(list)
+        for job_id, asks in self.clients.submits.items():
+            first = self.cycles.get((job_id, 0), [None])[0]
+            if len(asks) == 1 and asks[0].ok and first is not None and first.attempt == 1 and first.due:
+                ask = asks[0]
+                accepted = first.due - int(ask.spec.get("delay", 0))
+                by_task[ask.client, ask.spec["group"], ask.spec["task"]].append((ask, accepted, job_id))
+        pairs = 0
+        for jobs in by_task.values():
+            jobs.sort(key=lambda job: job[0].asked)
+            for n, (before, accepted, job_id) in enumerate(jobs):
+                if before.outcome != "STORED":
+                    continue
+                for after, accepted_after, other in jobs[n + 1:]:
+                    if after.asked < before.told:
+                        continue
+                    pairs += 1
+                    if accepted_after < accepted - EARLY_MS:
+                        self.bad("I11", f"{other} overtook {job_id} of the same task ({before.spec['task']}), which was stored "
+                                        f"before it: accepted {accepted - accepted_after} ms earlier")
+        self.verdict.figures["stored before another one of the task, in order"] = f"{pairs} pairs"
 
     # I4, I5
 

@@ -51,13 +51,13 @@ class Story:
         return self
 
     def row(self, job, outcome="EXECUTE_SUCCESS", token="1-1", attempt=1, final=None, state=None, task=None, cycle=0,
-            skipped=0, skipped_last=0, message=None):
+            skipped=0, skipped_last=0, message=None, due=0):
         final = outcome == "EXECUTE_SUCCESS" if final is None else final
         self.rows.append(checker.Row({
             "jobId": job, "taskId": task or "t-" + job, "taskTrackerNodeGroup": "g", "cycle": iso(cycle) if cycle else None,
             "attempt": attempt, "token": token, "node": "n", "outcome": outcome, "final": final,
             "state": (state or OUTCOME_STATE.get(outcome)) if final else None,
-            "message": f"token={token}" if message is None else message, "dueAt": None, "endedAt": None, "skipped": skipped,
+            "message": f"token={token}" if message is None else message, "dueAt": iso(due) if due else None, "endedAt": None, "skipped": skipped,
             "skippedLast": iso(skipped_last) if skipped_last else None}))
         return self
 
@@ -101,6 +101,17 @@ class Submits(Checks):
 
     def test_a_stored_job_may_meet_a_waiting_one_of_its_task(self):
         self.right(Story().submit("a", answer="OK STORED", kind="hot"))
+
+    def order(self, first, second):
+        return (Story().submit("a", "hot", 0, 10, "OK STORED", kind="hot").submit("b", "hot", 20, 30, kind="hot")
+                .run("a", 100, 110, task="hot").row("a", task="hot", due=first)
+                .run("b", 200, 210, "1-2", task="hot").row("b", token="1-2", task="hot", due=second))
+
+    def test_a_stored_job_goes_first(self):
+        self.right(self.order(5000, 5000))
+
+    def test_a_stored_job_that_was_overtaken(self):
+        self.wrong(self.order(5000, 4000), "I11", "overtook")
 
     def test_a_job_without_an_answer_may_be_there_or_not(self):
         self.right(Story().submit("a", answer=None).submit("b", answer="UNAVAILABLE -").run("a", 20, 30).row("a"))

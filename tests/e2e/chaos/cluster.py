@@ -20,8 +20,8 @@ import harness
 
 ZK_JARS = ("/usr/share/java/zookeeper.jar", "/usr/share/java/slf4j-simple.jar")
 CLIENT_PORT, QUORUM_PORT, ELECTION_PORT, DB_PORT, JT_PORT = 2181, 2888, 3888, 3306, 35001
-# libjobclient, the CLI and the TaskTracker do not dial zookeeper:// yet; True when they do.
-NODES_DIAL_ZOOKEEPER = False
+# How libjobclient, the CLI and the TaskTracker find the JobTrackers: in ZooKeeper, or by a list of addresses.
+NODES_DIAL_ZOOKEEPER = True
 
 # Short leases make short faults long enough.
 LEASES = {

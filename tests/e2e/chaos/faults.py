@@ -1,11 +1,12 @@
 """The faults of a chaos run: each kind does its harm, confirms that it was done, and heals it.
 
-Two lanes run side by side: the servers' (JobTrackers, ZooKeeper, MariaDB, clocks) and the others' (TaskTrackers, clients,
-FailStores). In each lane one fault follows the other as the seed says: which kind, how long, how long it is quiet then.
-Which JobTracker it meets depends on who runs most just then. A fault that cannot be confirmed fails the run.
+Three lanes run side by side: the JobTrackers' (their clocks too), that of ZooKeeper and MariaDB, and that of
+TaskTrackers, clients and FailStores. In each lane one fault follows the other as the seed says: which kind, how long, how
+long it is quiet then; each kind once before one comes again, and at least once however short the run. Which JobTracker
+it meets depends on who runs most just then. A fault that cannot be confirmed fails the run.
 
 Each fault is one JSON object in the file `faults`: kind, target, begin and end (milliseconds of the monotonic clock),
-what confirms it, and what the JobTrackers owned, ran and held ready just before.
+what confirms it, and what the JobTrackers owned, ran and held in memory just before.
 """
 
 import collections
@@ -20,16 +21,17 @@ import harness
 
 LEASES = cluster.LEASES
 LANES = {
-    "servers": ["jt_kill", "jt_pause", "jt_restart", "zk_node", "cut_jt_db", "jt_kill", "db_restart", "jt_pause",
-                "cut_jt_zk", "zk_ensemble", "db_freeze", "cut_jt_jt", "jt_freeze", "clock",
-               "cut_jt_db_long", "cut_jt_db_past_lease", "cut_zk_zk"],
+    "jobtrackers": ["jt_kill", "jt_pause", "jt_restart", "jt_freeze", "cut_jt_db", "cut_jt_db_long",
+                    "cut_jt_db_past_lease", "cut_jt_zk", "cut_jt_stores", "cut_jt_jt", "clock"],
+    "stores": ["zk_node", "zk_ensemble", "cut_zk_zk", "db_restart", "db_freeze"],
     "others": ["tt_kill", "tt_pause", "client_kill", "tt_restart", "cut_tt_jt", "failstore_full", "cut_client_jt"],
 }
+# The stores fail less often: what happens when they are there counts, too.
+QUIET_S = {"jobtrackers": (1, 3), "stores": (4, 14), "others": (1, 3)}
 # What brings a planted fault to light.
 REVEALING = {"no_store_fencing": ["jt_freeze"], "no_token_check": ["tt_pause"]}
-KINDS = sorted(set(LANES["servers"] + LANES["others"]))
-ON_OWNER = ("jt_kill", "jt_pause", "jt_freeze", "jt_restart", "cut_jt_db", "cut_jt_db_long", "cut_jt_db_past_lease", "cut_jt_zk", "cut_jt_jt",
-            "clock")
+KINDS = sorted(sum(LANES.values(), []))
+ON_OWNER = LANES["jobtrackers"]
 
 
 class NotConfirmed(AssertionError):
@@ -60,7 +62,8 @@ class Director:
             kinds = [kind for kind in kinds if not only or kind in only]
             if kinds:
                 seed = f"{options.seed} {name}"
-                threads.append(threading.Thread(target=self._lane, args=(kinds, random.Random(seed), until), daemon=True))
+                threads.append(threading.Thread(target=self._lane, args=(kinds, QUIET_S[name], random.Random(seed), until),
+                                                daemon=True))
         for thread in threads:
             thread.start()
         for thread in threads[1:]:
@@ -73,16 +76,17 @@ class Director:
             raise self._failures[0]
         self._heal()
 
-    def _lane(self, kinds, dice, until):
+    def _lane(self, kinds, quiet_s, dice, until):
         try:
-            bag = []
-            while time.monotonic() < until and not self._stop.is_set():
+            bag, first = [], True
+            while (first or time.monotonic() < until) and not self._stop.is_set():
                 if not bag:
                     bag = list(kinds)
                     dice.shuffle(bag)
                 self._one(bag.pop(), random.Random(dice.random()))
+                first = first and bag
                 # The pace of the schedule.
-                self._stop.wait(dice.uniform(1, 4))
+                self._stop.wait(dice.uniform(*quiet_s))
         except BaseException as failure:  # noqa: BLE001  told by run()
             self._failures.append(failure)
             self._stop.set()
@@ -124,6 +128,7 @@ class Director:
         for process in (*self.cluster.processes(), *self.clients):
             if not process.runs():
                 process.start()
+        self.cluster.db.wait_ready(90)
         self.cluster.wait_ensemble()
         for process in self.cluster.processes():
             process.wait_ready(90)
@@ -195,15 +200,17 @@ class Director:
 
     def _up(self, tracker, record):
         """A supervisor's part: tries until the JobTracker has found all it needs."""
-        for attempt in range(10):
+        for attempt in range(30):
             try:
                 with tracker.lock:
                     if not tracker.runs():
                         tracker.start()
+                        tracker.wanted = False  # it may end again: a store may be away
                 tracker.wait_ready(90)
+                tracker.wanted = True
                 return
             except AssertionError:
-                if attempt == 9 or tracker.runs():
+                if attempt == 29 or tracker.runs():
                     raise
                 record["starts"] = attempt + 2
                 self._hold(1)
@@ -253,6 +260,12 @@ class Director:
         """So long that the new owner takes the TaskTrackers for lost that have stayed with the old one."""
         limit = LEASES["zk_session_ms"] + LEASES["tasktracker_lease_ms"] + LEASES["kill_grace_ms"]
         self._cut(record, [self._tracker(record, dice)], [self.cluster.db], limit / 1000 + dice.uniform(3, 8), limit)
+
+    def _cut_jt_stores(self, record, dice):
+        """Neither the database nor ZooKeeper can tell it that it has a successor; TaskTrackers and clients reach it."""
+        limit = LEASES["zk_session_ms"] + LEASES["tasktracker_lease_ms"] + LEASES["kill_grace_ms"]
+        self._cut(record, [self._tracker(record, dice)], [self.cluster.db, *self.cluster.zookeepers],
+                  limit / 1000 + dice.uniform(3, 8), limit)
 
     def _cut_jt_jt(self, record, dice):
         tracker = self._tracker(record, dice)

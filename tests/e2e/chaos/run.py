@@ -32,7 +32,7 @@ class Run:
         self.cluster = cluster.Cluster(folder, self.network, jobtrackers=options.jobtrackers, faults=options.negative)
         # Without the fence an old owner's commits are still refused when they contradict what is stored. A calm one has
         # nothing to contradict: it goes on firing schedules beside its successor.
-        calm = options.calm or options.negative == "no_store_fencing"
+        calm = self.calm = options.calm or options.negative == "no_store_fencing"
         share = (min(options.rate, 1) if calm else options.rate) / 3
         self.clients = [load.Client(self.cluster, f"c{n + 1}", share, options.seed, with_store=n < 2) for n in range(3)]
         self.schedules = load.Schedules(self.cluster, calm)
@@ -43,7 +43,11 @@ class Run:
         for client in self.clients:
             client.start()
         harness.wait_until(lambda: all(client.answers() > 200 for client in self.clients), "no client is answered")
-        say("the cluster is up, faults begin")
+        if not self.calm:
+            wanted = min(60, self.options.rate / 2)
+            harness.wait_until(lambda: sum(tracker.load()["running"] for tracker in self.cluster.jobtrackers) >= wanted,
+                               f"less than {wanted} jobs run", 60, 0.5)
+        say("the cluster is up and busy, faults begin")
         with open(os.path.join(self.folder, "faults"), "w", encoding="utf-8", buffering=1) as log:
             self.faults = faults.Director(self, log)
             self.faults.run(self.options.seconds)

@@ -446,6 +446,7 @@ int main(int argc, char** argv) {
 
   lts::JobClientOptions options;
   options.registry_address = args["registry"];
+  options.cluster_name = "chaos";
   options.node_group = "chaos";
   options.submit_timeout = std::chrono::seconds(4);
   if (!args["store"].empty()) {

@@ -43,6 +43,15 @@ TEST_F(Follows, AnAnswerOfAFrozenStoreMovesNothing) {
   EXPECT_EQ(Ahead(), 5'000);
 }
 
+// The simulator begins there.
+TEST_F(Follows, AQuestionAtTheBeginningOfTimeCounts) {
+  own_.Set(0);
+  Ask(5'000, 0);
+  Pass(1'000);
+  Ask(5'000, 6'000, 1.0);
+  EXPECT_EQ(Ahead(), 5'000);
+}
+
 TEST_F(Follows, AStoreThatIsAlwaysSlow) {
   Ask(5'000, 800);
   EXPECT_EQ(Ahead(), 5'000);
