@@ -74,6 +74,14 @@ Config Config::Draw(std::uint64_t seed, bool with_faults) {
     c.cut_ms = every(0.6, 8'000);
     c.tracker_pause_ms = every(0.6, 10'000);
     c.registry_outage_ms = every(0.3, 20'000);
+    if (r.Chance(0.1)) {
+      // Nothing but the registry fails, so that nobody has a reason to lose what he owns.
+      c.registry_outage_ms = 10'000;
+      c.active_ms = 90'000;
+      c.cut_ms = c.tracker_kill_ms = c.tracker_stop_ms = c.tracker_pause_ms = c.store_outage_ms = 0;
+      c.store_slow = c.commit_unavailable = c.commit_unknown_before = c.commit_unknown_after = 0;
+      c.read_unavailable = c.poison = c.crash_in_commit = 0;
+    }
   }
   return c;
 }

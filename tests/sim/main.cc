@@ -128,6 +128,7 @@ std::vector<std::string> Required() {
                                     "cut from a client",
                                     "cut from another JobTracker",
                                     "registry outage",
+                                    "owners looked at without a registry",
                                     "row refused for good",
                                     "submit refused by name"};
   for (const char* when : {"before", "inside", "after"}) {

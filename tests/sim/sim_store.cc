@@ -53,6 +53,7 @@ void SimStore::Wait() {
   if (world_.active() && random.Chance(world_.config().store_slow)) {
     delay_us = random.Between(100'000, 1'000'000);
     world_.Count("store slow");
+    world_.Disturbed();
     world_.checker().OnTroubleEverywhere();
   }
   world_.loop().Sleep(delay_us);
@@ -63,6 +64,7 @@ bool SimStore::Away(std::uint32_t partition, double chance) {
                       world_.IsCut(World::PlaceOf(tracker_), "store");
   if (!outage && !(world_.active() && world_.random().Chance(chance))) return false;
   world_.Count("store unavailable");
+  world_.Disturbed();
   world_.checker().OnTrouble(partition);
   return true;
 }
@@ -134,9 +136,11 @@ Status SimStore::Commit(std::uint32_t partition, std::uint64_t epoch, std::uint6
   if (world_.active() && random.Chance(config.commit_unknown_before)) {
     world_.Count("unknown outcome, nothing happened");
     world_.checker().OnTrouble(partition);
+    world_.Disturbed();
     return Status::UnknownOutcome("the connection broke");
   }
   if (Poisoned(batch)) {
+    world_.Disturbed();
     world_.Count("row refused for good");
     return Status::InvalidArgument("a row is refused");
   }
@@ -165,6 +169,7 @@ Status SimStore::Commit(std::uint32_t partition, std::uint64_t epoch, std::uint6
       (world_.active() && random.Chance(config.commit_unknown_after))) {
     world_.Count("unknown outcome, it happened");
     world_.checker().OnTrouble(partition);
+    world_.Disturbed();
     return Status::UnknownOutcome("the connection broke");
   }
   return status;

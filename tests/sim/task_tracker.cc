@@ -61,10 +61,20 @@ bool SimTaskTracker::CutOff() const {
 
 bool SimTaskTracker::CutOffFromOwner() const {
   if (CutOff()) return true;
-  // An owner that has been replaced and does not know it still answers.
-  return (session_ >> 32U) < world_.EpochOf(partition_) &&
-         now_us() - world_.checker().acquired_us(partition_) >
-             world_.config().core.tasktracker_lease_ms * 1000;
+  // An owner that has been replaced and does not know it still answers: cut off from store and
+  // registry both, and for as long as its session to the registry stands by its own count.
+  if ((session_ >> 32U) >= world_.EpochOf(partition_)) return false;
+  const std::int64_t lease_us = world_.config().core.tasktracker_lease_ms * 1000;
+  if (now_us() - world_.checker().acquired_us(partition_) <= lease_us) return false;
+  if (target_ < 0) return true;
+  const std::string owner = World::PlaceOf(target_);
+  const std::int64_t within_us = lease_us + world_.config().core.kill_grace_ms * 1000 + 20'000'000;
+  SimTracker* tracker = world_.tracker(target_);
+  const bool paused =
+      tracker != nullptr && tracker->process()->paused_until_us + within_us > now_us();
+  return paused || (world_.WasCut(owner, "registry", within_us) &&
+                    (world_.WasCut(owner, "store", within_us) ||
+                     world_.store_outage_until_us() + within_us > now_us()));
 }
 
 void SimTaskTracker::Start() {

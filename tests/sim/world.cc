@@ -256,6 +256,7 @@ void World::StartTracker(int i) {
   Slot& slot = *slots_[static_cast<std::size_t>(i)];
   if (slot.live) return;
   Note({}, 40, "JobTracker {} starts", i);
+  Disturbed();
   slot.live = std::make_unique<SimTracker>(*this, i);
   slot.live->Start();
 }
@@ -265,6 +266,7 @@ void World::KillTracker(int i, const std::string& where) {
   if (!slot.live) return;
   Note({}, 41, "JobTracker {} is killed {}", i, where);
   Count("JobTracker killed");
+  Disturbed();
   slot.live->Die();
   dead_trackers_.push_back(std::move(slot.live));
   slot.stopping = false;
@@ -297,10 +299,12 @@ void World::ArmFaults() {
     if (!slot.live || slot.stopping) return;
     Note({}, 42, "JobTracker {} is told to stop", i);
     slot.stopping = true;
+    Disturbed();
     slot.live->Stop([this, i, &slot, stopping = slot.live.get()] {
       loop_.After(0, [this, i, &slot, stopping] {
         if (slot.live.get() != stopping) return;
         Count("JobTracker stopped");
+        Disturbed();
         slot.live->Die();
         dead_trackers_.push_back(std::move(slot.live));
         slot.stopping = false;
@@ -316,6 +320,7 @@ void World::ArmFaults() {
     const std::int64_t for_us = random_.Between(10'000, 12 * kSecondUs);
     Note({}, 46, "JobTracker {} is paused for {} ms", paused->index(), for_us / 1000);
     paused->process()->paused_until_us = loop_.now_us() + for_us;
+    DisturbedUntil(loop_.now_us() + for_us);
     checker_.OnTroubleEverywhere();
     loop_.After(for_us, [this] { checker_.OnTroubleEverywhere(); });
   });
@@ -333,6 +338,7 @@ void World::ArmFaults() {
       case 1:
         Count("cut from the store");
         Cut(tracker, "store", for_us);
+        DisturbedUntil(loop_.now_us() + for_us);
         break;
       case 2:
         Count("cut from a TaskTracker");
@@ -385,6 +391,7 @@ void World::ArmFaults() {
     Count("store outage");
     const std::int64_t for_us = random_.Between(10'000, 10 * kSecondUs);
     store_outage_until_us_ = loop_.now_us() + for_us;
+    DisturbedUntil(store_outage_until_us_);
     loop_.After(for_us, [this] { checker_.OnTroubleEverywhere(); });
   });
   ArmFault(config_.wall_step_ms, [this] {
@@ -439,6 +446,26 @@ std::string World::WhatIsNotQuiet() {
   return {};
 }
 
+void World::CheckOwners() {
+  if (!config_.cluster()) return;
+  // Everybody had time to settle, whatever the registry did.
+  const std::int64_t settle_us =
+      (2 * config_.cluster_lease_ms + config_.session_timeout_ms) * 1000 + 10 * kSecondUs;
+  const std::int64_t calm_us = disturbed_us_ + settle_us;
+  for (std::uint32_t i = 0; i < config_.partitions; ++i) {
+    if (OwnerCore(i) != nullptr) {
+      served_us_[i] = loop_.now_us();
+      continue;
+    }
+    const std::int64_t served_us = served_us_[i];
+    if (served_us < calm_us || loop_.now_us() - served_us < 5 * kSecondUs) continue;
+    Fail("liveness", {}, fmt::format("partition {} has lost its owner for no reason", i));
+  }
+  if (loop_.now_us() > calm_us && IsCut(PlaceOf(0), "registry")) {
+    Count("owners looked at without a registry");
+  }
+}
+
 bool World::Quiet() { return WhatIsNotQuiet().empty(); }
 
 // ---- a run ------------------------------------------------------------------------------------
@@ -458,6 +485,7 @@ bool World::Run() {
   // I9, looked at each second.
   while (failure_.empty() && loop_.now_us() < active_end_us) {
     loop_.RunUntil(loop_.now_us() + kSecondUs);
+    CheckOwners();
     for (std::uint32_t i = 0; i < config_.partitions; ++i) {
       const core::Partition* core = OwnerCore(i);
       if (core == nullptr) continue;

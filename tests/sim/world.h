@@ -131,10 +131,17 @@ class World {
   bool IsCut(const std::string& a, const std::string& b) const {
     return CutUntil(a, b) > loop_.now_us();
   }
+  // Whether it was so at some time within the last `within_us`.
+  bool WasCut(const std::string& a, const std::string& b, std::int64_t within_us) const {
+    return CutUntil(a, b) + within_us > loop_.now_us();
+  }
 
   // ---- faults
   void KillTracker(int tracker, const std::string& where);
   std::int64_t store_outage_until_us() const { return store_outage_until_us_; }
+  // Something happened to JobTrackers, or to their ways to the store: what they own may move.
+  void Disturbed() { disturbed_us_ = std::max(disturbed_us_, loop_.now_us()); }
+  void DisturbedUntil(std::int64_t time_us) { disturbed_us_ = std::max(disturbed_us_, time_us); }
 
  private:
   struct Line {
@@ -168,6 +175,8 @@ class World {
   void ArmFaults();
   void StopFaults();
   bool Quiet();
+  // Once served, a partition stays so while nothing happens but to the registry.
+  void CheckOwners();
   std::string WhatIsNotQuiet();
 
   const Config config_;
@@ -188,6 +197,8 @@ class World {
   core::StreamId last_stream_ = 0;
   std::map<std::pair<std::string, std::string>, std::int64_t> cuts_;  // until when
   std::int64_t store_outage_until_us_ = 0;
+  std::int64_t disturbed_us_ = 0;
+  std::map<std::uint32_t, std::int64_t> served_us_;  // when each was last seen to be served
   bool active_ = true;
   bool settling_ = false;
   std::string failure_;
