@@ -5,6 +5,7 @@
 //   mysql_bench [folder] [seconds per figure]
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -94,6 +95,21 @@ class Engine {
       insert.next_seq = seq_ + 1;
       Commit(insert);
     }
+    std::vector<lts::model::JobId> ids;
+    std::vector<lts::store::TaskKey> tasks;
+    for (std::size_t i = 0; i < 500; ++i) {
+      const JobRow row = maker_.NewRow(seq_ + 1 + i);
+      ids.push_back(row.key.id);
+      tasks.push_back({row.spec->group, row.spec->task_id});
+    }
+    std::vector<double> lookup_ms;
+    for (int i = 0; i < 5; ++i) {
+      const auto start = std::chrono::steady_clock::now();
+      Check(store_.Lookup(part_, ids, tasks).status());
+      lookup_ms.push_back(Seconds(start) * 1e3);
+    }
+    const auto [least, most] = std::minmax_element(lookup_ms.begin(), lookup_ms.end());
+    std::printf("backlog of %zu: 500 new jobs looked up in %.1f to %.1f ms\n", jobs, *least, *most);
     std::optional<lts::store::ReadyPosition> after;
     for (const char* which : {"first", "next"}) {
       const auto start = std::chrono::steady_clock::now();

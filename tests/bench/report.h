@@ -27,7 +27,7 @@ struct Arguments {
   int batch_threads = 2;
   std::uint64_t single_jobs = 100'000;
   int single_threads = 64;
-  std::uint64_t bare_jobs = 100'000;
+  std::uint64_t bare_jobs = 200'000;
   std::uint64_t latency_jobs = 3'000;
   double per_second = 200;
   int floor_count = 2'000;
