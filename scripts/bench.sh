@@ -1,7 +1,8 @@
 #!/bin/sh
 # Measures throughput (T1) and latency (L1) of a JobTracker, a TaskTracker and a client on this machine; the
 # last lines are the table. Without arguments it ends within 10 minutes, once the programs are built.
-#   bench.sh [--json FILE] [options of lts_bench; --help lists them]      e.g. bench.sh --rounds 1
+# With --mysql: throughput over a MariaDB of its own (T2), in turns with the same statements sent bare.
+#   bench.sh [--mysql] [--json FILE] [options of lts_bench; --help lists them]      e.g. bench.sh --rounds 1
 # LTS_BENCH_BUILD: a build folder that has lts_bench and jobtracker; nothing is built then.
 # LTS_SKIP_DEPS=1: does not look after packages. LTS_BUILD_JOBS: compilers at a time.
 set -eu
@@ -23,7 +24,12 @@ else
   # What is built goes to standard error: standard output is for the figures.
   (
     cd -- "$root"
-    [ "${LTS_SKIP_DEPS:-}" = 1 ] || sh scripts/install-deps.sh test
+    needs='test'
+    for argument; do
+      [ "$argument" != --mysql ] || needs='test cluster'
+    done
+    # shellcheck disable=SC2086
+    [ "${LTS_SKIP_DEPS:-}" = 1 ] || sh scripts/install-deps.sh $needs
     cmake --preset bench
     cmake --build --preset bench --target jobtracker lts_bench --parallel "${LTS_BUILD_JOBS:-$(nproc)}"
   ) >&2

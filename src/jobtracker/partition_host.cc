@@ -531,6 +531,9 @@ void PartitionHost::OnCommitted(const Status& outcome) {
   counters_.mutations += committing_.batch.mutations.size();
   commit_under_way_ = false;
   core::Effects effects = std::exchange(committing_, {});
+  // The next commit is on its way while this one is told of: the store does not wait for that. What
+  // it holds back is told later all the same, and the reads begun now saw it coming.
+  if (!gathering_.batch.empty()) Flush();
   Release(std::move(effects));
   TakeWaiting();
   Flush();

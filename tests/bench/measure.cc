@@ -10,8 +10,10 @@
 #include <array>
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <system_error>
 
 namespace lts::bench {
 namespace {
@@ -86,6 +88,11 @@ Spread BareCommit(const std::string& folder, int count) {
   close(file);
   unlink(path.c_str());
   return SpreadOf(std::move(ms));
+}
+
+Folder::~Folder() {
+  std::error_code ignored;  // it is in the way of nothing
+  std::filesystem::remove_all(path_, ignored);
 }
 
 double CpuSecondsOf(pid_t pid) {

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace lts::bench {
@@ -41,12 +42,26 @@ Spread SpreadOf(std::vector<double> values);
 struct FileSystem {
   std::string type;
   bool durable = true;
+  std::string ToString() const { return durable ? type : type + ", NOT DURABLE"; }
 };
 FileSystem FileSystemOf(const std::string& folder);
 
 // Milliseconds of `count` appends of 300 bytes, each with an fdatasync: about what one commit of
 // one job asks of the disk.
 Spread BareCommit(const std::string& folder, int count);
+
+// A folder that goes with this object, whether somebody has made it or not.
+class Folder {
+ public:
+  explicit Folder(std::string path) : path_(std::move(path)) {}
+  ~Folder();
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  const std::string path_;
+};
 
 // User and system time of a process so far, in seconds; exact to 10 ms. 0 when it is gone.
 double CpuSecondsOf(pid_t pid);

@@ -194,11 +194,13 @@ Result<std::unique_ptr<Cluster>> Cluster::Start(const Options& options, const Bo
   std::unique_ptr<Cluster> cluster(new Cluster);
   // The daemon's folders; nothing of another LTS of this host is to be found.
   setenv("LTS_HOME", options.folder.c_str(), 1);
-  auto jobtracker =
-      Child::Start("the JobTracker", options.jobtracker,
-                   {"--name", "bench", "--listenPort", "0", "--ops.listen", "127.0.0.1:0",
-                    "--log.level", "warn", "--dataPath", options.folder + "/jobtracker"},
-                   options.folder + "/jobtracker.log");
+  std::vector<std::string> arguments = {
+      "--name",      "bench",       "--listenPort", "0",          "--ops.listen",
+      "127.0.0.1:0", "--log.level", "warn",         "--dataPath", options.folder + "/jobtracker"};
+  arguments.insert(arguments.end(), options.jobtracker_options.begin(),
+                   options.jobtracker_options.end());
+  auto jobtracker = Child::Start("the JobTracker", options.jobtracker, arguments,
+                                 options.folder + "/jobtracker.log");
   if (!jobtracker.ok()) return jobtracker.status();
   cluster->jobtracker_ = *std::move(jobtracker);
   auto ready = cluster->jobtracker_->AwaitLine("READY", kStartTimeoutMs);

@@ -55,6 +55,7 @@ class Cluster {
     std::string self;        // this program
     std::string folder;      // new; data and logs
     int slots = 1'024;
+    std::vector<std::string> jobtracker_options;  // behind ours
   };
   // What all partitions have counted. The JobTracker copies its counts once a second.
   struct Counts {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <filesystem>
@@ -15,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "bench/bare_statements.h"
 #include "bench/processes.h"
 #include "jobclient/trackers.h"
 #include "lts/v1/cluster.pb.h"
@@ -28,29 +30,23 @@ namespace {
 constexpr int kProgressTimeoutMs = 60'000;  // without a single job that ran
 constexpr std::int64_t kCallMs = 30'000;
 constexpr int kPage = 1'000;
-
-// A folder that goes with this object.
-class Folder {
- public:
-  explicit Folder(std::string path) : path_(std::move(path)) {}
-  ~Folder() {
-    std::error_code ignored;  // it is in the way of nothing
-    std::filesystem::remove_all(path_, ignored);
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-
- private:
-  const std::string path_;
-};
+constexpr const char* kDatabase = "bench";
+constexpr std::uint64_t kStatementsRound = 4'000;  // jobs whose statements are made in advance
 
 // One benchmark under way: processes, client, and what was submitted.
 class Run {
  public:
   static Result<std::unique_ptr<Run>> Start(const Setup& setup, std::uint64_t jobs) {
     std::unique_ptr<Run> run(new Run(setup, jobs));
-    auto cluster =
-        Cluster::Start({setup.jobtracker, setup.self, setup.folder, setup.slots}, run->board_);
+    Cluster::Options cluster_options{setup.jobtracker, setup.self, setup.folder, setup.slots, {}};
+    if (setup.database != nullptr) {
+      LTS_RETURN_IF_ERROR(setup.database->MakeFresh(kDatabase));
+      const store::MysqlStoreOptions mysql = setup.database->OptionsFor(kDatabase);
+      cluster_options.jobtracker_options = {
+          "--registryAddress", "embedded",        "--job.queue", "mysql",           "--jdbc.url",
+          mysql.url,           "--jdbc.username", mysql.user,    "--jdbc.password", mysql.password};
+    }
+    auto cluster = Cluster::Start(cluster_options, run->board_);
     if (!cluster.ok()) return cluster.status();
     run->cluster_ = *std::move(cluster);
     JobClientOptions options;
@@ -181,34 +177,47 @@ class Run {
   Status refused_;
 };
 
-// CPU time of everybody between two moments.
+// CPU time of everybody between two moments; a process may be missing (pid 0).
 class CpuMeter {
  public:
-  explicit CpuMeter(const Cluster& cluster)
-      : pids_{getpid(), cluster.jobtracker(), cluster.tasktracker()} {
-    for (int i = 0; i < 3; ++i) cpu_[i] = CpuSecondsOf(pids_[i]);
+  CpuMeter(const Setup& setup, const Cluster* cluster)
+      : pids_{getpid(), cluster != nullptr ? cluster->jobtracker() : 0,
+              cluster != nullptr ? cluster->tasktracker() : 0,
+              setup.database != nullptr ? setup.database->pid() : 0} {
+    for (std::size_t i = 0; i < pids_.size(); ++i) cpu_[i] = Used(i);
     busy_ = MachineBusySeconds();
     begun_ns_ = NowNs();
   }
   void End(double jobs) {
     seconds_ = static_cast<double>(NowNs() - begun_ns_) / 1e9;
-    for (int i = 0; i < 3; ++i) cpu_[i] = CpuSecondsOf(pids_[i]) - cpu_[i];
+    for (std::size_t i = 0; i < pids_.size(); ++i) cpu_[i] = Used(i) - cpu_[i];
     busy_ = MachineBusySeconds() - busy_;
-    per_job_ = {cpu_[0] * 1e6 / jobs, cpu_[1] * 1e6 / jobs, cpu_[2] * 1e6 / jobs};
+    per_job_ = {cpu_[0] * 1e6 / jobs, cpu_[1] * 1e6 / jobs, cpu_[2] * 1e6 / jobs,
+                cpu_[3] * 1e6 / jobs};
   }
   double seconds() const { return seconds_; }
   const CpuPerJob& per_job() const { return per_job_; }
-  double cores_used() const { return (cpu_[0] + cpu_[1] + cpu_[2]) / seconds_; }
+  double cores_used() const { return (cpu_[0] + cpu_[1] + cpu_[2] + cpu_[3]) / seconds_; }
   double cores_elsewhere() const { return std::max(0.0, busy_ / seconds_ - cores_used()); }
 
  private:
-  const pid_t pids_[3];
-  double cpu_[3] = {};
+  double Used(std::size_t i) const { return pids_[i] > 0 ? CpuSecondsOf(pids_[i]) : 0; }
+
+  const std::array<pid_t, 4> pids_;
+  std::array<double, 4> cpu_{};
   double busy_ = 0;
   std::int64_t begun_ns_ = 0;
   double seconds_ = 0;
   CpuPerJob per_job_;
 };
+
+// What the database has synced; nothing without one.
+Result<std::uint64_t> SyncsOf(const Setup& setup) {
+  if (setup.database == nullptr) return std::uint64_t{0};
+  auto counts = setup.database->ReadCounts();
+  if (!counts.ok()) return counts.status();
+  return counts->syncs;
+}
 
 // Jobs [first, end), shared out among the threads; returns when all are acknowledged.
 Status SubmitRange(Run& run, const ThroughputPlan& plan, std::uint64_t first, std::uint64_t end) {
@@ -253,7 +262,9 @@ Result<Throughput> MeasureThroughput(const Setup& setup, const ThroughputPlan& p
   const auto before = run.cluster().CountsAt(plan.warm_up);
   if (!before.ok()) return before.status();
 
-  CpuMeter meter(run.cluster());
+  const auto syncs_before = SyncsOf(setup);
+  if (!syncs_before.ok()) return syncs_before.status();
+  CpuMeter meter(setup, &run.cluster());
   const std::int64_t begun_ns = NowNs();
   LTS_RETURN_IF_ERROR(SubmitRange(run, plan, plan.warm_up, all));
   const std::int64_t submitted_ns = NowNs();
@@ -261,6 +272,8 @@ Result<Throughput> MeasureThroughput(const Setup& setup, const ThroughputPlan& p
   const std::int64_t recorded_ns = NowNs();
   const auto jobs = static_cast<double>(plan.jobs);
   meter.End(jobs);
+  const auto syncs_after = SyncsOf(setup);
+  if (!syncs_after.ok()) return syncs_after.status();
 
   const auto after = run.cluster().CountsAt(all);
   if (!after.ok()) return after.status();
@@ -275,12 +288,51 @@ Result<Throughput> MeasureThroughput(const Setup& setup, const ThroughputPlan& p
   out.submits_per_s = jobs * 1e9 / static_cast<double>(submitted_ns - begun_ns);
   out.jobs_per_commit = jobs / std::max(commits, 1.0);
   out.commits_per_s = commits / seconds;
+  out.syncs_per_s = static_cast<double>(*syncs_after - *syncs_before) / seconds;
   out.cpu = meter.per_job();
   out.cores_used = meter.cores_used();
   out.cores_elsewhere = meter.cores_elsewhere();
   out.jobtracker_mib = PeakMemoryMibOf(run.cluster().jobtracker());
   LTS_RETURN_IF_ERROR(run.Verify());
   LTS_RETURN_IF_ERROR(run.Stop());
+  return out;
+}
+
+Result<Throughput> MeasureStatements(const Setup& setup, std::uint64_t jobs, int batch) {
+  LTS_RETURN_IF_ERROR(setup.database->MakeFresh(kDatabase));
+  LTS_RETURN_IF_ERROR(setup.database->MakeTables(kDatabase));
+  auto connection = setup.database->Connect(kDatabase, store::mysql::Use::kWrite);
+  if (!connection.ok()) return connection.status();
+  BareStatements statements(**connection);
+  const auto size = static_cast<std::uint64_t>(batch);
+  const std::uint64_t round = std::max<std::uint64_t>(kStatementsRound / size, 1) * size;
+  StatementFigures warm_up;
+  LTS_RETURN_IF_ERROR(statements.Round(round, size, &warm_up));
+  const auto before = setup.database->ReadCounts();
+  if (!before.ok()) return before.status();
+  CpuMeter meter(setup, nullptr);
+  StatementFigures figures;
+  std::uint64_t done = 0;
+  while (done < jobs) {
+    const std::uint64_t some = std::min(round, (jobs - done + size - 1) / size * size);
+    LTS_RETURN_IF_ERROR(statements.Round(some, size, &figures));
+    done += some;
+  }
+  meter.End(figures.jobs);
+  const auto after = setup.database->ReadCounts();
+  if (!after.ok()) return after.status();
+  const double seconds = figures.insert_s + figures.end_s;
+  const auto commits = static_cast<double>(after->commits - before->commits);
+  Throughput out;
+  out.jobs = done;
+  out.jobs_per_s = figures.WholeJobs();
+  out.submits_per_s = figures.jobs / figures.insert_s;
+  out.jobs_per_commit = figures.jobs / std::max(commits, 1.0);
+  out.commits_per_s = commits / seconds;
+  out.syncs_per_s = static_cast<double>(after->syncs - before->syncs) / seconds;
+  out.cpu = meter.per_job();
+  out.cores_used = meter.cores_used();
+  out.cores_elsewhere = meter.cores_elsewhere();
   return out;
 }
 
@@ -322,7 +374,7 @@ Result<Latency> MeasureLatency(const Setup& setup, const LatencyPlan& plan) {
     LTS_RETURN_IF_ERROR(run.AwaitRecorded(plan.warm_up));
     const auto before = run.cluster().CountsAt(plan.warm_up);
     if (!before.ok()) return before.status();
-    CpuMeter meter(run.cluster());
+    CpuMeter meter(setup, &run.cluster());
     submit(plan.warm_up, all);
     LTS_RETURN_IF_ERROR(answered(all));
     LTS_RETURN_IF_ERROR(run.AwaitRecorded(all));

@@ -1,10 +1,11 @@
-// The measurements themselves, rows T1 and L1 of DESIGN section 12. Each starts processes and a
+// The measurements themselves, rows T1, T2 and L1 of DESIGN section 12. Each starts processes and a
 // store of its own, and fails when a job did not end exactly once.
 #pragma once
 
 #include <cstdint>
 #include <string>
 
+#include "bench/database.h"
 #include "bench/measure.h"
 #include "lts/status.h"
 
@@ -15,6 +16,7 @@ struct Setup {
   std::string self;        // this program
   std::string folder;      // for the data of one measurement; removed afterwards
   int slots = 1'024;
+  Database* database = nullptr;  // for the queues, a fresh one each time; null: RocksDB
 };
 
 // Microseconds of user and system time per job.
@@ -22,6 +24,7 @@ struct CpuPerJob {
   double client = 0;
   double jobtracker = 0;
   double tasktracker = 0;
+  double database = 0;
 };
 
 struct Throughput {
@@ -29,9 +32,10 @@ struct Throughput {
   double jobs_per_s = 0;     // from the first submit to the last recorded end
   double submits_per_s = 0;  // from the first submit to the last acknowledgement
   double jobs_per_commit = 0;
-  double commits_per_s = 0;  // each is one sync of the log
+  double commits_per_s = 0;  // with RocksDB each is one sync of the log
+  double syncs_per_s = 0;    // of the database
   CpuPerJob cpu;
-  double cores_used = 0;       // by the three processes
+  double cores_used = 0;       // by the processes of this measurement
   double cores_elsewhere = 0;  // by everything else on the machine, meanwhile
   double jobtracker_mib = 0;   // largest resident set
 };
@@ -43,6 +47,11 @@ struct ThroughputPlan {
   int batch = 0;  // jobs of one SubmitAll; 0: single Submit
 };
 Result<Throughput> MeasureThroughput(const Setup& setup, const ThroughputPlan& plan);
+
+// The statements alone, `batch` jobs each, over one connection to a fresh database, the statements
+// made beforehand: what the jobs of MeasureThroughput ask of the database at the least. `jobs` is
+// rounded up to whole batches.
+Result<Throughput> MeasureStatements(const Setup& setup, std::uint64_t jobs, int batch);
 
 struct Latency {
   std::uint64_t jobs = 0;

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/measure.h"
 #include "bench/store_rows.h"
 #include "common/clock.h"
 #include "store/rocksdb/rocksdb_store.h"
@@ -187,7 +188,7 @@ int main(int argc, char** argv) {
     auto store = lts::store::OpenRocksdbStore(folder, identity, clock);
     if (!store.ok()) Fail(store.status());
     std::printf("folder %s, file system %s, one thread, sync per commit, 200-byte payload\n",
-                folder.c_str(), FileSystemOf(folder).c_str());
+                folder.c_str(), FileSystemOf(folder).ToString().c_str());
     Bench bench(**store);
     for (const std::size_t rows : {1, 50, 500, 1000}) bench.Run(rows, seconds);
     bench.Backlog(argc > 3 ? std::strtoul(argv[3], nullptr, 10) : 500'000);

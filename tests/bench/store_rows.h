@@ -1,9 +1,6 @@
 // The rows of the benchmarks of stores: a real-time job with a payload of 200 bytes, and its end.
 #pragma once
 
-#include <sys/statfs.h>
-
-#include <cstdio>
 #include <memory>
 #include <string>
 #include <utility>
@@ -13,22 +10,6 @@
 #include "store/rows.h"
 
 namespace lts::bench {
-
-inline std::string FileSystemOf(const std::string& folder) {
-  struct statfs fs {};
-  if (statfs(folder.c_str(), &fs) != 0) return "unknown";
-  switch (static_cast<unsigned long>(fs.f_type)) {
-    case 0xEF53: return "ext4";
-    case 0x58465342: return "xfs";
-    case 0x9123683E: return "btrfs";
-    case 0x794C7630: return "overlay";
-    case 0x01021994: return "tmpfs, NOT DURABLE";
-    default: break;
-  }
-  char text[32];
-  std::snprintf(text, sizeof text, "type 0x%lx", static_cast<unsigned long>(fs.f_type));
-  return text;
-}
 
 class RowMaker {
  public:

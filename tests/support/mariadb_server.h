@@ -30,6 +30,7 @@ class MariadbServer {
   MariadbServer& operator=(const MariadbServer&) = delete;
 
   int port() const { return port_; }
+  pid_t pid() const { return pid_; }  // -1 while it is stopped
   // A user with all rights, by password, over TCP.
   static constexpr const char* kUser = "lts_test";
   static constexpr const char* kPassword = "a 'quoted' password";

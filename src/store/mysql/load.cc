@@ -73,29 +73,37 @@ Result<LookupReply> MysqlJobStore::Lookup(std::uint32_t partition,
                                           const std::vector<TaskKey>& tasks) {
   LTS_RETURN_IF_ERROR(Known(partition));
   LookupReply reply;
-  // Selects of one form: 0 and a job row, or 1 and the id of a job that has ended.
+  // Selects of one form: 0 and a job row, or 1 and the id of a job that has ended. Their keys have
+  // the partition in them: beside the list it, or the group, would be a way into the index by
+  // itself, and a server whose statistics are from when that was short takes it, and reads all of
+  // it each time.
   std::vector<SqlText> selects;
   for (std::size_t at = 0; at < ids.size(); at += kRowsPerStatement) {
     SqlText list;
     for (std::size_t i = at; i < std::min(ids.size(), at + kRowsPerStatement); ++i) {
       if (i > at) list.Add(", ");
-      list.Add(ids[i]);
+      list.Add("(", partition, ", ", ids[i], ")");
     }
-    selects.emplace_back("SELECT 0, " LTS_JOB_COLUMNS " FROM lts_job WHERE part = ", partition,
-                         " AND job_id IN (", list, ")");
-    selects.emplace_back("SELECT DISTINCT 1, job_id, 0, 0, 0, 0, '' FROM lts_attempt WHERE part = ",
-                         partition, " AND job_id IN (", list, ")");
+    selects.emplace_back("SELECT 0, " LTS_JOB_COLUMNS
+                         " FROM lts_job FORCE INDEX (PRIMARY) WHERE (part, job_id) IN (",
+                         list, ")");
+    selects.emplace_back(
+        "SELECT DISTINCT 1, job_id, 0, 0, 0, 0, '' FROM lts_attempt"
+        " FORCE INDEX (PRIMARY) WHERE (part, job_id) IN (",
+        list, ")");
   }
+  // Groups in statements of their own: keys that differ in the middle take the server's optimizer
+  // time that grows with the square of their number.
   std::vector<TaskKey> by_group = tasks;
   std::sort(by_group.begin(), by_group.end());
   for (std::size_t at = 0; at < by_group.size();) {
     const std::string& group = by_group[at].group;
-    SqlText sql("SELECT 0, " LTS_JOB_COLUMNS " FROM lts_job WHERE part = ", partition,
-                " AND grp = ", group, " AND task_id IN (");
+    SqlText sql("SELECT 0, " LTS_JOB_COLUMNS
+                " FROM lts_job FORCE INDEX (by_task) WHERE (part, grp, task_id) IN (");
     for (std::size_t n = 0;
          n < kRowsPerStatement && at < by_group.size() && by_group[at].group == group; ++n, ++at) {
       if (n > 0) sql.Add(", ");
-      sql.Add(by_group[at].task_id);
+      sql.Add("(", partition, ", ", group, ", ", by_group[at].task_id, ")");
     }
     selects.push_back(std::move(sql.Add(")")));
   }
