@@ -90,18 +90,18 @@ class Edge::Desk final : public Outbox {
   std::unordered_map<core::RequestId, PendingSubmit> submits;
   std::unordered_map<core::RequestId, std::function<void(core::CancelReply)>> cancels;
   std::unordered_map<core::StreamId, WorkerSink> workers;
-  std::unordered_map<core::StreamId, std::shared_ptr<FeedbackWindow>> feedback;
-  // Streams that are told to the core when it serves.
+  // Feedback streams, known to the core; and those that are told to it when it serves.
   struct Subscription {
     std::shared_ptr<FeedbackWindow> shared;
     std::string group;
     std::int32_t window = 0;
   };
+  std::unordered_map<core::StreamId, Subscription> feedback;
   std::unordered_map<core::StreamId, Subscription> subscriptions;
   EndWaiters waiters;
 
   void Subscribe(core::StreamId stream, const Subscription& subscription) {
-    feedback.emplace(stream, subscription.shared);
+    feedback.emplace(stream, subscription);
     host->Handle(core::FeedbackHelloEvent{stream, subscription.group, subscription.window});
   }
   void Serving() override {
@@ -196,11 +196,11 @@ class Edge::Desk final : public Outbox {
     const auto found = feedback.find(send.stream);
     if (found == feedback.end()) return;
     if (send.close) {
-      found->second->CloseSink();
+      found->second.shared->CloseSink();
       feedback.erase(found);
       return;
     }
-    found->second->Offer(partition_, std::move(send.rows));
+    found->second.shared->Offer(partition_, std::move(send.rows));
   }
 
   void Ended(const store::HistoryRow& row) override { waiters.Ended(row); }
@@ -220,7 +220,11 @@ class Edge::Desk final : public Outbox {
       done({request, StatusCode::kUnavailable, model::JobState::kWaiting, {}, message});
     }
     for (auto& [id, sink] : std::exchange(workers, {})) sink->Close();
-    for (auto& [id, window] : std::exchange(feedback, {})) window->CloseSink();
+    // A stream is of all partitions: this one is subscribed again when it is served again.
+    for (auto& [id, subscription] : std::exchange(feedback, {})) {
+      subscription.shared->Drop(partition_);
+      subscriptions.emplace(id, std::move(subscription));
+    }
     waiters.Fail(Status::Unavailable("the partition was lost: " + why.message()));
   }
 

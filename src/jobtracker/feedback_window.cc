@@ -33,7 +33,16 @@ std::optional<std::uint32_t> FeedbackWindow::Acknowledged(const Key& key) {
   if (found == sent_.end()) return std::nullopt;
   const std::uint32_t partition = found->second;
   sent_.erase(found);
+  if (partition == kNobody) return std::nullopt;
   return partition;
+}
+
+void FeedbackWindow::Drop(std::uint32_t partition) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(held_, [partition](const Held& held) { return held.partition == partition; });
+  for (auto& [key, of] : sent_) {
+    if (of == partition) of = kNobody;
+  }
 }
 
 void FeedbackWindow::Refill() {

@@ -35,6 +35,7 @@ class FeedbackWindow {
   };
 
   static constexpr std::int32_t kMax = 1'000;
+  static constexpr std::uint32_t kNobody = UINT32_MAX;  // instead of a partition
 
   FeedbackWindow(Sink sink, std::int32_t window);
 
@@ -42,6 +43,9 @@ class FeedbackWindow {
   void Offer(std::uint32_t partition, std::vector<store::FeedbackRow> rows);
   // Which partition is to hear of this acknowledgement: nothing for what was not sent.
   std::optional<std::uint32_t> Acknowledged(const Key& key);
+  // The partition is not served here any more: what waits of it goes, what was sent is nobody's
+  // when it is acknowledged. Its next owner offers both again.
+  void Drop(std::uint32_t partition);
   // Sends what the acknowledgements made room for.
   void Refill();
   void CloseSink() { sink_->Close(); }

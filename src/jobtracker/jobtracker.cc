@@ -506,6 +506,7 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
   queries.cluster_name = options.String("clusterName");
   queries.version = std::string(Version());
   queries.started_ms = p.own_clock.WallMs();
+  queries.default_time_zone = options.String("schedule.timezone");
   queries.log_retention_ms = p.log_retention_ms;
   queries.pending_max = options.Int("queries.pending.max");
   queries.logs_pending_max = options.Int("logs.pending.max");

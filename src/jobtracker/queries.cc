@@ -9,9 +9,9 @@
 #include <tuple>
 #include <utility>
 
-#include "jobtracker/registry_nodes.h"
 #include "jobtracker/views.h"
 #include "lts/v1/types.pb.h"
+#include "model/schedule.h"
 #include "rpc/codec.h"
 #include "rpc/limits.h"
 
@@ -86,6 +86,14 @@ void AddAttempts(const std::vector<HistoryRow>& history, std::size_t limit,
     if (bytes > kAttemptsBytesMax) return;
     *out->Add() = std::move(view);
   }
+}
+
+// Of a schedule that another JobTracker serves: what its row says. Where a fire is being caught up
+// with its owner knows better.
+std::optional<TimeMs> NextFireOf(const ScheduleRow& row, const std::string& default_zone) {
+  const auto fires = model::MakeFireTimes(*row.spec, row.accepted_ms, default_zone);
+  if (!fires.ok() || row.state != model::JobState::kActive) return std::nullopt;
+  return (*fires)->Next(row.last_fire_ms);
 }
 
 // What the core knows better of a row's view.
@@ -416,9 +424,10 @@ void Queries::List(v1::ListRequest request, Done<v1::ListResponse> done) {
               Overlay(core, row, work->response.mutable_jobs(place));
           }
           for (auto& [place, row] : work->schedules) {
-            if (core == nullptr || edge_.PartitionOf(row.spec->group) != partition) continue;
-            work->response.mutable_jobs(place)->set_next_fire_ms(
-                core->NextFire(row.id).value_or(0));
+            if (edge_.PartitionOf(row.spec->group) != partition) continue;
+            const auto next = core != nullptr ? core->NextFire(row.id)
+                                              : NextFireOf(row, options_.default_time_zone);
+            work->response.mutable_jobs(place)->set_next_fire_ms(next.value_or(0));
           }
         },
         [work, done] { done(std::move(work->response)); });

@@ -35,6 +35,7 @@ struct QueriesOptions {
   std::string cluster_name;
   std::string version;
   TimeMs started_ms = 0;
+  std::string default_time_zone = "UTC";
   DurationMs log_retention_ms = 30 * kDayMs;
   std::int64_t pending_max = 10'000;    // queries.pending.max
   std::int64_t logs_pending_max = 100;  // logs.pending.max
