@@ -49,11 +49,10 @@ TEST_P(StoreContract, HeldPartitionIsRefusedAndItsOwnerToldWhoAsks) {
   const auto renewed = store().Renew({{0, a.epoch()}}, "a");
   ASSERT_TRUE(renewed.ok());
   EXPECT_EQ(renewed->held, std::vector<bool>{true});
-  const auto rows = store().Partitions();
-  ASSERT_TRUE(rows.ok());
-  EXPECT_EQ(rows->at(0).owner, "a");
-  EXPECT_EQ(rows->at(0).asker, "b");  // the higher assignment
-  EXPECT_EQ(rows->at(0).asker_assignment, 5U);
+  const std::vector<PartitionRow> rows = store().Partitions().value();
+  EXPECT_EQ(rows[0].owner, "a");
+  EXPECT_EQ(rows[0].asker, "b");  // the higher assignment
+  EXPECT_EQ(rows[0].asker_assignment, 5U);
   // Who has acquired it has not been asked yet.
   EXPECT_OK(store().Release(0, a.epoch(), true));
   ASSERT_TRUE(store().Acquire(0, "c", "host:3", 4).ok());
