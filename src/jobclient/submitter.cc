@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <bitset>
 #include <iterator>
 #include <limits>
 
@@ -91,8 +90,9 @@ struct Submitter::Batch {
   TrackerPtr target;
   std::size_t tries = 0;
   // Under the Submitter's lock.
-  const Tracker* first_target = nullptr;  // whose turn it takes
-  std::bitset<kLanes + 1> lanes;          // that it holds
+  const Tracker* first_target = nullptr;
+  bool in_turn = true;  // it takes the turn of its first target
+  Lanes lanes;          // that it holds
   bool sending = false;
   // A JobTracker has answered, although it could not take everything: the cluster is there, and a
   // partition is on its way from one owner to the next.
@@ -113,6 +113,11 @@ Submitter::Submitter(SubmitterOptions options, const Clock& clock, Trackers& tra
       callbacks_(callbacks),
       listeners_(std::move(listeners)) {}
 
+std::size_t Submitter::LaneOf(const Entry& entry) {
+  const std::string_view group = GroupOf(entry);
+  return group.empty() ? kByIdLane : model::PartitionOf(group, {}, 1, kLanes);
+}
+
 Status Submitter::TakeLocked(Entry& entry) {
   if (closing_) return Status::FailedPrecondition("the client is closed");
   const auto bytes = static_cast<std::int64_t>(entry.bytes);
@@ -130,9 +135,7 @@ Status Submitter::TakeLocked(Entry& entry) {
   ++count_;
   bytes_ += bytes;
   entry.number = ++handed_over_;
-  const std::string_view group = GroupOf(entry);
-  Lane& lane = lanes_[group.empty() ? kByIdLane : model::PartitionOf(group, {}, 1, kLanes)];
-  lane.queue.push_back(std::move(entry));
+  lanes_[LaneOf(entry)].queue.push_back(std::move(entry));
   ++queued_;
   return Status::Ok();
 }
@@ -180,7 +183,9 @@ std::vector<Submitter::BatchPtr> Submitter::NextBatchesLocked() {
 
 // Makes a batch that goes now; null when nothing waits or may go.
 Submitter::BatchPtr Submitter::NextBatchLocked() {
-  if (queued_ == 0 || (!under_way_.empty() && !routes_.Many())) return nullptr;
+  if (queued_ == 0) return nullptr;
+  const auto in_turn = [](const BatchPtr& other) { return other->in_turn; };
+  if (!routes_.Many() && std::any_of(under_way_.begin(), under_way_.end(), in_turn)) return nullptr;
   const std::shared_ptr<const Routes::View> view = routes_.Look();
   std::size_t index = PickLocked(*view, nullptr);
   if (index > kByIdLane) return nullptr;
@@ -224,11 +229,12 @@ std::size_t Submitter::PickLocked(const Routes::View& view, const Batch* batch) 
     first = false;
     if (lane.busy && (batch == nullptr || !batch->lanes.test(index))) continue;
     const Tracker* const target = view.TargetOf(GroupOf(lane.queue.front())).get();
-    const bool turn = batch != nullptr ? batch->first_target == target
-                                       : std::none_of(under_way_.begin(), under_way_.end(),
-                                                      [target](const BatchPtr& other) {
-                                                        return other->first_target == target;
-                                                      });
+    const bool turn =
+        batch != nullptr
+            ? batch->first_target == target
+            : std::none_of(under_way_.begin(), under_way_.end(), [target](const BatchPtr& other) {
+                return other->in_turn && other->first_target == target;
+              });
     if (!turn) continue;
     picked = index;
     oldest = lane.queue.front().number;
@@ -438,7 +444,7 @@ void Submitter::Settle(const BatchPtr& batch, Told told, std::vector<Held> faile
     Send(batch);
     return Deliver(std::move(told));
   }
-  if (TryAgainLater(batch, &failed)) return Deliver(std::move(told));
+  if (TryAgainLater(*batch, &failed)) return Pause(batch, std::move(told));
   std::vector<Held> kept;
   for (Held& held : failed) {
     // Cancels are not kept for a JobTracker that is away: days later they could hit a job nobody
@@ -494,17 +500,30 @@ bool Submitter::MoveElsewhere(Batch& batch, std::vector<Held>* failed) {
 // Whether everything that failed is to be asked for in a further round, after a pause: somebody
 // answers, so that a new owner can be expected. With a FailStore that is tried for a moment only,
 // as long as a hand-over takes.
-bool Submitter::TryAgainLater(const BatchPtr& batch, std::vector<Held>* failed) {
-  if (!batch->answered || !MayBeSentAgain(*failed)) return false;
+bool Submitter::TryAgainLater(Batch& batch, std::vector<Held>* failed) {
+  if (!batch.answered || !MayBeSentAgain(*failed)) return false;
   const std::int64_t now_us = clock_.MonotonicUs();
-  if (batch->again_until_us == 0) {
-    batch->again_until_us =
+  if (batch.again_until_us == 0) {
+    batch.again_until_us =
         store_ == nullptr ? std::numeric_limits<std::int64_t>::max() : now_us + kHandOverUs;
   }
-  if (now_us >= batch->again_until_us) return false;
-  TakeBack(*batch, failed);
+  if (now_us >= batch.again_until_us) return false;
+  TakeBack(batch, failed);
+  return true;
+}
+
+void Submitter::Pause(const BatchPtr& batch, Told told) {
   batch->tries = 0;
   batch->pause_us = std::clamp(batch->pause_us * 2, kAgainMinUs, kAgainMaxUs);
+  Lanes kept;
+  for (const Entry& entry : batch->entries) kept.set(LaneOf(entry));
+  std::vector<BatchPtr> next;
+  {
+    const std::lock_guard lock(mutex_);
+    batch->in_turn = false;
+    FreeLanesLocked(*batch, kept);
+    next = NextBatchesLocked();
+  }
   disk_.PostAfter(batch->pause_us, [this, batch] {
     bool give_up = false;
     {
@@ -521,7 +540,7 @@ bool Submitter::TryAgainLater(const BatchPtr& batch, std::vector<Held>* failed) 
     batch->target = view->TargetOf(GroupOf(batch->entries.front()));
     Send(batch);
   });
-  return true;
+  GoOn(std::move(next), std::move(told));
 }
 
 Result<bool> Submitter::AimAtStored(v1::CancelRequest& cancel) {
@@ -580,11 +599,21 @@ void Submitter::Finish(const BatchPtr& batch, Told told) {
   {
     const std::lock_guard lock(mutex_);
     under_way_.erase(std::find(under_way_.begin(), under_way_.end(), batch));
-    for (std::size_t index = 0; index < lanes_.size(); ++index) {
-      if (batch->lanes.test(index)) lanes_[index].busy = false;
-    }
+    FreeLanesLocked(*batch, {});
     next = NextBatchesLocked();
   }
+  GoOn(std::move(next), std::move(told));
+}
+
+void Submitter::FreeLanesLocked(Batch& batch, const Lanes& kept) {
+  for (std::size_t index = 0; index < lanes_.size(); ++index) {
+    if (batch.lanes.test(index) && !kept.test(index)) lanes_[index].busy = false;
+  }
+  batch.lanes &= kept;
+}
+
+// Runs what may go now that something is free, and tells the answers.
+void Submitter::GoOn(std::vector<BatchPtr> next, Told told) {
   // What is sent goes out before the callers are woken: the JobTracker works while they do.
   const auto unsent = std::stable_partition(
       next.begin(), next.end(), [](const BatchPtr& one) { return !one->entries.empty(); });
