@@ -440,16 +440,16 @@ void Submitter::Settle(const BatchPtr& batch, Told told, std::vector<Held> faile
            held.why.code() == StatusCode::kDeadlineExceeded;
   });
   if (astray && batch->target != nullptr) routes_.Suspect(batch->target);
-  if (MoveElsewhere(*batch, &failed)) {
-    Send(batch);
-    return Deliver(std::move(told));
+  std::vector<Held> again = TakeRepeats(&failed);
+  const Step step = again.empty() ? Step::kEnd : NextStep(*batch, again.front().entry.deadline_us);
+  if (step == Step::kEnd) {
+    std::move(again.begin(), again.end(), std::back_inserter(failed));
+  } else {
+    TakeBack(*batch, std::move(again));
   }
-  if (TryAgainLater(*batch, &failed)) return Pause(batch, std::move(told));
   std::vector<Held> kept;
   for (Held& held : failed) {
-    // Cancels are not kept for a JobTracker that is away: days later they could hit a job nobody
-    // meant.
-    if (store_ != nullptr && held.may_pass && !held.entry.cancel) {
+    if (MayBeStored(held)) {
       kept.push_back(std::move(held));
     } else {
       Answer answer;
@@ -457,59 +457,89 @@ void Submitter::Settle(const BatchPtr& batch, Told told, std::vector<Held> faile
       told.emplace_back(std::move(held.entry), std::move(answer));
     }
   }
-  if (kept.empty()) return Finish(batch, std::move(told));
-  disk_.Post([this, batch, told = std::make_shared<Told>(std::move(told)),
+  if (kept.empty()) return Proceed(batch, step, std::move(told));
+  // Stored first: nothing of the same task may overtake what is kept.
+  disk_.Post([this, batch, step, told = std::make_shared<Told>(std::move(told)),
               kept = std::make_shared<std::vector<Held>>(std::move(kept))] {
     Told all = Store(std::move(*kept));
     std::move(told->begin(), told->end(), std::back_inserter(all));
-    Finish(batch, std::move(all));
+    Proceed(batch, step, std::move(all));
   });
 }
 
-// Whether everything that failed may be asked for once more, now.
-bool Submitter::MayBeSentAgain(const std::vector<Held>& failed) const {
-  for (const Held& held : failed) {
-    if (held.why.code() != StatusCode::kUnavailable) return false;
-  }
-  if (failed.front().entry.deadline_us <= clock_.MonotonicUs()) return false;
-  const std::lock_guard lock(mutex_);
-  return !give_up_;
+// Cancels are not kept for a JobTracker that is away: days later they could hit a job nobody meant.
+bool Submitter::MayBeStored(const Held& held) const {
+  return store_ != nullptr && held.may_pass && !held.entry.cancel;
 }
 
-void Submitter::TakeBack(Batch& batch, std::vector<Held>* failed) {
-  batch.entries.clear();
-  batch.request.Clear();
+// Those that nobody could take now, each with what stands behind it in its task: sent again
+// together they keep their order. What stands behind something that is stored goes there too.
+std::vector<Submitter::Held> Submitter::TakeRepeats(std::vector<Held>* failed) const {
+  const auto refused = std::find_if(failed->begin(), failed->end(), [](const Held& held) {
+    return held.why.code() != StatusCode::kUnavailable;
+  });
+  if (refused == failed->end()) return std::exchange(*failed, {});
+  std::vector<Held> again;
+  std::vector<Held> rest;
+  std::unordered_set<std::string> again_keys;
+  std::unordered_set<std::string> stored_keys;
   for (Held& held : *failed) {
-    // Who was asked may have taken it and not been able to say so.
-    if (held.entry.item) held.entry.item->set_maybe_sent(true);
-    batch.entries.push_back(std::move(held.entry));
+    std::string key = KeyOf(held.entry);
+    const bool unavailable = held.why.code() == StatusCode::kUnavailable;
+    if (again_keys.count(key) != 0 || (unavailable && stored_keys.count(key) == 0)) {
+      again_keys.insert(std::move(key));
+      again.push_back(std::move(held));
+    } else {
+      if (MayBeStored(held)) stored_keys.insert(std::move(key));
+      rest.push_back(std::move(held));
+    }
   }
-  failed->clear();
+  *failed = std::move(rest);
+  return again;
 }
 
-// Whether another JobTracker is to be asked for everything that failed; `batch` then carries it.
-bool Submitter::MoveElsewhere(Batch& batch, std::vector<Held>* failed) {
-  if (batch.target == nullptr || !MayBeSentAgain(*failed)) return false;
-  const TrackerPtr next = trackers_.After(batch.target);
-  if (next == nullptr || ++batch.tries >= trackers_.size()) return false;
-  batch.target = next;
-  TakeBack(batch, failed);
-  return true;
-}
-
-// Whether everything that failed is to be asked for in a further round, after a pause: somebody
-// answers, so that a new owner can be expected. With a FailStore that is tried for a moment only,
-// as long as a hand-over takes.
-bool Submitter::TryAgainLater(Batch& batch, std::vector<Held>* failed) {
-  if (!batch.answered || !MayBeSentAgain(*failed)) return false;
+// What becomes of entries that may be sent again, the first of which has that deadline. Another
+// JobTracker is asked, then, after a pause, all of them in a further round when somebody answers,
+// so that a new owner can be expected. With a FailStore that goes on for a moment only, as long as
+// a hand-over takes.
+Submitter::Step Submitter::NextStep(Batch& batch, std::int64_t deadline_us) {
   const std::int64_t now_us = clock_.MonotonicUs();
+  if (deadline_us <= now_us) return Step::kEnd;
+  {
+    const std::lock_guard lock(mutex_);
+    if (give_up_) return Step::kEnd;
+  }
+  if (batch.target != nullptr) {
+    TrackerPtr next = trackers_.After(batch.target);
+    if (next != nullptr && ++batch.tries < trackers_.size()) {
+      batch.target = std::move(next);
+      return Step::kSend;
+    }
+  }
+  if (!batch.answered) return Step::kEnd;
   if (batch.again_until_us == 0) {
     batch.again_until_us =
         store_ == nullptr ? std::numeric_limits<std::int64_t>::max() : now_us + kHandOverUs;
   }
-  if (now_us >= batch.again_until_us) return false;
-  TakeBack(batch, failed);
-  return true;
+  return now_us < batch.again_until_us ? Step::kPause : Step::kEnd;
+}
+
+void Submitter::TakeBack(Batch& batch, std::vector<Held> again) {
+  batch.entries.clear();
+  batch.request.Clear();
+  for (Held& held : again) {
+    // Who was asked may have taken it and not been able to say so.
+    if (held.entry.item) held.entry.item->set_maybe_sent(true);
+    batch.entries.push_back(std::move(held.entry));
+  }
+}
+
+void Submitter::Proceed(const BatchPtr& batch, Step step, Told told) {
+  switch (step) {
+    case Step::kEnd: return Finish(batch, std::move(told));
+    case Step::kSend: Send(batch); return Deliver(std::move(told));
+    case Step::kPause: return Pause(batch, std::move(told));
+  }
 }
 
 void Submitter::Pause(const BatchPtr& batch, Told told) {

@@ -173,10 +173,14 @@ class Submitter {
   void Settle(const BatchPtr& batch, Told told, std::vector<Held> failed);
   Status NobodyKnown() const;
   std::vector<Held> FailAll(std::vector<Entry> entries, const Status& why) const;
-  bool MayBeSentAgain(const std::vector<Held>& failed) const;
-  static void TakeBack(Batch& batch, std::vector<Held>* failed);
-  bool MoveElsewhere(Batch& batch, std::vector<Held>* failed);
-  bool TryAgainLater(Batch& batch, std::vector<Held>* failed);
+  // Whether it goes into the FailStore when it is not sent again.
+  bool MayBeStored(const Held& held) const;
+  // Takes those that may be sent again out of `failed`; both stay in order.
+  std::vector<Held> TakeRepeats(std::vector<Held>* failed) const;
+  enum class Step : std::uint8_t { kEnd, kSend, kPause };
+  Step NextStep(Batch& batch, std::int64_t deadline_us);
+  static void TakeBack(Batch& batch, std::vector<Held> again);
+  void Proceed(const BatchPtr& batch, Step step, Told told);
   // What `batch` carries is sent again after a pause. Until then it is in nobody's way.
   void Pause(const BatchPtr& batch, Told told);
   // Puts what can be stored into the FailStore; the rest fails. On `disk` when there is a store.
