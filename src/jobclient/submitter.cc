@@ -89,6 +89,7 @@ struct Submitter::Batch {
   v1::SubmitRequest request;
   TrackerPtr target;
   std::size_t tries = 0;
+  bool cut_short = false;  // the present try ends before the deadline of the entries
   // Under the Submitter's lock.
   const Tracker* first_target = nullptr;
   bool in_turn = true;  // it takes the turn of its first target
@@ -317,7 +318,11 @@ void Submitter::Send(const BatchPtr& batch) {
     return;
   }
   const std::int64_t left_us = batch->entries.front().deadline_us - clock_.MonotonicUs();
-  const std::int64_t deadline_ms = std::max<std::int64_t>(1, left_us / 1000);
+  const std::int64_t left_ms = std::max<std::int64_t>(1, left_us / 1000);
+  // Who is asked last gets all the time that is left, unless another round follows.
+  const bool others = batch->answered ? trackers_.Many() : batch->tries + 1 < trackers_.size();
+  batch->cut_short = others && options_.try_ms < left_ms;
+  const std::int64_t deadline_ms = batch->cut_short ? options_.try_ms : left_ms;
   // A copy: once `sending` is set, Close may settle the batch and take its entries away.
   std::optional<v1::CancelRequest> cancel;
   if (batch->entries.front().cancel) {
@@ -366,6 +371,12 @@ bool Submitter::Claim(const BatchPtr& batch) {
   return true;
 }
 
+// Without an answer in its time a JobTracker is as good as away. It may have taken everything.
+Status Submitter::EndOfTry(const Batch& batch, const Status& status) const {
+  if (!batch.cut_short || status.code() != StatusCode::kDeadlineExceeded) return status;
+  return Status::Unavailable(fmt::format("no answer within {} ms", options_.try_ms));
+}
+
 void Submitter::OnSubmitted(const BatchPtr& batch, const Status& status,
                             v1::SubmitResponse& response) {
   if (!Claim(batch)) return;
@@ -375,7 +386,7 @@ void Submitter::OnSubmitted(const BatchPtr& batch, const Status& status,
   batch->request.mutable_items()->ExtractSubrange(0, static_cast<int>(items.size()), items.data());
   for (std::size_t i = 0; i < items.size(); ++i) entries[i].item.reset(items[i]);
 
-  Status overall = status;
+  Status overall = EndOfTry(*batch, status);
   if (overall.ok() && static_cast<std::size_t>(response.answers_size()) != entries.size()) {
     overall = Status::UnknownOutcome(fmt::format("the JobTracker gave {} answers to {} jobs",
                                                  response.answers_size(), entries.size()));
@@ -407,7 +418,7 @@ void Submitter::OnCancelled(const BatchPtr& batch, const Status& status,
                             const v1::CancelResponse& response) {
   if (!Claim(batch)) return;
   batch->answered = batch->answered || status.ok();
-  const Status answered = status.ok() ? rpc::StatusOf(response) : status;
+  const Status answered = status.ok() ? rpc::StatusOf(response) : EndOfTry(*batch, status);
   if (!answered.ok()) return Settle(batch, {}, FailAll(std::move(batch->entries), answered));
   Answer answer;
   answer.job_id = response.job_id();

@@ -85,6 +85,8 @@ struct SubmitterOptions {
   // Of one request.
   std::size_t batch_count_max = 2'000;
   std::size_t batch_bytes_max = 1U << 20;
+  // For the answer of one JobTracker while there is another one to ask.
+  DurationMs try_ms = 3'000;
 };
 
 // The way of all submits and cancels of a client. What concerns one group goes through one lane, of
@@ -93,11 +95,12 @@ struct SubmitterOptions {
 // JobTracker at most one request is under way; it takes, in the order of hand-over, what has
 // gathered in all lanes that lead there and are free. With one JobTracker, or while the owners are
 // not known, that is one queue. What a JobTracker could not take, since a partition has no owner
-// for now, is sent again after a pause, beside the others: it keeps its own lanes alone. A cancel
-// by job id, whose group is not known, waits for everything before it and holds up everything
-// behind it. No timer waits for more. The thread that finds a JobTracker free sends; the RPC thread
-// that brings an answer sends what has gathered, then wakes the callers. What cannot be delivered
-// is put into the FailStore before its caller is told, or fails.
+// for now, is sent again after a pause, beside the others: it keeps its own lanes alone. A
+// JobTracker that does not answer in time is left for another one; what became of the request there
+// is not known. A cancel by job id, whose group is not known, waits for everything before it and
+// holds up everything behind it. No timer waits for more. The thread that finds a JobTracker free
+// sends; the RPC thread that brings an answer sends what has gathered, then wakes the callers. What
+// cannot be delivered is put into the FailStore before its caller is told, or fails.
 //
 // A submit or cancel of a task of which a record waits in the FailStore goes there too, behind it.
 // A cancel is stored with the id of the submit it stands behind, so that it hits that job alone,
@@ -167,6 +170,7 @@ class Submitter {
   void Run(const BatchPtr& batch);
   void Send(const BatchPtr& batch);
   bool Claim(const BatchPtr& batch);
+  Status EndOfTry(const Batch& batch, const Status& status) const;
   void OnSubmitted(const BatchPtr& batch, const Status& status, v1::SubmitResponse& response);
   void OnCancelled(const BatchPtr& batch, const Status& status, const v1::CancelResponse& response);
   // The request of `batch` ended: `told` have their answers, `failed` could not be delivered.

@@ -266,8 +266,8 @@ TEST_F(SubmitTest, ARefusalIsAnsweredWhileTheRestOfItsRequestIsSentAgain) {
     if (item.job().task_id() == "early" && !owned) answer.set_code(v1::UNAVAILABLE);
     return answer;
   };
-  const auto client = Open(Options());
   std::atomic<int> count{0};
+  const auto client = Open(Options());
   tracker_.SetMode(FakeTracker::Mode::kHold);
   client->SubmitAsync(Task("first"), [](const Result<SubmitReceipt>&) {});
   ASSERT_TRUE(tracker_.Await([&] { return tracker_.JobsSeen() == 1; }));
