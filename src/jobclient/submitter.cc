@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <bitset>
 #include <iterator>
 #include <limits>
 
@@ -90,9 +89,11 @@ struct Submitter::Batch {
   v1::SubmitRequest request;
   TrackerPtr target;
   std::size_t tries = 0;
+  bool cut_short = false;  // the present try ends before the deadline of the entries
   // Under the Submitter's lock.
-  const Tracker* first_target = nullptr;  // whose turn it takes
-  std::bitset<kLanes + 1> lanes;          // that it holds
+  const Tracker* first_target = nullptr;
+  bool in_turn = true;  // it takes the turn of its first target
+  Lanes lanes;          // that it holds
   bool sending = false;
   // A JobTracker has answered, although it could not take everything: the cluster is there, and a
   // partition is on its way from one owner to the next.
@@ -113,6 +114,11 @@ Submitter::Submitter(SubmitterOptions options, const Clock& clock, Trackers& tra
       callbacks_(callbacks),
       listeners_(std::move(listeners)) {}
 
+std::size_t Submitter::LaneOf(const Entry& entry) {
+  const std::string_view group = GroupOf(entry);
+  return group.empty() ? kByIdLane : model::PartitionOf(group, {}, 1, kLanes);
+}
+
 Status Submitter::TakeLocked(Entry& entry) {
   if (closing_) return Status::FailedPrecondition("the client is closed");
   const auto bytes = static_cast<std::int64_t>(entry.bytes);
@@ -130,9 +136,7 @@ Status Submitter::TakeLocked(Entry& entry) {
   ++count_;
   bytes_ += bytes;
   entry.number = ++handed_over_;
-  const std::string_view group = GroupOf(entry);
-  Lane& lane = lanes_[group.empty() ? kByIdLane : model::PartitionOf(group, {}, 1, kLanes)];
-  lane.queue.push_back(std::move(entry));
+  lanes_[LaneOf(entry)].queue.push_back(std::move(entry));
   ++queued_;
   return Status::Ok();
 }
@@ -180,7 +184,9 @@ std::vector<Submitter::BatchPtr> Submitter::NextBatchesLocked() {
 
 // Makes a batch that goes now; null when nothing waits or may go.
 Submitter::BatchPtr Submitter::NextBatchLocked() {
-  if (queued_ == 0 || (!under_way_.empty() && !routes_.Many())) return nullptr;
+  if (queued_ == 0) return nullptr;
+  const auto in_turn = [](const BatchPtr& other) { return other->in_turn; };
+  if (!routes_.Many() && std::any_of(under_way_.begin(), under_way_.end(), in_turn)) return nullptr;
   const std::shared_ptr<const Routes::View> view = routes_.Look();
   std::size_t index = PickLocked(*view, nullptr);
   if (index > kByIdLane) return nullptr;
@@ -224,11 +230,12 @@ std::size_t Submitter::PickLocked(const Routes::View& view, const Batch* batch) 
     first = false;
     if (lane.busy && (batch == nullptr || !batch->lanes.test(index))) continue;
     const Tracker* const target = view.TargetOf(GroupOf(lane.queue.front())).get();
-    const bool turn = batch != nullptr ? batch->first_target == target
-                                       : std::none_of(under_way_.begin(), under_way_.end(),
-                                                      [target](const BatchPtr& other) {
-                                                        return other->first_target == target;
-                                                      });
+    const bool turn =
+        batch != nullptr
+            ? batch->first_target == target
+            : std::none_of(under_way_.begin(), under_way_.end(), [target](const BatchPtr& other) {
+                return other->in_turn && other->first_target == target;
+              });
     if (!turn) continue;
     picked = index;
     oldest = lane.queue.front().number;
@@ -311,7 +318,11 @@ void Submitter::Send(const BatchPtr& batch) {
     return;
   }
   const std::int64_t left_us = batch->entries.front().deadline_us - clock_.MonotonicUs();
-  const std::int64_t deadline_ms = std::max<std::int64_t>(1, left_us / 1000);
+  const std::int64_t left_ms = std::max<std::int64_t>(1, left_us / 1000);
+  // Who is asked last gets all the time that is left, unless another round follows.
+  const bool others = batch->answered ? trackers_.Many() : batch->tries + 1 < trackers_.size();
+  batch->cut_short = others && options_.try_ms < left_ms;
+  const std::int64_t deadline_ms = batch->cut_short ? options_.try_ms : left_ms;
   // A copy: once `sending` is set, Close may settle the batch and take its entries away.
   std::optional<v1::CancelRequest> cancel;
   if (batch->entries.front().cancel) {
@@ -360,6 +371,12 @@ bool Submitter::Claim(const BatchPtr& batch) {
   return true;
 }
 
+// Without an answer in its time a JobTracker is as good as away. It may have taken everything.
+Status Submitter::EndOfTry(const Batch& batch, const Status& status) const {
+  if (!batch.cut_short || status.code() != StatusCode::kDeadlineExceeded) return status;
+  return Status::Unavailable(fmt::format("no answer within {} ms", options_.try_ms));
+}
+
 void Submitter::OnSubmitted(const BatchPtr& batch, const Status& status,
                             v1::SubmitResponse& response) {
   if (!Claim(batch)) return;
@@ -369,7 +386,7 @@ void Submitter::OnSubmitted(const BatchPtr& batch, const Status& status,
   batch->request.mutable_items()->ExtractSubrange(0, static_cast<int>(items.size()), items.data());
   for (std::size_t i = 0; i < items.size(); ++i) entries[i].item.reset(items[i]);
 
-  Status overall = status;
+  Status overall = EndOfTry(*batch, status);
   if (overall.ok() && static_cast<std::size_t>(response.answers_size()) != entries.size()) {
     overall = Status::UnknownOutcome(fmt::format("the JobTracker gave {} answers to {} jobs",
                                                  response.answers_size(), entries.size()));
@@ -401,7 +418,7 @@ void Submitter::OnCancelled(const BatchPtr& batch, const Status& status,
                             const v1::CancelResponse& response) {
   if (!Claim(batch)) return;
   batch->answered = batch->answered || status.ok();
-  const Status answered = status.ok() ? rpc::StatusOf(response) : status;
+  const Status answered = status.ok() ? rpc::StatusOf(response) : EndOfTry(*batch, status);
   if (!answered.ok()) return Settle(batch, {}, FailAll(std::move(batch->entries), answered));
   Answer answer;
   answer.job_id = response.job_id();
@@ -434,16 +451,16 @@ void Submitter::Settle(const BatchPtr& batch, Told told, std::vector<Held> faile
            held.why.code() == StatusCode::kDeadlineExceeded;
   });
   if (astray && batch->target != nullptr) routes_.Suspect(batch->target);
-  if (MoveElsewhere(*batch, &failed)) {
-    Send(batch);
-    return Deliver(std::move(told));
+  std::vector<Held> again = TakeRepeats(&failed);
+  const Step step = again.empty() ? Step::kEnd : NextStep(*batch, again.front().entry.deadline_us);
+  if (step == Step::kEnd) {
+    std::move(again.begin(), again.end(), std::back_inserter(failed));
+  } else {
+    TakeBack(*batch, std::move(again));
   }
-  if (TryAgainLater(batch, &failed)) return Deliver(std::move(told));
   std::vector<Held> kept;
   for (Held& held : failed) {
-    // Cancels are not kept for a JobTracker that is away: days later they could hit a job nobody
-    // meant.
-    if (store_ != nullptr && held.may_pass && !held.entry.cancel) {
+    if (MayBeStored(held)) {
       kept.push_back(std::move(held));
     } else {
       Answer answer;
@@ -451,60 +468,103 @@ void Submitter::Settle(const BatchPtr& batch, Told told, std::vector<Held> faile
       told.emplace_back(std::move(held.entry), std::move(answer));
     }
   }
-  if (kept.empty()) return Finish(batch, std::move(told));
-  disk_.Post([this, batch, told = std::make_shared<Told>(std::move(told)),
+  if (kept.empty()) return Proceed(batch, step, std::move(told));
+  // Stored first: nothing of the same task may overtake what is kept.
+  disk_.Post([this, batch, step, told = std::make_shared<Told>(std::move(told)),
               kept = std::make_shared<std::vector<Held>>(std::move(kept))] {
     Told all = Store(std::move(*kept));
     std::move(told->begin(), told->end(), std::back_inserter(all));
-    Finish(batch, std::move(all));
+    Proceed(batch, step, std::move(all));
   });
 }
 
-// Whether everything that failed may be asked for once more, now.
-bool Submitter::MayBeSentAgain(const std::vector<Held>& failed) const {
-  for (const Held& held : failed) {
-    if (held.why.code() != StatusCode::kUnavailable) return false;
-  }
-  if (failed.front().entry.deadline_us <= clock_.MonotonicUs()) return false;
-  const std::lock_guard lock(mutex_);
-  return !give_up_;
+// Cancels are not kept for a JobTracker that is away: days later they could hit a job nobody meant.
+bool Submitter::MayBeStored(const Held& held) const {
+  return store_ != nullptr && held.may_pass && !held.entry.cancel;
 }
 
-void Submitter::TakeBack(Batch& batch, std::vector<Held>* failed) {
+// Those that nobody could take now, each with what stands behind it in its task: sent again
+// together they keep their order. What stands behind something that is stored goes there too.
+std::vector<Submitter::Held> Submitter::TakeRepeats(std::vector<Held>* failed) const {
+  const auto refused = std::find_if(failed->begin(), failed->end(), [](const Held& held) {
+    return held.why.code() != StatusCode::kUnavailable;
+  });
+  if (refused == failed->end()) return std::exchange(*failed, {});
+  std::vector<Held> again;
+  std::vector<Held> rest;
+  std::unordered_set<std::string> again_keys;
+  std::unordered_set<std::string> stored_keys;
+  for (Held& held : *failed) {
+    std::string key = KeyOf(held.entry);
+    const bool unavailable = held.why.code() == StatusCode::kUnavailable;
+    if (again_keys.count(key) != 0 || (unavailable && stored_keys.count(key) == 0)) {
+      again_keys.insert(std::move(key));
+      again.push_back(std::move(held));
+    } else {
+      if (MayBeStored(held)) stored_keys.insert(std::move(key));
+      rest.push_back(std::move(held));
+    }
+  }
+  *failed = std::move(rest);
+  return again;
+}
+
+// What becomes of entries that may be sent again, the first of which has that deadline. Another
+// JobTracker is asked, then, after a pause, all of them in a further round when somebody answers,
+// so that a new owner can be expected. With a FailStore that goes on for a moment only, as long as
+// a hand-over takes.
+Submitter::Step Submitter::NextStep(Batch& batch, std::int64_t deadline_us) {
+  const std::int64_t now_us = clock_.MonotonicUs();
+  if (deadline_us <= now_us) return Step::kEnd;
+  {
+    const std::lock_guard lock(mutex_);
+    if (give_up_) return Step::kEnd;
+  }
+  if (batch.target != nullptr) {
+    TrackerPtr next = trackers_.After(batch.target);
+    if (next != nullptr && ++batch.tries < trackers_.size()) {
+      batch.target = std::move(next);
+      return Step::kSend;
+    }
+  }
+  if (!batch.answered) return Step::kEnd;
+  if (batch.again_until_us == 0) {
+    batch.again_until_us =
+        store_ == nullptr ? std::numeric_limits<std::int64_t>::max() : now_us + kHandOverUs;
+  }
+  return now_us < batch.again_until_us ? Step::kPause : Step::kEnd;
+}
+
+void Submitter::TakeBack(Batch& batch, std::vector<Held> again) {
   batch.entries.clear();
   batch.request.Clear();
-  for (Held& held : *failed) {
+  for (Held& held : again) {
     // Who was asked may have taken it and not been able to say so.
     if (held.entry.item) held.entry.item->set_maybe_sent(true);
     batch.entries.push_back(std::move(held.entry));
   }
-  failed->clear();
 }
 
-// Whether another JobTracker is to be asked for everything that failed; `batch` then carries it.
-bool Submitter::MoveElsewhere(Batch& batch, std::vector<Held>* failed) {
-  if (batch.target == nullptr || !MayBeSentAgain(*failed)) return false;
-  const TrackerPtr next = trackers_.After(batch.target);
-  if (next == nullptr || ++batch.tries >= trackers_.size()) return false;
-  batch.target = next;
-  TakeBack(batch, failed);
-  return true;
-}
-
-// Whether everything that failed is to be asked for in a further round, after a pause: somebody
-// answers, so that a new owner can be expected. With a FailStore that is tried for a moment only,
-// as long as a hand-over takes.
-bool Submitter::TryAgainLater(const BatchPtr& batch, std::vector<Held>* failed) {
-  if (!batch->answered || !MayBeSentAgain(*failed)) return false;
-  const std::int64_t now_us = clock_.MonotonicUs();
-  if (batch->again_until_us == 0) {
-    batch->again_until_us =
-        store_ == nullptr ? std::numeric_limits<std::int64_t>::max() : now_us + kHandOverUs;
+void Submitter::Proceed(const BatchPtr& batch, Step step, Told told) {
+  switch (step) {
+    case Step::kEnd: return Finish(batch, std::move(told));
+    case Step::kSend: Send(batch); return Deliver(std::move(told));
+    case Step::kPause: return Pause(batch, std::move(told));
   }
-  if (now_us >= batch->again_until_us) return false;
-  TakeBack(*batch, failed);
+}
+
+void Submitter::Pause(const BatchPtr& batch, Told told) {
   batch->tries = 0;
   batch->pause_us = std::clamp(batch->pause_us * 2, kAgainMinUs, kAgainMaxUs);
+  Lanes kept;
+  for (const Entry& entry : batch->entries) kept.set(LaneOf(entry));
+  std::vector<BatchPtr> next;
+  {
+    const std::lock_guard lock(mutex_);
+    batch->in_turn = false;
+    FreeLanesLocked(*batch, kept);
+    next = NextBatchesLocked();
+  }
   disk_.PostAfter(batch->pause_us, [this, batch] {
     bool give_up = false;
     {
@@ -521,7 +581,7 @@ bool Submitter::TryAgainLater(const BatchPtr& batch, std::vector<Held>* failed) 
     batch->target = view->TargetOf(GroupOf(batch->entries.front()));
     Send(batch);
   });
-  return true;
+  GoOn(std::move(next), std::move(told));
 }
 
 Result<bool> Submitter::AimAtStored(v1::CancelRequest& cancel) {
@@ -580,11 +640,21 @@ void Submitter::Finish(const BatchPtr& batch, Told told) {
   {
     const std::lock_guard lock(mutex_);
     under_way_.erase(std::find(under_way_.begin(), under_way_.end(), batch));
-    for (std::size_t index = 0; index < lanes_.size(); ++index) {
-      if (batch->lanes.test(index)) lanes_[index].busy = false;
-    }
+    FreeLanesLocked(*batch, {});
     next = NextBatchesLocked();
   }
+  GoOn(std::move(next), std::move(told));
+}
+
+void Submitter::FreeLanesLocked(Batch& batch, const Lanes& kept) {
+  for (std::size_t index = 0; index < lanes_.size(); ++index) {
+    if (batch.lanes.test(index) && !kept.test(index)) lanes_[index].busy = false;
+  }
+  batch.lanes &= kept;
+}
+
+// Runs what may go now that something is free, and tells the answers.
+void Submitter::GoOn(std::vector<BatchPtr> next, Told told) {
   // What is sent goes out before the callers are woken: the JobTracker works while they do.
   const auto unsent = std::stable_partition(
       next.begin(), next.end(), [](const BatchPtr& one) { return !one->entries.empty(); });

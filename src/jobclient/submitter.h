@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <bitset>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -84,6 +85,8 @@ struct SubmitterOptions {
   // Of one request.
   std::size_t batch_count_max = 2'000;
   std::size_t batch_bytes_max = 1U << 20;
+  // For the answer of one JobTracker while there is another one to ask.
+  DurationMs try_ms = 3'000;
 };
 
 // The way of all submits and cancels of a client. What concerns one group goes through one lane, of
@@ -91,11 +94,13 @@ struct SubmitterOptions {
 // owns the group's partition before, meanwhile or afterwards: that keeps the order. To each
 // JobTracker at most one request is under way; it takes, in the order of hand-over, what has
 // gathered in all lanes that lead there and are free. With one JobTracker, or while the owners are
-// not known, that is one queue. A cancel by job id, whose group is not known, waits for everything
-// before it and holds up everything behind it. No timer waits for more. The thread that finds a
-// JobTracker free sends; the RPC thread that brings an answer sends what has gathered, then wakes
-// the callers. What cannot be delivered is put into the FailStore before its caller is told, or
-// fails.
+// not known, that is one queue. What a JobTracker could not take, since a partition has no owner
+// for now, is sent again after a pause, beside the others: it keeps its own lanes alone. A
+// JobTracker that does not answer in time is left for another one; what became of the request there
+// is not known. A cancel by job id, whose group is not known, waits for everything before it and
+// holds up everything behind it. No timer waits for more. The thread that finds a JobTracker free
+// sends; the RPC thread that brings an answer sends what has gathered, then wakes the callers. What
+// cannot be delivered is put into the FailStore before its caller is told, or fails.
 //
 // A submit or cancel of a task of which a record waits in the FailStore goes there too, behind it.
 // A cancel is stored with the id of the submit it stands behind, so that it hits that job alone,
@@ -151,7 +156,9 @@ class Submitter {
     std::deque<Entry> queue;
     bool busy = false;  // something of it is in a batch under way
   };
+  using Lanes = std::bitset<kLanes + 1>;
 
+  static std::size_t LaneOf(const Entry& entry);
   Status TakeLocked(Entry& entry);
   std::vector<BatchPtr> NextBatchesLocked();
   BatchPtr NextBatchLocked();
@@ -163,16 +170,23 @@ class Submitter {
   void Run(const BatchPtr& batch);
   void Send(const BatchPtr& batch);
   bool Claim(const BatchPtr& batch);
+  Status EndOfTry(const Batch& batch, const Status& status) const;
   void OnSubmitted(const BatchPtr& batch, const Status& status, v1::SubmitResponse& response);
   void OnCancelled(const BatchPtr& batch, const Status& status, const v1::CancelResponse& response);
   // The request of `batch` ended: `told` have their answers, `failed` could not be delivered.
   void Settle(const BatchPtr& batch, Told told, std::vector<Held> failed);
   Status NobodyKnown() const;
   std::vector<Held> FailAll(std::vector<Entry> entries, const Status& why) const;
-  bool MayBeSentAgain(const std::vector<Held>& failed) const;
-  static void TakeBack(Batch& batch, std::vector<Held>* failed);
-  bool MoveElsewhere(Batch& batch, std::vector<Held>* failed);
-  bool TryAgainLater(const BatchPtr& batch, std::vector<Held>* failed);
+  // Whether it goes into the FailStore when it is not sent again.
+  bool MayBeStored(const Held& held) const;
+  // Takes those that may be sent again out of `failed`; both stay in order.
+  std::vector<Held> TakeRepeats(std::vector<Held>* failed) const;
+  enum class Step : std::uint8_t { kEnd, kSend, kPause };
+  Step NextStep(Batch& batch, std::int64_t deadline_us);
+  static void TakeBack(Batch& batch, std::vector<Held> again);
+  void Proceed(const BatchPtr& batch, Step step, Told told);
+  // What `batch` carries is sent again after a pause. Until then it is in nobody's way.
+  void Pause(const BatchPtr& batch, Told told);
   // Puts what can be stored into the FailStore; the rest fails. On `disk` when there is a store.
   Told Store(std::vector<Held> held);
   bool MayBeBehind(const Entry& entry, const std::unordered_set<std::string>& held_keys) const;
@@ -180,6 +194,9 @@ class Submitter {
   // none any more; what the store says when it cannot be read.
   Result<bool> AimAtStored(v1::CancelRequest& cancel);
   void Finish(const BatchPtr& batch, Told told);
+  // Lets go of all lanes of `batch` that are not in `kept`.
+  void FreeLanesLocked(Batch& batch, const Lanes& kept);
+  void GoOn(std::vector<BatchPtr> next, Told told);
   void Deliver(Told told);
   void Forget(std::int64_t count, std::int64_t bytes);
 

@@ -80,6 +80,11 @@ class FakeTracker {
     const std::lock_guard lock(mutex_);
     down_addresses = std::move(addresses);
   }
+  // Those are as with kSilent, whatever the mode.
+  void SetSilentAddresses(std::set<std::string> addresses) {
+    const std::lock_guard lock(mutex_);
+    silent_addresses_ = std::move(addresses);
+  }
   // Answers what is held, and everything from now on.
   void Release();
 
@@ -100,6 +105,11 @@ class FakeTracker {
   std::vector<std::string> SubmitAddresses() {
     const std::lock_guard lock(mutex_);
     return submit_addresses_;
+  }
+  // And how long each was to wait for its answer.
+  std::vector<std::int64_t> SubmitDeadlinesMs() {
+    const std::lock_guard lock(mutex_);
+    return submit_deadlines_ms_;
   }
   int SubmitsAtOnceMax() {
     const std::lock_guard lock(mutex_);
@@ -171,9 +181,11 @@ class FakeTracker {
   std::condition_variable changed_;
   std::uint64_t changes_ = 0;
   Mode mode_ = Mode::kAnswer;
+  std::set<std::string> silent_addresses_;
   std::vector<std::string> log_;
   std::vector<v1::SubmitRequest> submits_;
   std::vector<std::string> submit_addresses_;
+  std::vector<std::int64_t> submit_deadlines_ms_;
   int at_once_ = 0;
   int at_once_max_ = 0;
   std::map<FakeChannel*, std::string> channels_;  // and their addresses
@@ -266,9 +278,10 @@ class FakeTracker::FakeChannel final : public rpc::Channel {
       Mode mode;
       {
         const std::lock_guard lock(tracker_.mutex_);
-        mode = tracker_.mode_;
+        mode = ModeLocked();
         tracker_.submits_.push_back(request);
         tracker_.submit_addresses_.push_back(address_);
+        tracker_.submit_deadlines_ms_.push_back(deadline_ms);
         tracker_.at_once_max_ = std::max(tracker_.at_once_max_, ++tracker_.at_once_);
         for (const v1::SubmitItem& item : request.items()) {
           tracker_.log_.push_back("+" + item.job().task_id());
@@ -295,7 +308,7 @@ class FakeTracker::FakeChannel final : public rpc::Channel {
       Mode mode;
       {
         const std::lock_guard lock(tracker_.mutex_);
-        mode = tracker_.mode_;
+        mode = ModeLocked();
         tracker_.log_.push_back("-" + request.task_id());
         response = tracker_.on_cancel(request);
         tracker_.ChangedLocked();
@@ -366,6 +379,9 @@ class FakeTracker::FakeChannel final : public rpc::Channel {
     const std::lock_guard lock(tracker_.mutex_);
     return tracker_.mode_ != Mode::kDown && tracker_.down_addresses.count(address_) == 0;
   }
+  Mode ModeLocked() const {
+    return tracker_.silent_addresses_.count(address_) != 0 ? Mode::kSilent : tracker_.mode_;
+  }
   template <typename DoneFunction>
   bool Arrives(DoneFunction& done) {
     if (Up() && !cancelled_) return true;
@@ -382,7 +398,7 @@ class FakeTracker::FakeChannel final : public rpc::Channel {
       Mode mode;
       {
         const std::lock_guard lock(tracker_.mutex_);
-        mode = tracker_.mode_;
+        mode = ModeLocked();
         response = handler(request);
         tracker_.ChangedLocked();
       }

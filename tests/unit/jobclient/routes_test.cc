@@ -159,6 +159,7 @@ TEST_F(RoutesTest, AnOwnerInDoubtIsLeftOutAndTheTableAskedForSoon) {
 
 class LanesTest : public RoutesTest {
  protected:
+  explicit LanesTest(SubmitterOptions options = {}) : options_(std::move(options)) {}
   ~LanesTest() override {
     tracker_.Release();
     submitter_.Close(30'000);
@@ -203,10 +204,11 @@ class LanesTest : public RoutesTest {
     return tracker_.Await([&] { return answered_ == count; });
   }
 
+  const SubmitterOptions options_;
   std::atomic<int> answered_{0};
   ThreadStrand disk_{"disk"};
   ThreadStrand callbacks_{"callbacks"};
-  Submitter submitter_{{}, clock_, trackers_, routes_, nullptr, disk_, callbacks_, {}};
+  Submitter submitter_{options_, clock_, trackers_, routes_, nullptr, disk_, callbacks_, {}};
 };
 
 TEST_F(LanesTest, OwnersAreSentToAtTheSameTime) {
@@ -293,6 +295,86 @@ TEST_F(LanesTest, ACancelByIdKeepsItsPlaceAmongAll) {
   EXPECT_THAT(tracker_.Log(), ElementsAre("+1", "-id-1", "+2"));
 }
 
+// The partition of group a has no owner until `owned_`.
+class LanesWithoutOwnerTest : public LanesTest {
+ protected:
+  LanesWithoutOwnerTest() {
+    tracker_.on_submit = [this](const v1::SubmitItem& item) {
+      v1::SubmitAnswer answer;
+      answer.set_job_id(item.job().job_id());
+      if (!owned_ && item.job().task_tracker_node_group() == "a") answer.set_code(v1::UNAVAILABLE);
+      return answer;
+    };
+  }
+  ~LanesWithoutOwnerTest() override { owned_ = true; }
+
+  // Both groups go to "one:1", and what follows is in one request.
+  void GatherBehindAHeldRequest() {
+    Owns("a", "one:1", 1);
+    Owns(other_, "one:1", 1);
+    Learn();
+    tracker_.SetMode(FakeTracker::Mode::kHold);
+    Submit(other_, "b0");
+    ASSERT_TRUE(AwaitSeen(1));
+  }
+  std::vector<std::string> LogOf(char group) {
+    std::vector<std::string> log;
+    for (const std::string& line : tracker_.Log()) {
+      if (line[1] == group) log.push_back(line);
+    }
+    return log;
+  }
+
+  std::atomic<bool> owned_{false};
+};
+
+TEST_F(LanesWithoutOwnerTest, OnlyWhatIsSentAgainWaits) {
+  GatherBehindAHeldRequest();
+  Submit("a", "a1");
+  Submit(other_, "b1");
+  tracker_.Release();
+  ASSERT_TRUE(AwaitAnswered(2));
+  Submit("a", "a2");
+  Submit(other_, "b2");
+  Submit(other_, "b3");
+  ASSERT_TRUE(AwaitAnswered(4));
+  EXPECT_THAT(LogOf('b'), ElementsAre("+b0", "+b1", "+b2", "+b3"));
+  owned_ = true;
+  ASSERT_TRUE(AwaitAnswered(6));
+  const std::vector<std::string> log = LogOf('a');
+  EXPECT_EQ(std::count(log.begin(), log.end(), "+a2"), 1);  // it waited for its predecessor
+  EXPECT_EQ(log.back(), "+a2");
+}
+
+TEST_F(LanesWithoutOwnerTest, OfASingleJobTrackerTooOnlyWhatIsSentAgainWaits) {
+  trackers_.Set({{"one:1"}, false, Status::Ok()});
+  GatherBehindAHeldRequest();
+  Submit("a", "a1");
+  Submit(other_, "b1");
+  tracker_.Release();
+  ASSERT_TRUE(AwaitAnswered(2));
+  Submit(other_, "b2");
+  ASSERT_TRUE(AwaitAnswered(3));
+  owned_ = true;
+  ASSERT_TRUE(AwaitAnswered(4));
+}
+
+TEST_F(LanesWithoutOwnerTest, ACancelByIdWaitsForWhatIsSentAgain) {
+  GatherBehindAHeldRequest();
+  Submit("a", "a1");
+  tracker_.Release();
+  ASSERT_TRUE(tracker_.Await([&] { return LogOf('a').size() > 2; }));
+  CancelById("id-a1");
+  Submit(other_, "b1");
+  ASSERT_TRUE(tracker_.Await([&, seen = LogOf('a').size()] { return LogOf('a').size() > seen; }));
+  EXPECT_THAT(LogOf('b'), ElementsAre("+b0"));
+  owned_ = true;
+  ASSERT_TRUE(AwaitAnswered(4));
+  const std::vector<std::string> log = tracker_.Log();
+  EXPECT_EQ(std::vector<std::string>(log.end() - 3, log.end()),
+            (std::vector<std::string>{"+a1", "-id-a1", "+b1"}));
+}
+
 TEST_F(LanesTest, AnOwnerThatDoesNotAnswerIsPassedBy) {
   Owns("a", "two:2", 1);
   Learn();
@@ -304,6 +386,68 @@ TEST_F(LanesTest, AnOwnerThatDoesNotAnswerIsPassedBy) {
   EXPECT_THAT(tracker_.SubmitAddresses(), ElementsAre("one:1", "one:1"));
   EXPECT_TRUE(tracker_.Submits()[0].items(0).maybe_sent());
   EXPECT_FALSE(tracker_.Submits()[1].items(0).maybe_sent());  // straight to the other one
+}
+
+// No JobTracker is waited for.
+class ImpatientLanesTest : public LanesTest {
+ protected:
+  ImpatientLanesTest()
+      : LanesTest([] {
+          SubmitterOptions options;
+          options.try_ms = 20;
+          return options;
+        }()) {}
+};
+
+TEST_F(ImpatientLanesTest, AnOwnerThatKeepsSilentIsLeftForAnother) {
+  Owns("a", "two:2", 1);
+  Learn();
+  tracker_.SetSilentAddresses({"two:2"});
+  Submit("a", "1");
+  ASSERT_TRUE(AwaitAnswered(1));
+  Submit("a", "2");
+  ASSERT_TRUE(AwaitAnswered(2));
+  EXPECT_THAT(tracker_.SubmitAddresses(), ElementsAre("two:2", "one:1", "one:1"));
+  EXPECT_FALSE(tracker_.Submits()[0].items(0).maybe_sent());
+  EXPECT_TRUE(tracker_.Submits()[1].items(0).maybe_sent());
+  EXPECT_EQ(tracker_.SubmitDeadlinesMs()[0], 20);
+}
+
+TEST_F(ImpatientLanesTest, WhoIsAskedLastGetsTheTimeThatIsLeft) {
+  tracker_.SetMode(FakeTracker::Mode::kHold);
+  Submit("a", "1");
+  ASSERT_TRUE(AwaitSeen(2));
+  EXPECT_THAT(tracker_.SubmitAddresses(), ElementsAre("one:1", "two:2"));
+  EXPECT_THAT(tracker_.SubmitDeadlinesMs(), ElementsAre(20, 600'000));
+  tracker_.Release();
+  ASSERT_TRUE(AwaitAnswered(1));
+}
+
+TEST_F(ImpatientLanesTest, ARoundThatFollowsOthersLeavesEverybodyInTime) {
+  Owns("a", "two:2", 1);
+  Learn();
+  std::atomic<bool> owned{false};
+  tracker_.on_submit = [&](const v1::SubmitItem& item) {
+    v1::SubmitAnswer answer;
+    answer.set_job_id(item.job().job_id());
+    if (!owned) answer.set_code(v1::UNAVAILABLE);
+    return answer;
+  };
+  tracker_.SetSilentAddresses({"two:2"});
+  Submit("a", "1");
+  ASSERT_TRUE(AwaitSeen(5));  // two rounds, and the beginning of a third one
+  owned = true;
+  ASSERT_TRUE(AwaitAnswered(1));
+  std::vector<std::int64_t> deadlines = tracker_.SubmitDeadlinesMs();
+  deadlines.resize(5);
+  EXPECT_THAT(deadlines, ElementsAre(20, 600'000, 20, 20, 20));
+}
+
+TEST_F(ImpatientLanesTest, ASingleJobTrackerGetsAllTheTime) {
+  trackers_.Set({{"one:1"}, false, Status::Ok()});
+  Submit("a", "1");
+  ASSERT_TRUE(AwaitAnswered(1));
+  EXPECT_THAT(tracker_.SubmitDeadlinesMs(), ElementsAre(600'000));
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include <gmock/gmock.h>
 
+#include <functional>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -74,6 +76,52 @@ TEST_F(StoredTest, AnOverloadedJobTrackersAnswerStoresTheJob) {
   EXPECT_EQ(receipt->outcome, SubmitOutcome::kStored);
   full = false;
   ASSERT_TRUE(tracker_.Await([&] { return tracker_.JobsSeen() >= 2; }));
+}
+
+// What the first request is answered; from the second one on all is taken.
+std::function<v1::SubmitAnswer(const v1::SubmitItem&)> FirstAnswers(std::vector<v1::Code> codes) {
+  auto left = std::make_shared<std::vector<v1::Code>>(codes.rbegin(), codes.rend());
+  return [left](const v1::SubmitItem& item) {
+    v1::SubmitAnswer answer;
+    answer.set_job_id(item.job().job_id());
+    if (left->empty()) return answer;
+    answer.set_code(left->back());
+    left->pop_back();
+    return answer;
+  };
+}
+
+TEST_F(StoredTest, WhatStandsBehindAJobThatIsSentAgainGoesWithIt) {
+  tracker_.on_submit = FirstAnswers({v1::UNAVAILABLE, v1::RESOURCE_EXHAUSTED, v1::OK});
+  const auto client = Open(StoringOptions());
+  const auto all = client->SubmitAll({Task("t").Priority(1), Task("t").Priority(2), Task("u")});
+  for (const auto& receipt : all) {
+    ASSERT_TRUE(receipt.ok()) << receipt.status().ToString();
+    EXPECT_EQ(receipt->outcome, SubmitOutcome::kAccepted);
+  }
+  const auto submits = tracker_.Submits();
+  ASSERT_EQ(submits.size(), 2U);
+  ASSERT_EQ(submits[1].items_size(), 2);
+  EXPECT_EQ(submits[1].items(0).job().job_id(), all[0]->job_id);
+  EXPECT_EQ(submits[1].items(1).job().job_id(), all[1]->job_id);
+}
+
+TEST_F(StoredTest, WhatStandsBehindAStoredJobIsStoredAndTheRestSentAgain) {
+  tracker_.on_submit = FirstAnswers({v1::RESOURCE_EXHAUSTED, v1::UNAVAILABLE, v1::UNAVAILABLE});
+  const auto client = Open(StoringOptions());
+  const auto all = client->SubmitAll({Task("t"), Task("t"), Task("u")});
+  for (const auto& receipt : all) ASSERT_TRUE(receipt.ok()) << receipt.status().ToString();
+  EXPECT_EQ(all[0]->outcome, SubmitOutcome::kStored);
+  EXPECT_EQ(all[1]->outcome, SubmitOutcome::kStored);
+  EXPECT_EQ(all[2]->outcome, SubmitOutcome::kAccepted);
+  ASSERT_TRUE(tracker_.Await([&] { return tracker_.JobsSeen() == 6; }));
+  std::vector<std::string> sent;
+  for (const v1::SubmitRequest& request : tracker_.Submits()) {
+    for (const v1::SubmitItem& item : request.items()) {
+      if (item.job().task_id() == "t") sent.push_back(item.job().job_id());
+    }
+  }
+  EXPECT_THAT(sent, ElementsAre(all[0]->job_id, all[1]->job_id, all[0]->job_id, all[1]->job_id));
 }
 
 TEST_F(StoredTest, AFailureInsideTheJobTrackerStoresTheJob) {

@@ -257,6 +257,36 @@ TEST_F(SubmitTest, WhileThePartitionHasNoOwnerTheJobIsSentAgainMarked) {
   EXPECT_THAT(marks, ElementsAre(false, true, true));
 }
 
+TEST_F(SubmitTest, ARefusalIsAnsweredWhileTheRestOfItsRequestIsSentAgain) {
+  std::atomic<bool> owned{false};
+  tracker_.on_submit = [&](const v1::SubmitItem& item) {
+    v1::SubmitAnswer answer;
+    answer.set_job_id(item.job().job_id());
+    if (item.job().task_id() == "bad") answer.set_code(v1::ALREADY_EXISTS);
+    if (item.job().task_id() == "early" && !owned) answer.set_code(v1::UNAVAILABLE);
+    return answer;
+  };
+  std::atomic<int> count{0};
+  const auto client = Open(Options());
+  tracker_.SetMode(FakeTracker::Mode::kHold);
+  client->SubmitAsync(Task("first"), [](const Result<SubmitReceipt>&) {});
+  ASSERT_TRUE(tracker_.Await([&] { return tracker_.JobsSeen() == 1; }));
+  client->SubmitAsync(Task("early"), [&](const Result<SubmitReceipt>& receipt) {
+    EXPECT_TRUE(receipt.ok()) << receipt.status().ToString();
+    ++count;
+    tracker_.Changed();
+  });
+  client->SubmitAsync(Task("bad"), [&](const Result<SubmitReceipt>& receipt) {
+    EXPECT_EQ(receipt.status().code(), StatusCode::kAlreadyExists);
+    ++count;
+    tracker_.Changed();
+  });
+  tracker_.Release();
+  ASSERT_TRUE(tracker_.Await([&] { return count == 1; }));
+  owned = true;
+  ASSERT_TRUE(tracker_.Await([&] { return count == 2; }));
+}
+
 TEST_F(SubmitTest, WithoutAnOwnerItEndsWithTheTimeOutAndWhatWasSaidLast) {
   tracker_.on_submit = [](const v1::SubmitItem&) {
     v1::SubmitAnswer answer;
