@@ -225,7 +225,7 @@ class Faults:
         self.trackers = []                           # times in which some owner could not answer
         for record in records:
             window = (record.get("since", record["begin"]), record["end"])
-            if record["kind"] == "tt_pause":
+            if record["kind"] in ("tt_pause", "tt_freeze"):
                 self.pauses[record["target"]].append(window)
             elif record["kind"] == "cut_tt_jt":
                 self.cuts[record["target"]].append(window)
