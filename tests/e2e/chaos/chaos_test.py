@@ -25,10 +25,10 @@ class Chaos(unittest.TestCase):
         self.assertNotRegex(report, r"(?m)^  \w+: 0$", "a kind of fault did not happen")
 
     def test_a_store_without_its_fence_is_found(self):
-        self.assertIn("the planted fault was found", self.chaos("--seconds", "25", "--negative", "no_store_fencing"))
+        self.assertIn("the planted fault was found", self.chaos("--seconds", "35", "--negative", "no_store_fencing"))
 
     def test_results_without_a_check_of_their_token_are_found(self):
-        self.assertIn("the planted fault was found", self.chaos("--seconds", "15", "--negative", "no_token_check"))
+        self.assertIn("the planted fault was found", self.chaos("--seconds", "25", "--negative", "no_token_check"))
 
 
 if __name__ == "__main__":

@@ -225,26 +225,35 @@ class Faults:
         self.trackers = []                           # times in which some owner could not answer
         for record in records:
             window = (record.get("since", record["begin"]), record["end"])
-            if record["kind"] == "tt_pause":
+            if record["kind"] in ("tt_pause", "tt_freeze"):
                 self.pauses[record["target"]].append(window)
             elif record["kind"] == "cut_tt_jt":
                 self.cuts[record["target"]].append(window)
             elif record["kind"].startswith(("jt_", "zk_", "db_", "cut_jt_")):
                 self.trackers.append(window)
 
-    def died(self, node, pid, begin, end):
-        """Whether this life of the TaskTracker ended in that time."""
-        return any(p == pid and down is not None and begin - SLACK_MS <= down <= end + SLACK_MS
-                   for p, _, down in self.lives.get(node, ()))
+    def died(self, before, after):
+        """Whether the life of the TaskTracker ended while it ran, or before its result can have been taken."""
+        for pid, _, down in self.lives.get(before.node, ()):
+            if pid == before.pid and down is not None and before.start - SLACK_MS <= down <= after.start + SLACK_MS:
+                return down <= before.end + SLACK_MS or self.owners_away(before.end, down)
+        return False
 
     def paused_past_lease(self, node, at):
         """Whether the TaskTracker stood still at that time, and had for longer than its lease, or has just woken."""
         return any(begin + self.lease - SLACK_MS <= at <= end + SLACK_MS for begin, end in self.pauses[node])
 
-    def cut_off(self, node, begin, end):
-        """Whether in that time it could have been out of touch with the present owner for longer than its lease."""
-        own = [window for window in (*self.pauses[node], *self.cuts[node]) if window[1] - window[0] >= self.lease]
-        return any(start - self.lease <= end and begin <= stop + self.lease for start, stop in own)
+    def cut_off(self, before, after):
+        """Whether the TaskTracker was out of touch from before the result can have been taken, and for longer than its
+        lease when it was run again."""
+        return any(begin - SLACK_MS <= before.end and before.start <= end + SLACK_MS and
+                   begin + self.lease - SLACK_MS <= after.start
+                   for begin, end in (*self.pauses[before.node], *self.cuts[before.node]) if end - begin >= self.lease)
+
+    def paused(self, node, begin, end):
+        """Whether it was paused or cut off in that time."""
+        return any(start <= end and begin <= stop + SLACK_MS
+                   for start, stop in (*self.pauses[node], *self.cuts[node]))
 
     def owners_away(self, begin, end):
         """Whether owners were away about then: with the time it takes to move, that can be longer than a lease."""
@@ -458,9 +467,9 @@ class Checker:
 
     def _reason(self, before, after):
         faults = self.faults
-        if before.died or faults.died(before.node, before.pid, before.start, after.start):
+        if before.died or faults.died(before, after):
             return "its TaskTracker ended"
-        if faults.cut_off(before.node, before.start, after.start):
+        if faults.cut_off(before, after):
             return "its TaskTracker was paused or cut off past its lease"
         if before.stopped and faults.owners_away(before.start, after.start):
             return "its TaskTracker had no owner for a lease and stopped it"
@@ -533,7 +542,7 @@ class Checker:
                     continue
                 for run in starts[job_id]:
                     # Paused, a TaskTracker starts on waking what it was sent before.
-                    if run.start > ask.told + SLACK_MS and not self.faults.cut_off(run.node, ask.told, run.start):
+                    if run.start > ask.told + SLACK_MS and not self.faults.paused(run.node, ask.told, run.start):
                         self.bad("I8", f"cancelled with the answer {ask.outcome} at {ask.told}, and started after: {run}")
                 for row in self.jobs.get(job_id, ()):
                     if row.final and not row.skipped and row.state not in ("CANCELLED", "SUCCEEDED", "FAILED"):

@@ -219,8 +219,11 @@ class JobTracker(Daemon):
             return int(sum(metrics.get(name, {}).get(labels, 0) for labels in owned))
         limits = metrics.get("lts_limit_current", {})
         numbers = [labels.partition('"')[2].rstrip('"') for labels in owned]
-        waiting = sum(limits.get(f'limit="partition.window.max/{number}"', 0) for number in numbers)
-        return {"partitions": len(owned), "running": total("lts_jobs_executing"), "waiting": int(waiting)}
+
+        def used(limit):
+            return int(sum(limits.get(f'limit="{limit}/{number}"', 0) for number in numbers))
+        return {"partitions": len(owned), "running": total("lts_jobs_executing"), "waiting": used("partition.window.max"),
+                "schedules": used("schedules.max")}
 
 
 class TaskTracker(Daemon):

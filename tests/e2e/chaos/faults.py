@@ -24,12 +24,12 @@ LANES = {
     "jobtrackers": ["jt_kill", "jt_pause", "jt_restart", "jt_freeze", "cut_jt_db", "cut_jt_db_long",
                     "cut_jt_db_past_lease", "cut_jt_zk", "cut_jt_stores", "cut_jt_jt", "clock"],
     "stores": ["zk_node", "zk_ensemble", "cut_zk_zk", "db_restart", "db_freeze"],
-    "others": ["tt_kill", "tt_pause", "client_kill", "tt_restart", "cut_tt_jt", "failstore_full", "cut_client_jt"],
+    "others": ["tt_kill", "tt_pause", "tt_freeze", "client_kill", "tt_restart", "cut_tt_jt", "failstore_full", "cut_client_jt"],
 }
 # The stores fail less often: what happens when they are there counts, too.
 QUIET_S = {"jobtrackers": (1, 3), "stores": (4, 14), "others": (1, 3)}
 # What brings a planted fault to light.
-REVEALING = {"no_store_fencing": ["jt_freeze"], "no_token_check": ["tt_pause"]}
+REVEALING = {"no_store_fencing": ["cut_jt_db_long"], "no_token_check": ["tt_freeze"]}
 KINDS = sorted(sum(LANES.values(), []))
 ON_OWNER = LANES["jobtrackers"]
 
@@ -145,11 +145,12 @@ class Director:
     # ---- whom it meets
 
     def _tracker(self, record, dice):
-        """Mostly the JobTracker that runs most."""
+        """Mostly the JobTracker that runs most; in a calm run that of the most schedules."""
         candidates = [tracker for tracker in self.cluster.jobtrackers if tracker.runs()]
         busiest, any_ = dice.random() < 0.75, dice.choice(candidates)
-        weight = {name: (load["running"], load["partitions"]) for name, load in record["loads"].items()}
-        chosen = max(candidates, key=lambda tracker: weight.get(tracker.name, (0, 0))) if busiest else any_
+        calm = self.run_.calm
+        weight = {name: load["schedules" if calm else "running"] for name, load in record["loads"].items()}
+        chosen = max(candidates, key=lambda tracker: weight.get(tracker.name, 0)) if busiest or calm else any_
         record["target"] = chosen.name
         return chosen
 
@@ -340,8 +341,12 @@ class Director:
 
     def _tt_pause(self, record, dice):
         limit = LEASES["tasktracker_lease_ms"]
-        seconds = (limit + dice.choice([0, LEASES["kill_grace_ms"]])) / 1000 + dice.uniform(0.3, 4)
-        self._paused(self._worker(record, dice), record, seconds, limit)
+        self._paused(self._worker(record, dice), record, limit / 1000 + dice.uniform(0.3, 2), limit)
+
+    def _tt_freeze(self, record, dice):
+        """So long that what it runs has been given to others when it wakes and reports."""
+        limit = LEASES["tasktracker_lease_ms"] + LEASES["kill_grace_ms"]
+        self._paused(self._worker(record, dice), record, limit / 1000 + dice.uniform(1, 4), limit)
 
     def _tt_restart(self, record, dice):
         worker = self._worker(record, dice)
