@@ -4,6 +4,7 @@ import os
 import time
 
 import cluster
+import config_test
 import harness
 
 # Longer than tasktracker.lease and kill.grace together; a longer time by the environment.
@@ -33,6 +34,33 @@ class Nodes(cluster.ClusterTest):
         self.ok(c.script("up"))
         self.assertEqual(len(self.ok(c.cli("list", "--all", "-o", "json")).json()), 1)
         self.ok(c.script("down"))
+
+
+    def test_a_configuration_with_every_key_of_the_original_starts(self):
+        c = self.up()
+        keys = {f"configs.{key}": value for key, value in config_test.CONFIGS.items()}
+        keys.update(config_test.PLAIN)
+        keys.update({"registryAddress": c.registry, "clusterName": cluster.NAME, "dataPath": c.path("data/original"),
+                     "configs.jdbc.url": f"jdbc:mysql://127.0.0.1:{c.ports['mariadb_port']}/lts?useUnicode=true",
+                     "configs.jdbc.username": "lts", "configs.jdbc.password": c.ports["password"],
+                     "listenPort": str(harness.free_port()), "runner.exec.enable": "true"})
+        os.makedirs(c.path("conf/original"))
+        for daemon in ("jobtracker", "tasktracker"):
+            mine = {key: value for key, value in keys.items() if daemon == "tasktracker" or not key.startswith("runner.")}
+            path = c.path("conf/original", daemon + ".cfg")
+            with open(path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+                file.write("".join(f"{key}={value}\n" for key, value in mine.items()))
+        self.ok(c.jobtracker("start", "original"))
+        self.ok(c.tasktracker("start", "original"))
+        self.connected(c, "original")
+        nodes = self.ok(c.cli("nodes", "-o", "json")).json()
+        self.assertEqual([node["nodeType"] for node in nodes if node["identity"] == "one"], ["JOB_TRACKER", "TASK_TRACKER"])
+        done = self.ok(c.cli("submit", "--group", "test_group", "--task", "first", "--runner", "exec", "--param",
+                             "program=/nowhere", "--wait"), 8)
+        self.assertIn("runner.exec.allow", done.out)
+        for daemon in ("jobtracker", "tasktracker"):
+            notices = [line for line in c.out(daemon, "original").splitlines() if ": without effect: " in line]
+            self.assertGreater(len(notices), 40)
 
 
 class Membership(cluster.ClusterTest):
