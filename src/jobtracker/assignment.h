@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,11 +24,15 @@ struct Assignment {
 //   assignment stays as it is, for there is nobody to move anything to;
 // - a partition leaves an eligible owner only to even things out, and never more of them than that
 //   takes: afterwards nobody has two partitions more than another one;
+// - when one has far more to do than the others by `loads` (attempts a second by partition), it
+//   exchanges one partition for a quieter one of the least loaded, if that evens it out by much:
+//   one pair at a time, so that the next is judged by new figures;
 // - the same input gives the same output, whichever JobTracker is master.
 // `current` may have any number of entries (a record of another time); the result has `partitions`,
 // and the number of `current`.
+using PartitionLoads = std::map<std::uint32_t, std::uint32_t>;
 Assignment Assign(const Assignment& current, const std::vector<std::string>& eligible,
-                  std::uint32_t partitions);
+                  std::uint32_t partitions, const PartitionLoads& loads = {});
 
 // As it stands in the registry; identities are names, without line ends.
 std::string EncodeAssignment(const Assignment& assignment);

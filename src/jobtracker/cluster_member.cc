@@ -19,6 +19,9 @@ constexpr std::int64_t kRetryUs = 500'000;  // of a write that did not go throug
 // moving anything.
 constexpr std::int64_t kUnableUs = 3'000'000;
 
+// What a partition does at least to be told of, in attempts a second.
+constexpr std::uint32_t kLoadMin = 5;
+
 // Of a JobTracker `slots` says only this: 1, or 0 while it cannot write its store.
 constexpr std::uint32_t SlotsOf(bool serving) { return serving ? 1 : 0; }
 
@@ -71,6 +74,29 @@ void ClusterMember::SetServing(bool serving) {
     serving_ = serving;
     if (registry_ == nullptr || node_.slots == SlotsOf(serving)) return;
     node_.slots = SlotsOf(serving);
+    if (const Status updated = registry_->Update(node_); !updated.ok()) {
+      LTS_WARN("the registry does not take what changed about this node error=\"{}\"",
+               updated.ToString());
+    }
+  });
+}
+
+void ClusterMember::SetLoads(const PartitionLoads& loads) {
+  strand_.Post([this, loads] {
+    PartitionLoads busy;
+    for (const auto& [partition, load] : loads) {
+      if (load >= kLoadMin) busy[partition] = load;
+    }
+    const auto close = [](const auto& a, const auto& b) {
+      const std::uint64_t low = std::min(a.second, b.second);
+      const std::uint64_t high = std::max(a.second, b.second);
+      return a.first == b.first && (high - low) * 4 <= high;
+    };
+    if (registry_ == nullptr ||
+        std::equal(busy.begin(), busy.end(), node_.loads.begin(), node_.loads.end(), close)) {
+      return;
+    }
+    node_.loads = std::move(busy);
     if (const Status updated = registry_->Update(node_); !updated.ok()) {
       LTS_WARN("the registry does not take what changed about this node error=\"{}\"",
                updated.ToString());
@@ -191,7 +217,9 @@ std::vector<std::string> ClusterMember::Eligible() {
 void ClusterMember::Reassign() {
   if (registry_ == nullptr || !is_master() || !nodes_ || !record_read_ || writing_) return;
   const std::vector<std::string> eligible = Eligible();
-  Assignment next = Assign(assignment_, eligible, partitions_);
+  PartitionLoads loads;
+  for (const registry::Node& node : *nodes_) loads.insert(node.loads.begin(), node.loads.end());
+  Assignment next = Assign(assignment_, eligible, partitions_, loads);
   if (next.owners == assignment_.owners || eligible.empty()) return;
   // Also greater than all numbers of a registry that was lost.
   next.number = std::max(assignment_.number + 1,

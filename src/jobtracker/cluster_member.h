@@ -51,6 +51,9 @@ class ClusterMember {
   // From any thread: whether it can write its store. Who cannot is left out of the next assignment.
   void SetServing(bool serving);
 
+  // From any thread: attempts a second given out, by partition. The others are told when that
+  // changes by much, so that the master can even it out.
+  void SetLoads(const PartitionLoads& loads);
   // From any thread: the registry is used no more once `left` has run, on the strand.
   void Leave(std::function<void()> left);
 

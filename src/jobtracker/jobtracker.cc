@@ -51,6 +51,7 @@ namespace {
 constexpr std::int64_t kRetainPeriodUs = 60'000'000;
 constexpr std::int32_t kRetainRows = 5'000;
 constexpr std::int64_t kMetricsPeriodUs = 1'000'000;
+constexpr std::int64_t kLoadsPeriodUs = 30'000'000;
 
 constexpr std::size_t kIdentityMax = 64;  // characters
 
@@ -126,6 +127,8 @@ struct JobTracker::Parts {
   void KeepPeers();
   void Retain();
   void UpdateMetrics();
+  void TellLoads();
+  std::int64_t loads_told_us = 0;
 };
 
 // Scheduling itself is quick: two threads serve all partitions. Commits wait for the disk, so each
@@ -341,7 +344,24 @@ void JobTracker::Parts::UpdateMetrics() {
     const std::lock_guard lock(ready_mutex);
     ready = now;
   }
+  if (member) TellLoads();
   upkeep->PostAfter(kMetricsPeriodUs, [this] { UpdateMetrics(); });
+}
+
+// What each partition has given out since the last time.
+void JobTracker::Parts::TellLoads() {
+  const std::int64_t now_us = own_clock.MonotonicUs();
+  const std::int64_t since_us = now_us - loads_told_us;
+  if (since_us < kLoadsPeriodUs) return;
+  PartitionLoads loads;
+  for (std::uint32_t i = 0; i < partitions(); ++i) {
+    const std::uint64_t dispatched = partition_metrics[i]->TakeDispatched();
+    if (loads_told_us == 0 || !hosts[i]->ServesNow()) continue;
+    loads[i] =
+        static_cast<std::uint32_t>(dispatched * 1'000'000 / static_cast<std::uint64_t>(since_us));
+  }
+  loads_told_us = now_us;
+  member->SetLoads(loads);
 }
 
 namespace {

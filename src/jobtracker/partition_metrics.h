@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "common/metrics.h"
 #include "jobtracker/partition_host.h"
@@ -118,6 +119,12 @@ struct PartitionMetrics {
     ready.Set(static_cast<std::int64_t>(stats.ready));
   }
 
+  // Attempts given out since the last call. One thread, the one that reads `dispatched`.
+  std::uint64_t TakeDispatched() {
+    const std::uint64_t now = dispatched.value();
+    return now - std::exchange(dispatched_taken, now);
+  }
+
   static void Raise(Counter& counter, std::uint64_t to) {
     if (to > counter.value()) counter.Add(to - counter.value());
   }
@@ -129,6 +136,7 @@ struct PartitionMetrics {
       &commits, &mutations, &offenders, &failed_reads;
   Gauge &executing, &ready, &silent, &serving;
   core::PartitionStats last;
+  std::uint64_t dispatched_taken = 0;
 };
 
 }  // namespace lts

@@ -69,6 +69,10 @@ Status ValidateNode(const Node& node) {
                                                node.identity, node.version.size(),
                                                kVersionBytesMax));
   }
+  if (node.loads.size() > kLoadsMax) {
+    return Status::InvalidArgument(fmt::format("node {}: loads of {} partitions, at most {}",
+                                               node.identity, node.loads.size(), kLoadsMax));
+  }
   if (node.started_ms < 0) {
     return Status::InvalidArgument(fmt::format("node {}: started before 1970", node.identity));
   }

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -43,6 +44,9 @@ struct Node {
   std::string incarnation;  // random per process
   std::string address;      // "host:port", or empty
   std::uint32_t slots = 0;
+  // Of a JobTracker: attempts a second that it gives out, by partition; those with hardly any are
+  // left out.
+  std::map<std::uint32_t, std::uint32_t> loads;
   std::string version;
   TimeMs started_ms = 0;
 
@@ -51,6 +55,7 @@ struct Node {
 
 inline constexpr std::size_t kAddressBytesMax = 256;
 inline constexpr std::size_t kVersionBytesMax = 64;
+inline constexpr std::size_t kLoadsMax = 1'024;
 inline constexpr std::size_t kRecordBytesMax = 256U << 10;
 inline constexpr std::size_t kWatchesMax = 256;           // per handle
 inline constexpr std::size_t kRequestsInFlightMax = 256;  // per handle
@@ -143,9 +148,9 @@ class Registry {
   // kPermissionDenied; kAlreadyExists when a process that was started later holds the identity:
   // this one stands by until it goes.
   virtual void Register(Node node, Done done) = 0;
-  // New facts (address, slots, version) of the registered node. Type, group, identity, incarnation
-  // and start stay as they were registered; a difference is kInvalidArgument. They reach the others
-  // as soon as the session allows.
+  // New facts (address, slots, loads, version) of the registered node. Type, group, identity,
+  // incarnation and start stay as they were registered; a difference is kInvalidArgument. They
+  // reach the others as soon as the session allows.
   virtual Status Update(const Node& node) = 0;
 
   // One look, in the order of election. kUnavailable without a connection.

@@ -94,6 +94,7 @@ TEST_P(RegistryContract, AWatchTellsWhoIsThereAndThenWhatChanges) {
   Node moved = TestNode("a");
   moved.address = "127.0.0.1:2";
   moved.slots = 16;
+  moved.loads = {{3, 120}};
   ASSERT_OK(a->registry->Update(moved));
   ASSERT_TRUE(watcher->nodes.Await([](const NodesUpdate& u) { return !u.changed.empty(); }));
   EXPECT_THAT(watcher->nodes.All().back().changed, ElementsAre(moved));

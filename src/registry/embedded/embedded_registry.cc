@@ -96,10 +96,11 @@ class Handle final : public Registry {
     Node expected = node;
     expected.address = wanted_->address;
     expected.slots = wanted_->slots;
+    expected.loads = wanted_->loads;
     expected.version = wanted_->version;
     if (expected != *wanted_) {
-      return Status::InvalidArgument(
-          fmt::format("node {}: only address, slots and version can change", wanted_->identity));
+      return Status::InvalidArgument(fmt::format(
+          "node {}: only address, slots, loads and version can change", wanted_->identity));
     }
     wanted_ = node;
     Hub::Group& group = hub_->groups[key()];

@@ -130,8 +130,19 @@ std::optional<Candidate> ParseNodeName(std::string_view name) {
   return candidate;
 }
 
+namespace {
+
+// 0 when it is no such number.
+std::uint32_t U32(const nlohmann::json& json) {
+  if (!json.is_number_unsigned()) return 0;
+  const auto value = json.get<std::uint64_t>();
+  return value <= std::numeric_limits<std::uint32_t>::max() ? static_cast<std::uint32_t>(value) : 0;
+}
+
+}  // namespace
+
 std::string FormatPayload(const Node& node) {
-  const nlohmann::json json = {
+  nlohmann::json json = {
       {"v", 1},
       {"identity", node.identity},
       {"incarnation", node.incarnation},
@@ -140,6 +151,7 @@ std::string FormatPayload(const Node& node) {
       {"version", node.version},
       {"startedMs", node.started_ms},
   };
+  for (const auto& [partition, load] : node.loads) json["loads"][std::to_string(partition)] = load;
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
@@ -159,11 +171,13 @@ Node ParsePayload(NodeType type, const std::string& group, const Candidate& cand
   }
   node.address = StringField(json, "address", {});
   node.version = StringField(json, "version", {});
-  const auto slots = json.find("slots");
-  if (slots != json.end() && slots->is_number_unsigned()) {
-    const auto value = slots->get<std::uint64_t>();
-    if (value <= std::numeric_limits<std::uint32_t>::max()) {
-      node.slots = static_cast<std::uint32_t>(value);
+  if (const auto slots = json.find("slots"); slots != json.end()) node.slots = U32(*slots);
+  if (const auto loads = json.find("loads"); loads != json.end() && loads->is_object()) {
+    for (const auto& [text, load] : loads->items()) {
+      std::uint32_t partition = 0;
+      const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), partition);
+      if (error != std::errc() || end != text.data() + text.size()) continue;
+      if (node.loads.size() < kLoadsMax) node.loads[partition] = U32(load);
     }
   }
   return node;

@@ -106,10 +106,11 @@ class ZookeeperRegistry final : public Registry {
     Node expected = node;
     expected.address = node_->address;
     expected.slots = node_->slots;
+    expected.loads = node_->loads;
     expected.version = node_->version;
     if (expected != *node_) {
-      return Status::InvalidArgument(
-          fmt::format("node {}: only address, slots and version can change", node_->identity));
+      return Status::InvalidArgument(fmt::format(
+          "node {}: only address, slots, loads and version can change", node_->identity));
     }
     if (node == *node_) return Status::Ok();
     node_ = node;

@@ -81,6 +81,23 @@ TEST(Assign, IsBalancedStickyAndTheSameInAnyOrderOfNames) {
   }
 }
 
+TEST(Assign, ExchangesABusyPartitionForAQuietOneWhenOneHasFarMoreToDo) {
+  const Assignment even{1, {"a", "a", "b", "b"}};
+  const Assignment next = Assign(even, {"a", "b"}, 4, {{0, 500}, {1, 400}, {2, 10}, {3, 50}});
+  EXPECT_EQ(Counts(next), (std::map<std::string, int>{{"a", 2}, {"b", 2}}));
+  EXPECT_EQ(next.owners[0] == "a", next.owners[1] == "b") << "one of the busy ones each";
+  EXPECT_EQ(Moved(even, next), 2);
+  EXPECT_EQ(Assign(next, {"a", "b"}, 4, {{0, 500}, {1, 400}, {2, 10}, {3, 50}}), next);
+}
+
+TEST(Assign, MovesNothingForTheSakeOfLittle) {
+  const Assignment even{1, {"a", "a", "b", "b"}};
+  // One busy partition is busy wherever it is.
+  EXPECT_EQ(Assign(even, {"a", "b"}, 4, {{0, 5'000}}), even);
+  EXPECT_EQ(Assign(even, {"a", "b"}, 4, {{0, 500}, {1, 100}, {2, 450}}), even);
+  EXPECT_EQ(Assign(even, {"a", "b"}, 4, {{0, 40}, {1, 40}}), even) << "nobody has much to do";
+}
+
 TEST(AssignmentRecord, IsReadAsItWasWritten) {
   const Assignment a{42, {"a", "", "Größe:35001"}};
   const auto read = DecodeAssignment(EncodeAssignment(a));

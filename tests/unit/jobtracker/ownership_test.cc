@@ -312,6 +312,23 @@ TEST_F(Ownership, OneThatCannotReachItsStoreIsLeftOut) {
   EXPECT_EQ(b->Serving(), 2);
 }
 
+TEST_F(Ownership, OneThatHasFarMoreToDoExchangesABusyPartition) {
+  const auto a = Add("a");
+  const auto b = Add("b");
+  strand_.Advance(2'000);
+  std::vector<std::uint32_t> busy;
+  for (const store::PartitionRow& row : Rows()) {
+    if (row.owner == "a") busy.push_back(row.partition);
+  }
+  ASSERT_EQ(busy.size(), 2U);
+  a->member->SetLoads({{busy[0], 500}, {busy[1], 400}});
+  strand_.Advance(3'000);
+  const std::vector<std::string> owners = Owners();
+  EXPECT_NE(owners[busy[0]], owners[busy[1]]);
+  EXPECT_EQ(a->Serving(), 2);
+  EXPECT_EQ(b->Serving(), 2);
+}
+
 TEST_F(Ownership, WhenTheStoreIsAwayForAllNothingMoves) {
   const auto a = Add("a");
   const auto b = Add("b");

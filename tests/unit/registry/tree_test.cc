@@ -61,6 +61,7 @@ TEST(Tree, APayloadKeepsWhatOlderAndNewerVersionsWrite) {
   node.incarnation = "i";
   node.address = "h:1";
   node.slots = 10;
+  node.loads = {{0, 500}, {15, 7}};
   node.version = "2.0.0";
   node.started_ms = 5;
   const Candidate candidate{"a", 5, "i", 1, 0};
