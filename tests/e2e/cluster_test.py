@@ -166,7 +166,7 @@ class Servers(cluster.ClusterTest):
         stored.communicate(timeout=harness.DEADLINE_S)
 
     def test_zookeeper_is_frozen_for_longer_than_a_session(self):
-        c, load = self.outage("zookeeper", 15)
+        c, load = self.outage("zookeeper", int(os.environ.get("LTS_E2E_SECONDS_AWAY", "15")))
         self.assertNotIn("STORED", c.read("answers"), "jobs were not accepted meanwhile")
         self.check_all_ran_once(c)
         self.assertEqual({row["attempt"] for row in self.ended(c)}, {1}, "running jobs were disturbed")
