@@ -134,6 +134,7 @@ class Link {
   void OnClosed(std::uint64_t generation, const Status& status);
   void OnHello(const v1::HelloReply& reply);
   void OnRefusal(const v1::HelloReply& reply);
+  bool Present(const std::string& address) const;
   void OnHeartbeatAnswer(std::uint64_t number, bool frozen);
   void SendHeartbeat();
   void OnLeaseEnd();
@@ -191,6 +192,7 @@ class Link {
   std::size_t next_address_ = 0;
   std::string redirect_;  // where the last refusal sent us
   int redirects_ = 0;     // in a row
+  std::string left_;      // the owner that was frozen and gone from the list
   DurationMs backoff_ms_ = 0;
   bool reported_down_ = false;
   std::mt19937_64 random_;
