@@ -11,6 +11,10 @@ namespace {
 // Refusals in a row that are followed at once; then it is a loop, and the back-off counts.
 constexpr int kRedirectsMax = 3;
 constexpr DurationMs kHeartbeatMinMs = 20;
+// While the partition is on its way from one owner to the next, the back-off stays short for as
+// long as a hand-over takes.
+constexpr DurationMs kUndecidedMs = 2'000;
+constexpr DurationMs kUndecidedBackoffMs = 200;
 
 }  // namespace
 
@@ -238,6 +242,7 @@ void Link::OnHello(const v1::HelloReply& reply) {
   backoff_ms_ = 0;
   redirects_ = 0;
   left_.clear();
+  undecided_since_us_ = 0;
   reported_down_ = false;
   phase_ = Phase::kLive;
   connects_.Add();
@@ -271,6 +276,13 @@ void Link::OnRefusal(const v1::HelloReply& reply) {
     Disconnect(reason + ", the owner is " + owner);
     if (phase_ == Phase::kDown && due_us_[kReconnect] != kNever) SetTimer(kReconnect, NowUs());
     return;
+  }
+  if (reply.code() == v1::UNAVAILABLE && (owner.empty() || left)) {
+    if (undecided_since_us_ == 0) undecided_since_us_ = NowUs();
+    // It is doubled before it is used.
+    if (NowUs() - undecided_since_us_ < kUndecidedMs * 1000) {
+      backoff_ms_ = std::min(backoff_ms_, kUndecidedBackoffMs / 2);
+    }
   }
   redirects_ = 0;
   redirect_.clear();

@@ -116,6 +116,32 @@ TEST(Refusal, WithoutAnOwnerIsRetriedWithBackoff) {
   EXPECT_TRUE(world.connected);
 }
 
+// The partition is on its way from one owner to the next.
+TEST(Refusal, WithoutAnOwnerIsRetriedOftenForTwoSeconds) {
+  World world;
+  world.Open();
+  v1::TrackerMessage refusal;
+  refusal.mutable_hello()->set_code(v1::UNAVAILABLE);
+  const auto refuse_for = [&](DurationMs ms) {
+    const std::size_t before = world.tracker.dialed().size();
+    for (DurationMs passed = 0; passed < ms; passed += 10) {
+      if (world.tracker.HasStream()) world.Send(refusal);
+      world.strand.Advance(10);
+    }
+    return world.tracker.dialed().size() - before;
+  };
+  EXPECT_GE(refuse_for(2'000), 9U);  // 200 ms and 10 of the loop at most between two
+  EXPECT_LE(refuse_for(60'000), 40U);
+  // The next time is one of its own.
+  world.link->SetJobTrackers({{"jt1:1", "jt2:2"}, false, Status::Ok()});
+  world.strand.Run();
+  world.Hello();
+  world.Accept();
+  ASSERT_TRUE(world.connected);
+  world.tracker.Break();
+  EXPECT_GE(refuse_for(2'000), 8U);
+}
+
 TEST(Refusal, AnOwnerWithAnOldEpochIsLeft) {
   World world;
   world.Connect();
