@@ -102,6 +102,7 @@ Discovery::~Discovery() {
 JobTrackers Discovery::FoundLocked() const {
   JobTrackers found;
   found.addresses = addresses_;
+  found.registered = registry_ != nullptr;
   if (!addresses_.empty()) return found;
   found.looking = !known_ && !overdue_ && !NeedsMending(reason_);
   if (known_) {

@@ -41,6 +41,8 @@ struct JobTrackers {
   // Without addresses: why, for the operator. kPermissionDenied and kInvalidArgument: a setting has
   // to be mended, it is tried again all the same.
   Status why_none;
+  // They come from a registry: who is not among them has gone, as far as that knows.
+  bool registered = false;
 };
 inline constexpr std::size_t kJobTrackersMax = 256;
 

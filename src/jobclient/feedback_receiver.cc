@@ -52,9 +52,10 @@ void FeedbackReceiver::Sync() {
   }
 }
 
+// Also when Stop has begun meanwhile: it waits, and ends what is made here.
 void FeedbackReceiver::Connect(const TrackerPtr& target) {
   const auto peer = peers_.find(target);
-  if (stopping_ || peer == peers_.end()) return;
+  if (peer == peers_.end()) return;
   auto session = std::make_shared<Session>();
   session->target = target;
   peer->second.session = session;
@@ -132,6 +133,7 @@ void FeedbackReceiver::Reconnect(const SessionPtr& session, const Status& status
       std::uniform_int_distribution<DurationMs>(backoff / 2, backoff)(random_);
   backoff = std::min(backoff * 2, options_.backoff_max_ms);
   control_.PostAfter(wait_ms * 1000, [this, session] {
+    if (stopping_) return;
     // Not when the JobTracker went and came meanwhile.
     const auto now = peers_.find(session->target);
     if (now != peers_.end() && now->second.session == session) Connect(session->target);

@@ -11,6 +11,10 @@ namespace {
 // Refusals in a row that are followed at once; then it is a loop, and the back-off counts.
 constexpr int kRedirectsMax = 3;
 constexpr DurationMs kHeartbeatMinMs = 20;
+// While the partition is on its way from one owner to the next, the back-off stays short for as
+// long as a hand-over takes.
+constexpr DurationMs kUndecidedMs = 2'000;
+constexpr DurationMs kUndecidedBackoffMs = 200;
 
 }  // namespace
 
@@ -201,6 +205,7 @@ void Link::OnMessage(std::uint64_t generation, v1::TrackerMessage& message) {
     return;
   }
   if (message.heartbeat() != 0) OnHeartbeatAnswer(message.heartbeat(), message.frozen());
+  if (phase_ != Phase::kLive) return;
   for (const v1::AttemptKey& key : message.stops()) OnStop(key);
   if (message.acks_size() > 0) OnAcks(message);
   if (message.assignments_size() > 0) OnAssignments(message);
@@ -236,6 +241,8 @@ void Link::OnHello(const v1::HelloReply& reply) {
   lease_ended_ = false;
   backoff_ms_ = 0;
   redirects_ = 0;
+  left_.clear();
+  undecided_since_us_ = 0;
   reported_down_ = false;
   phase_ = Phase::kLive;
   connects_.Add();
@@ -260,13 +267,22 @@ void Link::OnHello(const v1::HelloReply& reply) {
 void Link::OnRefusal(const v1::HelloReply& reply) {
   const std::string reason = fmt::format("{}: {}", v1::Code_Name(reply.code()), reply.message());
   const std::string owner = reply.owner_address();
-  const bool follow = !owner.empty() && owner != channel_->address() && redirects_ < kRedirectsMax;
+  const bool left = !owner.empty() && owner == left_ && !Present(owner);
+  const bool follow =
+      !owner.empty() && !left && owner != channel_->address() && redirects_ < kRedirectsMax;
   if (follow) {
     ++redirects_;
     redirect_ = owner;
     Disconnect(reason + ", the owner is " + owner);
     if (phase_ == Phase::kDown && due_us_[kReconnect] != kNever) SetTimer(kReconnect, NowUs());
     return;
+  }
+  if (reply.code() == v1::UNAVAILABLE && (owner.empty() || left)) {
+    if (undecided_since_us_ == 0) undecided_since_us_ = NowUs();
+    // It is doubled before it is used.
+    if (NowUs() - undecided_since_us_ < kUndecidedMs * 1000) {
+      backoff_ms_ = std::min(backoff_ms_, kUndecidedBackoffMs / 2);
+    }
   }
   redirects_ = 0;
   redirect_.clear();
@@ -291,7 +307,22 @@ void Link::SendHeartbeat() {
   SetTimer(kHeartbeat, now_us + heartbeat_ms_ * 1000);
 }
 
+bool Link::Present(const std::string& address) const {
+  const std::vector<std::string>& known = job_trackers_.addresses;
+  return std::find(known.begin(), known.end(), address) != known.end();
+}
+
 void Link::OnHeartbeatAnswer(std::uint64_t number, bool frozen) {
+  // Cut off from the store and from the registry another one takes over, which waits for the end of
+  // the lease: this one must not renew it.
+  if (frozen && job_trackers_.registered && !job_trackers_.addresses.empty() &&
+      !Present(channel_->address())) {
+    left_ = channel_->address();
+    redirect_.clear();
+    ++next_address_;
+    Disconnect("it is frozen, and not registered as a JobTracker any more");
+    return;
+  }
   while (!unanswered_.empty() && unanswered_.front().first <= number) {
     if (unanswered_.front().first == number) {
       lease_until_us_ = std::max(lease_until_us_, unanswered_.front().second + lease_ms_ * 1000);

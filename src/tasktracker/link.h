@@ -134,6 +134,7 @@ class Link {
   void OnClosed(std::uint64_t generation, const Status& status);
   void OnHello(const v1::HelloReply& reply);
   void OnRefusal(const v1::HelloReply& reply);
+  bool Present(const std::string& address) const;
   void OnHeartbeatAnswer(std::uint64_t number, bool frozen);
   void SendHeartbeat();
   void OnLeaseEnd();
@@ -189,8 +190,10 @@ class Link {
   std::uint64_t generation_ = 0;  // of the stream; callbacks of older ones are ignored
   discovery::JobTrackers job_trackers_;
   std::size_t next_address_ = 0;
-  std::string redirect_;  // where the last refusal sent us
-  int redirects_ = 0;     // in a row
+  std::string redirect_;                 // where the last refusal sent us
+  int redirects_ = 0;                    // in a row
+  std::string left_;                     // the owner that was frozen and gone from the list
+  std::int64_t undecided_since_us_ = 0;  // refused without an owner since then; 0: not
   DurationMs backoff_ms_ = 0;
   bool reported_down_ = false;
   std::mt19937_64 random_;

@@ -1,11 +1,17 @@
 #include <gmock/gmock.h>
 
+#include <chrono>
 #include <future>
+#include <semaphore>
 #include <stdexcept>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "client_fixture.h"
+#include "jobclient/feedback_receiver.h"
+#include "unit/tasktracker/manual_strand.h"
 
 namespace lts::jobclient {
 namespace {
@@ -132,6 +138,50 @@ TEST_F(FeedbackTest, TheHandlerMayUseTheClientAndCloseSendsTheLastAcks) {
   ASSERT_TRUE(tracker_.Await([&] { return submitted.load(); }));
   client->Close();
   EXPECT_EQ(tracker_.Acks().size(), 1U);
+}
+
+// Tells when something has been posted to it.
+class TellingStrand final : public Strand {
+ public:
+  explicit TellingStrand(Strand& strand) : strand_(strand) {}
+  void Post(Task task) override {
+    strand_.Post(std::move(task));
+    posts_.release();
+  }
+  void PostAfter(std::int64_t delay_us, Task task) override {
+    strand_.PostAfter(delay_us, std::move(task));
+  }
+  bool AwaitPost() { return posts_.try_acquire_for(std::chrono::seconds(30)); }
+
+ private:
+  Strand& strand_;
+  std::counting_semaphore<> posts_{0};
+};
+
+TEST_F(FeedbackTest, AStopWhileTheStreamsAreOpenedEndsThemAll) {
+  testing::ManualClock clock;
+  testing::ManualStrand strand(clock);
+  TellingStrand control(strand);
+  Trackers trackers(std::vector<std::string>{"one:1", "two:2"}, tracker_.Factory());
+  FeedbackOptions options;
+  options.node_group = "clients";
+  options.handler = [](const v1::FeedbackItem&) { return Ack::kDone; };
+  FeedbackReceiver receiver(options, trackers, control);
+  std::thread stopper;
+  // Between the first stream and the second one.
+  tracker_.on_hello = [&](const v1::FeedbackHello&) {
+    if (!stopper.joinable()) {
+      stopper = std::thread([&] { receiver.Stop(); });
+      EXPECT_TRUE(control.AwaitPost());
+    }
+    return std::vector<v1::FeedbackItem>();
+  };
+  receiver.Start();
+  ASSERT_TRUE(control.AwaitPost());
+  strand.Run();
+  ASSERT_TRUE(stopper.joinable());
+  stopper.join();
+  EXPECT_TRUE(tracker_.StreamAddresses().empty());
 }
 
 TEST_F(FeedbackTest, WithoutAHandlerNothingIsTaken) {

@@ -116,6 +116,32 @@ TEST(Refusal, WithoutAnOwnerIsRetriedWithBackoff) {
   EXPECT_TRUE(world.connected);
 }
 
+// The partition is on its way from one owner to the next.
+TEST(Refusal, WithoutAnOwnerIsRetriedOftenForTwoSeconds) {
+  World world;
+  world.Open();
+  v1::TrackerMessage refusal;
+  refusal.mutable_hello()->set_code(v1::UNAVAILABLE);
+  const auto refuse_for = [&](DurationMs ms) {
+    const std::size_t before = world.tracker.dialed().size();
+    for (DurationMs passed = 0; passed < ms; passed += 10) {
+      if (world.tracker.HasStream()) world.Send(refusal);
+      world.strand.Advance(10);
+    }
+    return world.tracker.dialed().size() - before;
+  };
+  EXPECT_GE(refuse_for(2'000), 9U);  // 200 ms and 10 of the loop at most between two
+  EXPECT_LE(refuse_for(60'000), 40U);
+  // The next time is one of its own.
+  world.link->SetJobTrackers({{"jt1:1", "jt2:2"}, false, Status::Ok()});
+  world.strand.Run();
+  world.Hello();
+  world.Accept();
+  ASSERT_TRUE(world.connected);
+  world.tracker.Break();
+  EXPECT_GE(refuse_for(2'000), 8U);
+}
+
 TEST(Refusal, AnOwnerWithAnOldEpochIsLeft) {
   World world;
   world.Connect();
@@ -164,6 +190,88 @@ TEST(JobTrackers, AConnectionThatStandsIsLeftAlone) {
   world.strand.Advance(1'000);
   world.Hello();
   EXPECT_THAT(world.tracker.dialed(), ElementsAre("jt1:1", "jt2:2"));
+}
+
+discovery::JobTrackers Registered(std::vector<std::string> addresses) {
+  return {std::move(addresses), false, Status::Ok(), true};
+}
+
+TEST(JobTrackers, AFrozenOwnerThatHasGoneFromThemIsLeftForTheOthers) {
+  World world;
+  world.options.job_trackers = Registered({"jt1:1", "jt2:2"});
+  world.Connect();
+  world.AliveFor(4'000, true);
+  EXPECT_TRUE(world.connected);  // it is there: its store may be away for all
+  world.link->SetJobTrackers(Registered({"jt2:2"}));
+  world.strand.Run();
+  EXPECT_TRUE(world.connected);
+  world.AliveFor(3'000, true);
+  EXPECT_FALSE(world.connected);
+  EXPECT_THAT(world.reason, HasSubstr("frozen"));
+  EXPECT_EQ(world.tracker.dialed().back(), "jt2:2");
+}
+
+TEST(JobTrackers, AFrozenOwnerThatHasGoneFromThemDoesNotRenewTheLease) {
+  World world;
+  world.options.job_trackers = Registered({"jt1:1"});
+  world.Connect();
+  world.Assign(World::Assignment("a", "gate", 1));
+  world.jobs.WaitStarted("a");
+  world.link->SetJobTrackers(Registered({"jt2:2"}));
+  world.AliveFor(22'000, true);
+  world.tracker.SetDown(true);
+  world.tracker.Break();
+  EXPECT_TRUE(world.strand.RunUntil([&] { return !world.Stored(FailKind::kResult).empty(); }));
+}
+
+TEST(JobTrackers, AFrozenOwnerThatHasGoneIsNotGoneBackToWhenOthersNameIt) {
+  World world;
+  world.options.job_trackers = Registered({"jt1:1"});
+  world.Connect();
+  world.link->SetJobTrackers(Registered({"jt2:2"}));
+  world.AliveFor(3'000, true);
+  v1::TrackerMessage refusal;
+  refusal.mutable_hello()->set_code(v1::UNAVAILABLE);
+  refusal.mutable_hello()->set_owner_address("jt1:1");
+  world.Send(refusal);
+  world.strand.Advance(1'000);
+  EXPECT_THAT(world.tracker.dialed(), ElementsAre("jt1:1", "jt2:2", "jt2:2"));
+  // Unless it is there again.
+  world.link->SetJobTrackers(Registered({"jt1:1", "jt2:2"}));
+  world.Send(refusal);
+  EXPECT_EQ(world.tracker.dialed().back(), "jt1:1");
+}
+
+TEST(JobTrackers, AnOwnerThatHasGoneFromThemButAssignsIsKept) {
+  World world;
+  world.options.job_trackers = Registered({"jt1:1"});
+  world.Connect();
+  world.link->SetJobTrackers(Registered({"jt2:2"}));
+  world.AliveFor(60'000);
+  EXPECT_TRUE(world.connected);
+}
+
+TEST(JobTrackers, AFrozenOwnerOutsideAConfiguredListIsKept) {
+  World world;
+  world.Open();
+  world.Hello();
+  v1::TrackerMessage refusal;
+  refusal.mutable_hello()->set_code(v1::UNAVAILABLE);
+  refusal.mutable_hello()->set_owner_address("jt2:2");
+  world.Send(refusal);
+  world.Hello();
+  world.Accept();
+  world.AliveFor(60'000, true);
+  EXPECT_TRUE(world.connected);
+}
+
+TEST(JobTrackers, AFrozenOwnerIsKeptWhileNobodyIsKnown) {
+  World world;
+  world.options.job_trackers = Registered({"jt1:1"});
+  world.Connect();
+  world.link->SetJobTrackers(Registered({}));
+  world.AliveFor(60'000, true);
+  EXPECT_TRUE(world.connected);
 }
 
 TEST(JobTrackers, WhoStartsBeforeThemAllSaysWhyAndWaits) {
