@@ -29,10 +29,12 @@ class Run:
         self.options, self.folder = options, folder
         self.late = []
         self.network = network.Network(os.path.join(folder, "net"))
-        self.cluster = cluster.Cluster(folder, self.network, jobtrackers=options.jobtrackers, faults=options.negative)
         # Without the fence an old owner's commits are still refused when they contradict what is stored. A calm one has
-        # nothing to contradict: it goes on firing schedules beside its successor.
+        # nothing to contradict: it stores a fire once more that its successor has done with.
         calm = self.calm = options.calm or options.negative == "no_store_fencing"
+        # In how many partitions a commit is under way when an owner is cut off is a matter of chance: many groups.
+        size = {"groups": 12, "tasktrackers": 12} if calm else {}
+        self.cluster = cluster.Cluster(folder, self.network, jobtrackers=options.jobtrackers, faults=options.negative, **size)
         share = (min(options.rate, 1) if calm else options.rate) / 3
         self.clients = [load.Client(self.cluster, f"c{n + 1}", share, options.seed, with_store=n < 2) for n in range(3)]
         self.schedules = load.Schedules(self.cluster, calm)
@@ -138,8 +140,9 @@ def main(options):
             if process.runs() and isinstance(process, cluster.Daemon):
                 process.popen.terminate()
         if options.negative:
-            print("the planted fault was found" if verdict.violations else "the planted fault was NOT found")
-            return 0 if verdict.violations else 1
+            found = [line for line in verdict.violations if not line.startswith("drain: ")]  # slow is not wrong
+            print("the planted fault was found" if found else "the planted fault was NOT found")
+            return 0 if found else 1
         return 1 if verdict.violations else 0
     except AssertionError as failure:
         print(f"chaos seed={options.seed}: {failure}", file=sys.stderr)
