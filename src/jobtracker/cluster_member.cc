@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <tuple>
 #include <utility>
 
 #include "common/log.h"
@@ -14,9 +15,9 @@ namespace {
 
 constexpr std::int64_t kRetryUs = 500'000;  // of a write that did not go through
 
-// A node that cannot write its store is left out after this time, if another one could all along:
-// when the store is away for all of them they tell so one after the other, and nothing is gained by
-// moving anything.
+// A node that cannot write its store is left out when it has been so for this time, and another one
+// has been able to: when the store is away for all of them they tell so one after the other, and
+// nothing is gained by moving anything.
 constexpr std::int64_t kUnableUs = 3'000'000;
 
 // What a partition does at least to be told of, in attempts a second.
@@ -159,7 +160,11 @@ void ClusterMember::OnNodes(const registry::NodesUpdate& update) {
     since[node.identity] = known != since_.end() && known->second.serving == serving
                                ? known->second
                                : Since{serving, clock_.MonotonicUs()};
-    if (node.identity != node_.identity || node.incarnation == node_.incarnation) continue;
+    // The later process counts; of an earlier one only its node is left.
+    if (node.identity != node_.identity || std::tie(node.started_ms, node.incarnation) <=
+                                               std::tie(node_.started_ms, node_.incarnation)) {
+      continue;
+    }
     displaced = true;
     if (!displaced_) {
       LTS_ERROR(
@@ -191,21 +196,25 @@ void ClusterMember::OnRecord(const registry::Record& record) {
 }
 
 std::vector<std::string> ClusterMember::Eligible() {
-  std::int64_t could_all_along_us = std::numeric_limits<std::int64_t>::max();
+  // Since when somebody has been able to.
+  std::int64_t could_us = std::numeric_limits<std::int64_t>::max();
   for (const auto& [identity, since] : since_) {
-    if (since.serving) could_all_along_us = std::min(could_all_along_us, since.us);
+    if (since.serving) could_us = std::min(could_us, since.us);
   }
+  const bool nobody = could_us == std::numeric_limits<std::int64_t>::max();
   const std::int64_t now_us = clock_.MonotonicUs();
   std::vector<std::string> eligible;
-  std::int64_t look_us = 0;
+  std::int64_t look_us = std::numeric_limits<std::int64_t>::max();
   for (const registry::Node& node : *nodes_) {
     const Since& since = since_.at(node.identity);
-    const bool alone = !since.serving && could_all_along_us <= since.us;
-    if (alone && now_us - since.us >= kUnableUs) continue;
-    if (alone) look_us = std::max(look_us, since.us + kUnableUs - now_us);
+    if (!since.serving && !nobody) {
+      const std::int64_t out_us = std::max(since.us, could_us) + kUnableUs;
+      if (now_us >= out_us) continue;
+      look_us = std::min(look_us, out_us - now_us);
+    }
     eligible.push_back(node.identity);
   }
-  if (look_us > 0 && !std::exchange(look_armed_, true)) {
+  if (look_us != std::numeric_limits<std::int64_t>::max() && !std::exchange(look_armed_, true)) {
     strand_.PostAfter(look_us, [this] {
       look_armed_ = false;
       Reassign();
@@ -218,7 +227,14 @@ void ClusterMember::Reassign() {
   if (registry_ == nullptr || !is_master() || !nodes_ || !record_read_ || writing_) return;
   const std::vector<std::string> eligible = Eligible();
   PartitionLoads loads;
-  for (const registry::Node& node : *nodes_) loads.insert(node.loads.begin(), node.loads.end());
+  for (const registry::Node& node : *nodes_) {
+    for (const auto& [partition, load] : node.loads) {
+      // Of what it has handed over since it told, the new owner tells.
+      if (partition < assignment_.owners.size() && assignment_.owners[partition] == node.identity) {
+        loads[partition] = load;
+      }
+    }
+  }
   Assignment next = Assign(assignment_, eligible, partitions_, loads);
   if (next.owners == assignment_.owners || eligible.empty()) return;
   // Also greater than all numbers of a registry that was lost.

@@ -30,8 +30,9 @@ struct Edge::SubmitCall {
 
 namespace {
 
-// How long the owner may take to answer what was passed on to it.
-constexpr DurationMs kPassOnMs = 3'000;
+// How long the owner may take to answer what was passed on to it: less than a client waits for this
+// one.
+constexpr DurationMs kPassOnMs = 2'000;
 
 void PutAnswer(const core::SubmitReply& reply, v1::SubmitAnswer* answer) {
   if (reply.code != StatusCode::kOk) {

@@ -284,7 +284,13 @@ Status JobTracker::Parts::JoinCluster(const Options& options, const std::string&
   if (done.wait_for(std::chrono::milliseconds(kRegistryWaitMs)) != std::future_status::ready) {
     return Status::Unavailable("registryAddress: ZooKeeper does not take this node in time");
   }
-  LTS_RETURN_IF_ERROR(done.get().WithContext("registryAddress"));
+  if (const Status registered_as = done.get(); registered_as.code() == StatusCode::kAlreadyExists) {
+    // A predecessor that was killed, before the clock of this host went back: its session ends.
+    LTS_WARN("another process holds the identity of this one, which stands by until it goes: {}",
+             registered_as.message());
+  } else {
+    LTS_RETURN_IF_ERROR(registered_as.WithContext("registryAddress"));
+  }
   if (const Status serving = AwaitServing(kServingWaitMs); !serving.ok()) {
     LTS_WARN("started, and does not serve all of its partitions yet: {}", serving.message());
   }

@@ -63,6 +63,12 @@ void LeaseKeeper::Tick() {
 // A call to a store that is cut off may take far longer than a lease to fail.
 void LeaseKeeper::Watch() {
   Judge(Status::DeadlineExceeded("no answer yet"));
+  for (const Host& host : hosts_) {
+    const PartitionHost::Held held = host.host->HeldNow();
+    if (held.epoch == 0 || clock_.MonotonicUs() - held.renewed_us < options_.lease_ms * 1000)
+      continue;
+    host.strand->Post([host = host.host] { host->CheckLease(); });
+  }
   hosts_.front().strand->PostAfter(options_.period_ms * 1000, [this] { Watch(); });
 }
 
@@ -114,7 +120,7 @@ Status LeaseKeeper::LookOnce() {
     if (epoch == 0) continue;
     if (row.epoch > epoch && options_.fencing) {
       to.strand->Post([host = to.host, epoch, asked_us] { host->Renewed(epoch, asked_us, false); });
-    } else if (!row.asker.empty() && row.asker != options_.owner) {
+    } else if (row.epoch == epoch && !row.asker.empty()) {
       to.strand->Post([host = to.host, asker = row.asker, assignment = row.asker_assignment] {
         host->AskedBy(asker, assignment);
       });

@@ -124,6 +124,8 @@ class PartitionHost {
   void AskedBy(const std::string& asker, std::uint64_t assignment);
   // What the store said to a renewal that was sent at that time of the monotonic clock.
   void Renewed(std::uint64_t epoch, std::int64_t sent_us, bool held);
+  // Notices that the lease has ended also when nothing else happens here.
+  void CheckLease();
   // As when asked, and for good; then `done` runs on the strand.
   void Stop(std::function<void()> done);
 
@@ -219,6 +221,7 @@ class PartitionHost {
   std::uint64_t yielded_to_ = 0;  // the newest assignment by which it was handed over
   bool reacquires_ = false;       // it was this process's until it was loaded anew
   bool stop_for_good_ = false;
+  std::int64_t started_us_ = 0;
   std::int64_t acquire_delay_us_ = 0;
   bool acquire_under_way_ = false;
   bool acquire_armed_ = false;

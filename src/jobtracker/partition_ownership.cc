@@ -47,11 +47,14 @@ Result<core::LoadedState> LoadAll(store::JobStore& store, std::uint32_t partitio
 
 void PartitionHost::Start(std::function<void(Status)> on_first) {
   on_first_ = std::move(on_first);
+  started_us_ = clock_.MonotonicUs();
   Assign({0, true, true});
 }
 
 void PartitionHost::Assign(PartitionAssignment assignment) {
   if (stop_for_good_) return;
+  // The registry was lost, and with it what was handed over by its numbers.
+  if (assignment.number < assigned_.number) yielded_to_ = 0;
   if (assigned_ != assignment) {
     assigned_ = assignment;
     acquire_delay_us_ = 0;
@@ -92,9 +95,17 @@ void PartitionHost::GiveUpLapsed() {
   }
 }
 
+void PartitionHost::CheckLease() {
+  if (state_ != State::kServing || LeaseHolds()) return;
+  lapsed_ = true;
+  GiveUpLapsed();
+}
+
 void PartitionHost::AskedBy(const std::string& asker, std::uint64_t assignment) {
   if (state_ != State::kServing && state_ != State::kLoading) return;
-  if (assignment < assigned_.number || (assigned_.mine && assignment == assigned_.number)) return;
+  // By the same assignment only another process of this one's identity asks: the one that counts.
+  const bool own = assigned_.mine && assigned_.live;
+  if (assignment < assigned_.number || (own && assignment == assigned_.number)) return;
   LTS_INFO("partition is handed over partition={} epoch={} to={} assignment={}",
            options_.core.partition, lease_.epoch, asker, assignment);
   // What assigns it here is history: only a newer assignment makes it come back.
@@ -158,14 +169,17 @@ void PartitionHost::OnAcquired(const Result<store::PartitionLease>& acquired,
       LTS_INFO("partition is not to be had yet, trying again partition={} reason=\"{}\"",
                options_.core.partition, acquired.status().message());
     }
-    if (on_first_) std::exchange(on_first_, nullptr)(acquired.status());
+    // A predecessor at another address keeps it for a lease.
+    const bool may_end = clock_.MonotonicUs() - started_us_ <= options_.lease_ms * 1000;
+    if (on_first_ && (options_.lease_ms == 0 || !may_end)) {
+      std::exchange(on_first_, nullptr)(acquired.status());
+    }
     acquire_delay_us_ =
         std::clamp(acquire_delay_us_ * 2, options_.acquire_min_us, options_.acquire_max_us);
     AcquireAfter(acquire_delay_us_);
     return;
   }
   lease_ = *acquired;
-  reacquires_ = false;
   renewed_us_.store(sent_us, std::memory_order_relaxed);
   held_epoch_.store(lease_.epoch, std::memory_order_release);
   lapsed_ = false;
@@ -199,6 +213,7 @@ void PartitionHost::OnLoaded(Result<core::LoadedState> loaded) {
                         } else if (LeaseHolds()) {
                           Load();
                         } else {
+                          reacquires_ = true;
                           Acquire();
                         }
                       }));
@@ -213,6 +228,7 @@ void PartitionHost::OnLoaded(Result<core::LoadedState> loaded) {
   loaded->refused = refused_;
   core_ = std::make_unique<core::Partition>(options_.core, *std::move(loaded), now());
   SetState(State::kServing);
+  reacquires_ = false;
   told_held_ = false;
   acquire_delay_us_ = 0;
   LTS_INFO(
@@ -289,6 +305,10 @@ void PartitionHost::FinishStop() {
   outbox_.Reset(options_.core.partition,
                 Status::Unavailable(stop_for_good_ ? "the JobTracker is stopping"
                                                    : "it is handed over to another JobTracker"));
+  if (on_first_) {
+    std::exchange(on_first_,
+                  nullptr)(Status::Unavailable("another JobTracker has asked for the partition"));
+  }
   DropCore();
   retry_us_ = 0;
   store_trouble_ = {};

@@ -602,6 +602,8 @@ void Queries::Wait(v1::WaitRequest request, Done<v1::WaitResponse> done) {
   once->done = done;
   Read(done, [this, id = *id, since_ms = request.since_ms(), request, done,
               timeout = std::clamp<DurationMs>(request.timeout_ms(), 0, kWaitMaxMs), once] {
+    // What ends from here on counts when it is asked again.
+    const TimeMs since = since_ms != 0 ? since_ms : edge_.HostOf(0).now().wall_ms;
     auto found = Find(id);
     if (!found.ok() || !found->any()) {
       v1::WaitResponse response;
@@ -618,10 +620,10 @@ void Queries::Wait(v1::WaitRequest request, Done<v1::WaitResponse> done) {
       return;
     }
     // Who asks again passes the time on, so that no run of a schedule is missed.
-    const auto unavailable = [once, now = edge_.HostOf(0).now().wall_ms](const Status& status) {
+    const auto unavailable = [once, since](const Status& status) {
       v1::WaitResponse response;
       rpc::PutStatus(status, &response);
-      response.set_since_ms(now);
+      response.set_since_ms(since);
       once->Answer(std::move(response));
     };
     if (PassOn(found->group(), &rpc::Channel::Wait, request, timeout + kPeerMs, done,
@@ -639,15 +641,14 @@ void Queries::Wait(v1::WaitRequest request, Done<v1::WaitResponse> done) {
             if (auto answer = EndFor(id, *again, *known)) once->Answer(*std::move(answer));
           });
         },
-        [host = &edge_.HostOf(edge_.PartitionOf(found->group())), once,
-         id](const Result<HistoryRow>& row) {
+        [since, once, id](const Result<HistoryRow>& row) {
           v1::WaitResponse answer;
           if (row.ok()) {
             ToView(*row, answer.mutable_job());
             answer.mutable_job()->mutable_job()->set_job_id(id.ToString());
           } else {
             rpc::PutStatus(row.status(), &answer);
-            answer.set_since_ms(host->now().wall_ms);
+            answer.set_since_ms(since);
           }
           once->Answer(std::move(answer));
         });
