@@ -75,6 +75,7 @@ Status Discovery::Start(const OpenRegistry& open) {
     if (update.master) master = InfoOf(*update.master, true);
     teller_->SetMaster(std::move(master), update.is_me);
   };
+  registered_ = true;
   Result<std::unique_ptr<registry::Registry>> opened = open(std::move(listeners));
   if (!opened.ok()) return opened.status();
   registry_ = *std::move(opened);
@@ -102,7 +103,7 @@ Discovery::~Discovery() {
 JobTrackers Discovery::FoundLocked() const {
   JobTrackers found;
   found.addresses = addresses_;
-  found.registered = registry_ != nullptr;
+  found.registered = registered_;
   if (!addresses_.empty()) return found;
   found.looking = !known_ && !overdue_ && !NeedsMending(reason_);
   if (known_) {

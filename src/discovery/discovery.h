@@ -110,6 +110,7 @@ class Discovery {
   std::unique_ptr<GroupTeller> teller_;
   std::unique_ptr<NodesPoll> poll_;
   std::unique_ptr<ThreadStrand> strand_;
+  bool registered_ = false;  // JobTrackers come from a registry; set before anything runs
   std::unique_ptr<registry::Registry> registry_;  // null with jobtracker://
 };
 

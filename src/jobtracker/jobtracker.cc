@@ -492,6 +492,8 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
     PartitionHostOptions host;
     host.owner = *identity;
     if (p.shared()) host.lease_ms = options.Duration("cluster.lease");
+    // Without it an owner lets go by its own clock, and the missing fence hardly ever shows.
+    host.unleased_dispatch = FaultIsPlanted("no_store_fencing");
     host.pending_jobs_max = static_cast<std::size_t>(options.Int("partition.pending.max"));
     host.pending_bytes_max = static_cast<std::size_t>(options.Bytes("partition.pending.bytes.max"));
     core::PartitionOptions& core = host.core;

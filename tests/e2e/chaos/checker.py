@@ -246,8 +246,10 @@ class Faults:
     def cut_off(self, before, after):
         """Whether the TaskTracker was out of touch from before the result can have been taken, and for longer than its
         lease when it was run again."""
-        return any(begin - SLACK_MS <= before.end and before.start <= end + SLACK_MS and
-                   begin + self.lease - SLACK_MS <= after.start
+        def early(begin):  # nobody had taken the result by then
+            return begin - SLACK_MS <= before.end or self.owners_away(before.end, begin)
+
+        return any(early(begin) and before.start <= end + SLACK_MS and begin + self.lease - SLACK_MS <= after.start
                    for begin, end in (*self.pauses[before.node], *self.cuts[before.node]) if end - begin >= self.lease)
 
     def paused(self, node, begin, end):

@@ -188,6 +188,15 @@ class Repeats(Checks):
         story.faults = [{"kind": "tt_pause", "target": "tt1", "begin": 5000, "end": 14_000}]
         self.wrong(story, "I3", "without a reason")
 
+    def test_again_after_a_cut_before_its_owner_could_take_the_result(self):
+        story = (Story().submit("a").run("a", 20, 1000).row("a", "LOST")
+                 .run("a", 26_000, 26_100, "1-2", 2, node="tt2").row("a", token="1-2", attempt=2))
+        cut = {"kind": "cut_tt_jt", "target": "tt1", "begin": 5000, "end": 25_000}
+        story.faults = [cut]
+        self.wrong(story, "I3", "without a reason")
+        story.faults = [{"kind": "jt_pause", "target": "jt1", "begin": 900, "end": 4800}, cut]
+        self.right(story)
+
     def test_again_after_a_kill(self):
         story = (Story().submit("a").run("a", 20, None).row("a", "LOST").run("a", 16_000, 16_100, "1-2", 2, node="tt2")
                  .row("a", token="1-2", attempt=2))
