@@ -206,10 +206,9 @@ class LTS_API JobClient final {
   Result<JobView> GetById(const std::string& job_id);
 
   // Cancels in every state: a waiting job does not run, an executing one is told to stop and is not
-  // retried, a schedule ends. kNotFound; but when it had to be sent again since no answer came,
-  // that nothing is there any more counts as done. Waits for the network at most submit_timeout.
-  // When the submit it is about is still in the FailStore it goes there too, behind it (by job id
-  // the whole FailStore is searched: a few seconds when it is very full).
+  // retried, a schedule ends. kNotFound. Waits for the network at most submit_timeout. When the
+  // submit it is about is still in the FailStore it goes there too, behind it (by job id the whole
+  // FailStore is searched: a few seconds when it is very full).
   CancelReceipt Cancel(const TaskKey& task);
   CancelReceipt CancelById(const std::string& job_id);
 

@@ -90,7 +90,6 @@ struct Submitter::Batch {
   TrackerPtr target;
   std::size_t tries = 0;
   bool cut_short = false;  // the present try ends before the deadline of the entries
-  bool repeated = false;   // what became of an earlier try is not known
   // Under the Submitter's lock.
   const Tracker* first_target = nullptr;
   bool in_turn = true;  // it takes the turn of its first target
@@ -419,19 +418,11 @@ void Submitter::OnCancelled(const BatchPtr& batch, const Status& status,
                             const v1::CancelResponse& response) {
   if (!Claim(batch)) return;
   batch->answered = batch->answered || status.ok();
-  const Status said = status.ok() ? rpc::StatusOf(response) : EndOfTry(*batch, status);
-  // An earlier try may have cancelled it, and then nothing is left.
-  const bool done =
-      said.ok() || (batch->repeated && (said.code() == StatusCode::kNotFound ||
-                                        said.code() == StatusCode::kFailedPrecondition));
-  if (!done) return Settle(batch, {}, FailAll(std::move(batch->entries), said));
-  if (!said.ok()) {
-    LTS_INFO("cancel sent again had nothing to cancel answer=\"{}\"", said.ToString());
-  }
+  const Status answered = status.ok() ? rpc::StatusOf(response) : EndOfTry(*batch, status);
+  if (!answered.ok()) return Settle(batch, {}, FailAll(std::move(batch->entries), answered));
   Answer answer;
-  answer.job_id =
-      response.job_id().empty() ? batch->entries.front().cancel->job_id() : response.job_id();
-  if (said.ok()) answer.state = JobStateFrom(response.state());
+  answer.job_id = response.job_id();
+  answer.state = JobStateFrom(response.state());
   Told told;
   told.emplace_back(std::move(batch->entries.front()), std::move(answer));
   Settle(batch, std::move(told), {});
@@ -547,7 +538,6 @@ Submitter::Step Submitter::NextStep(Batch& batch, std::int64_t deadline_us) {
 void Submitter::TakeBack(Batch& batch, std::vector<Held> again) {
   batch.entries.clear();
   batch.request.Clear();
-  batch.repeated = true;
   for (Held& held : again) {
     // Who was asked may have taken it and not been able to say so.
     if (held.entry.item) held.entry.item->set_maybe_sent(true);

@@ -413,19 +413,6 @@ TEST_F(ImpatientLanesTest, AnOwnerThatKeepsSilentIsLeftForAnother) {
   EXPECT_EQ(tracker_.SubmitDeadlinesMs()[0], 20);
 }
 
-TEST_F(ImpatientLanesTest, ACancelWhoseAnswerWasLostIsDoneWhenNothingIsLeft) {
-  bool there = true;
-  tracker_.on_cancel = [&](const v1::CancelRequest&) {
-    v1::CancelResponse response;
-    if (!std::exchange(there, false)) response.set_code(v1::NOT_FOUND);
-    return response;
-  };
-  tracker_.SetSilentAddresses({"one:1"});
-  Cancel("a", "1");
-  ASSERT_TRUE(AwaitAnswered(1));
-  EXPECT_THAT(tracker_.Log(), ElementsAre("-1", "-1"));
-}
-
 TEST_F(ImpatientLanesTest, WhoIsAskedLastGetsTheTimeThatIsLeft) {
   tracker_.SetMode(FakeTracker::Mode::kHold);
   Submit("a", "1");

@@ -333,21 +333,6 @@ TEST_F(SubmitTest, ACancelOfNothingIsNotFound) {
   EXPECT_EQ(client->Cancel({"", ""}).status().code(), StatusCode::kInvalidArgument);
 }
 
-TEST_F(SubmitTest, ACancelSentAgainIsDoneWhenNothingIsLeft) {
-  std::vector<v1::Code> codes = {v1::UNAVAILABLE, v1::NOT_FOUND};
-  tracker_.on_cancel = [&](const v1::CancelRequest&) {
-    v1::CancelResponse response;
-    response.set_code(codes.front());
-    codes.erase(codes.begin());
-    return response;
-  };
-  const auto client = Open(Options());
-  const CancelReceipt receipt = client->CancelById("x");
-  EXPECT_TRUE(receipt.ok()) << receipt.status().ToString();
-  EXPECT_EQ(receipt.job_id, "x");
-  EXPECT_EQ(receipt.state, JobState::kCancelled);
-}
-
 TEST_F(SubmitTest, CloseWaitsForAnswersAndRefusesWhatComesLater) {
   const auto client = Open(Options());
   tracker_.SetMode(FakeTracker::Mode::kHold);
