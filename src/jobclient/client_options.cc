@@ -3,10 +3,10 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
-#include <array>
 #include <cstdlib>
 
 #include "common/daemon.h"
+#include "common/host_name.h"
 #include "common/ids.h"
 #include "model/validate.h"
 #include "rpc/security.h"
@@ -202,9 +202,8 @@ Result<rpc::Credentials> CredentialsFrom(const JobClientOptions& options) {
 }
 
 std::string MakeIdentity() {
-  std::array<char, 256> host{};
-  if (gethostname(host.data(), host.size() - 1) != 0 || host[0] == '\0') host = {"localhost"};
-  return FittedName(fmt::format("{}-{}-{:08x}", host.data(), getpid(), RandomSeed() & 0xffffffffU));
+  return FittedName(
+      fmt::format("{}-{}-{:08x}", FullHostName(), getpid(), RandomSeed() & 0xffffffffU));
 }
 
 }  // namespace lts::jobclient

@@ -28,9 +28,6 @@ namespace {
 constexpr std::size_t kHistoryMax = 1'000;
 constexpr DurationMs kWaitMaxMs = 60'000;
 
-// Of questions to other JobTrackers.
-constexpr DurationMs kPeerMs = 5'000;
-
 // Of the names in a log line: 64 characters of UTF-8.
 constexpr std::size_t kNameBytesMax = 256;
 

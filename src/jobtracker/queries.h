@@ -70,6 +70,8 @@ class Queries {
   void AppendLogs(v1::AppendLogsRequest request, Done<v1::AppendLogsResponse> done);
 
  private:
+  static constexpr DurationMs kPeerMs = 5'000;  // of questions to other JobTrackers
+
   void SetRegistry(registry::Registry* registry) {
     const std::lock_guard lock(registry_mutex_);
     in_cluster_ = in_cluster_ || registry != nullptr;

@@ -12,13 +12,6 @@
 
 namespace lts {
 
-namespace {
-
-// Of questions to other JobTrackers.
-constexpr DurationMs kPeerMs = 5'000;
-
-}  // namespace
-
 template <typename Request, typename Response>
 void Queries::AskOwners(void (rpc::Channel::*method)(const Request&, std::int64_t,
                                                      rpc::Channel::Done<Response>),

@@ -1,30 +1,19 @@
 #include "tasktracker/core.h"
 
 #include <fmt/core.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <future>
 #include <iterator>
 #include <utility>
 
 #include "common/daemon.h"
+#include "common/host_name.h"
 #include "common/ids.h"
 #include "common/log.h"
 #include "tasktracker/options.h"
 
 namespace lts::tasktracker {
-namespace {
-
-std::string HostName() {
-  std::array<char, 256> host{};
-  if (gethostname(host.data(), host.size() - 1) != 0 || host[0] == '\0') return "localhost";
-  return host.data();
-}
-
-}  // namespace
-
 Core::Core(TaskTrackerOptions options, const Clock& clock)
     : options_(std::move(options)),
       clock_(clock),
@@ -65,7 +54,7 @@ Status Core::Open(const rpc::ChannelFactory& channels) {
   const std::string number = store_->path().substr(store_->path().rfind('/') + 1);
   if (options_.identity.empty()) {
     identity_ = FittedName(
-        fmt::format("{}-{}-{}-{}", options_.node_group, options_.name, HostName(), number));
+        fmt::format("{}-{}-{}-{}", options_.node_group, options_.name, FullHostName(), number));
   } else {
     identity_ = number == "0" ? options_.identity : options_.identity + "-" + number;
   }

@@ -64,6 +64,21 @@ class Host : public ::testing::Test {
   }
   model::JobId NewId() { return *model::JobId::Parse(ids_.Next(clock_.WallMs())); }
 
+  // Before Start: the store has the end of this job.
+  void HasEnded(const model::JobId& id, const std::string& task) {
+    const auto lease = store_->Acquire(0, "tracker", "", 0);
+    ASSERT_TRUE(lease.ok());
+    store::HistoryRow ended;
+    ended.key = {id, 0};
+    ended.attempt = 1;
+    ended.group = "g";
+    ended.task_id = task;
+    store::MutationBatch batch;
+    batch.mutations.emplace_back(store::InsertHistory{ended});
+    batch.next_seq = 1;
+    ASSERT_TRUE(store_->Commit(0, lease->epoch, 1, batch).ok());
+    ASSERT_TRUE(store_->Release(0, lease->epoch, true).ok());
+  }
   void Submit(std::vector<core::SubmitItem> items) {
     core::SubmitEvent event;
     event.request = ++requests_;
@@ -112,18 +127,7 @@ TEST_F(Host, AJobOfWhichTheStoreTakesNoEndIsLeftAloneAndTheOthersCount) {
   // A job that has ended already, and comes again later under an id that counts as new then.
   constexpr DurationMs kLaterMs = 120'000;
   const model::JobId twice = *model::JobId::Parse(ids_.Next(clock_.WallMs() + kLaterMs));
-  const auto lease = store_->Acquire(0, "tracker", "", 0);
-  ASSERT_TRUE(lease.ok());
-  store::HistoryRow ended;
-  ended.key = {twice, 0};
-  ended.attempt = 1;
-  ended.group = "g";
-  ended.task_id = "twice";
-  store::MutationBatch batch;
-  batch.mutations.emplace_back(store::InsertHistory{ended});
-  batch.next_seq = 1;
-  ASSERT_TRUE(store_->Commit(0, lease->epoch, 1, batch).ok());
-  ASSERT_TRUE(store_->Release(0, lease->epoch, true).ok());
+  ASSERT_NO_FATAL_FAILURE(HasEnded(twice, "twice"));
 
   Start();
   strand_.Advance(kLaterMs);
@@ -281,18 +285,7 @@ TEST_F(Leased, WithoutARegistryAnOldQuestionTakesNothing) {
 TEST_F(Leased, WithoutARegistryWhatIsLoadedAnewIsTakenBack) {
   constexpr DurationMs kLaterMs = 120'000;
   const model::JobId twice = *model::JobId::Parse(ids_.Next(clock_.WallMs() + kLaterMs));
-  const auto lease = store_->Acquire(0, "tracker", "", 0);
-  ASSERT_TRUE(lease.ok());
-  store::HistoryRow ended;
-  ended.key = {twice, 0};
-  ended.attempt = 1;
-  ended.group = "g";
-  ended.task_id = "t";
-  store::MutationBatch batch;
-  batch.mutations.emplace_back(store::InsertHistory{ended});
-  batch.next_seq = 1;
-  ASSERT_TRUE(store_->Commit(0, lease->epoch, 1, batch).ok());
-  ASSERT_TRUE(store_->Release(0, lease->epoch, true).ok());
+  ASSERT_NO_FATAL_FAILURE(HasEnded(twice, "t"));
 
   Start();
   host_->Assign({5, true, false});
