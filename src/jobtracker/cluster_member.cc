@@ -75,10 +75,7 @@ void ClusterMember::SetServing(bool serving) {
     serving_ = serving;
     if (registry_ == nullptr || node_.slots == SlotsOf(serving)) return;
     node_.slots = SlotsOf(serving);
-    if (const Status updated = registry_->Update(node_); !updated.ok()) {
-      LTS_WARN("the registry does not take what changed about this node error=\"{}\"",
-               updated.ToString());
-    }
+    UpdateNode();
   });
 }
 
@@ -98,11 +95,15 @@ void ClusterMember::SetLoads(const PartitionLoads& loads) {
       return;
     }
     node_.loads = std::move(busy);
-    if (const Status updated = registry_->Update(node_); !updated.ok()) {
-      LTS_WARN("the registry does not take what changed about this node error=\"{}\"",
-               updated.ToString());
-    }
+    UpdateNode();
   });
+}
+
+void ClusterMember::UpdateNode() {
+  if (const Status updated = registry_->Update(node_); !updated.ok()) {
+    LTS_WARN("the registry does not take what changed about this node error=\"{}\"",
+             updated.ToString());
+  }
 }
 
 void ClusterMember::Leave(std::function<void()> left) {

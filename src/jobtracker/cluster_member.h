@@ -64,6 +64,7 @@ class ClusterMember {
   void OnMaster(const registry::MasterUpdate& update);
   void OnNodes(const registry::NodesUpdate& update);
   void OnRecord(const registry::Record& record);
+  void UpdateNode();
   void Reassign();
   std::vector<std::string> Eligible();
   void OnWritten(const Result<std::int64_t>& written);
