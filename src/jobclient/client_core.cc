@@ -323,17 +323,21 @@ Result<v1::JobView> ClientCore::Get(const std::string& job_id, const TaskKey& ta
   return std::move(*response->mutable_job());
 }
 
-CancelReceipt ClientCore::Cancel(const std::string& job_id, const TaskKey& task) {
-  if (job_id.empty() && (task.group.empty() || task.task_id.empty())) {
-    return Status::InvalidArgument("cancel needs a job id, or a group and a task id");
+OperationReceipt ClientCore::Operate(const JobRef& job, v1::OperateRequest request) {
+  const TaskKey& task = job.task();
+  if (job.job_id().empty() && (task.group.empty() || task.task_id.empty())) {
+    return Status::InvalidArgument("give a job id, or a group and a task id");
+  }
+  if (request.operation() == v1::TRIGGER || request.operation() == v1::RERUN) {
+    request.set_new_job_id(NextJobId());
   }
   auto latch = std::make_shared<Latch>(1);
   Entry entry;
-  entry.cancel = std::make_unique<v1::CancelRequest>();
-  entry.cancel->set_job_id(job_id);
-  entry.cancel->set_group(task.group);
-  entry.cancel->set_task_id(task.task_id);
-  entry.bytes = entry.cancel->ByteSizeLong();
+  entry.operation = std::make_unique<v1::OperateRequest>(std::move(request));
+  entry.operation->set_job_id(job.job_id());
+  entry.operation->set_group(task.group);
+  entry.operation->set_task_id(task.task_id);
+  entry.bytes = entry.operation->ByteSizeLong();
   entry.deadline_us = DeadlineUs();
   entry.latch = latch;
   latch->AddBytes(entry.bytes);

@@ -48,7 +48,8 @@ class ClientCore {
   // `since_ms`: runs of a schedule that count although they have ended; see WaitRequest.
   Result<v1::JobView> Wait(const std::string& job_id, Milliseconds timeout, TimeMs since_ms = 0);
   Result<v1::JobView> Get(const std::string& job_id, const TaskKey& task);
-  CancelReceipt Cancel(const std::string& job_id, const TaskKey& task);
+  // `request` without its target, and, where it makes a run, without the id of that.
+  OperationReceipt Operate(const JobRef& job, v1::OperateRequest request);
 
   Trackers& trackers() { return *trackers_; }
   // Null without one.

@@ -142,6 +142,7 @@ void Checker::Apply(std::uint32_t partition, const store::Mutation& mutation) {
       }
       feedback.deleted = true;
     }
+    void operator()(const store::InsertLog&) {}
     void operator()(const store::PutWorker&) {}
     void operator()(const store::DeleteWorker&) {}
   };
@@ -397,8 +398,8 @@ void Checker::OnSubmitReply(const core::SubmitReply& reply) {
   }
 }
 
-void Checker::OnCancelReply(const core::CancelReply& reply, const std::string& group,
-                            const std::string& task) {
+void Checker::OnOperateReply(const core::OperateReply& reply, const std::string& group,
+                             const std::string& task) {
   if (reply.code != StatusCode::kOk) return;
   world_.Note(reply.id, 8, "cancel answered {} group={} task={}", model::Name(reply.state), group,
               task);

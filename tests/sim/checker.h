@@ -31,8 +31,8 @@ class Checker {
   void OnApplied(std::uint32_t partition, const store::MutationBatch& batch);
   // ---- what the JobTracker says
   void OnSubmitReply(const core::SubmitReply& reply);
-  void OnCancelReply(const core::CancelReply& reply, const std::string& group,
-                     const std::string& task);
+  void OnOperateReply(const core::OperateReply& reply, const std::string& group,
+                      const std::string& task);
   void OnAssign(std::uint32_t partition, const core::Assignment& assignment);
   // The stream is gone: the attempt waits for the next hello, or the end of the lease.
   void OnAssignedNowhere(const core::Assignment& assignment);

@@ -290,7 +290,7 @@ void SimClient::CancelSome() {
   Random& r = world_.random();
   const std::size_t recent = std::min<std::size_t>(order_.size(), 20);
   const Submission& submission = submissions_.at(order_[order_.size() - 1 - r.Below(recent)]);
-  core::CancelEvent event;
+  core::OperateEvent event;
   event.group = submission.spec->group;
   event.task_id = submission.spec->task_id;
   if (r.Chance(0.5)) event.id = submission.id;
@@ -300,7 +300,7 @@ void SimClient::CancelSome() {
   SendCancel(std::move(event), 3);
 }
 
-void SimClient::SendCancel(core::CancelEvent event, int tries) {
+void SimClient::SendCancel(core::OperateEvent event, int tries) {
   if (tries == 0) return;
   auto answered = std::make_shared<bool>(false);
   const std::uint32_t partition = world_.PartitionOfGroup(event.group);
@@ -308,7 +308,7 @@ void SimClient::SendCancel(core::CancelEvent event, int tries) {
   world_.SendDatagram(place(), World::PlaceOf(target), [this, event, answered, partition, target] {
     SimTracker* tracker = world_.tracker(target);
     if (tracker == nullptr) return;
-    tracker->Cancel(partition, event, [answered](const core::CancelReply& reply) {
+    tracker->Cancel(partition, event, [answered](const core::OperateReply& reply) {
       *answered = *answered || reply.code == StatusCode::kOk || reply.code == StatusCode::kNotFound;
     });
   });
@@ -322,7 +322,7 @@ void SimClient::SendCancel(core::CancelEvent event, int tries) {
 void SimClient::CancelSchedule(const model::JobId& id) {
   for (const auto& [text, submission] : submissions_) {
     if (submission.id != id) continue;
-    core::CancelEvent event;
+    core::OperateEvent event;
     event.group = submission.spec->group;
     event.task_id = submission.spec->task_id;
     event.id = id;

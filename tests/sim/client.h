@@ -49,7 +49,7 @@ class SimClient {
   void Act();
   void SubmitSome();
   void CancelSome();
-  void SendCancel(core::CancelEvent event, int tries);
+  void SendCancel(core::OperateEvent event, int tries);
   model::JobSpec DrawSpec();
   void Store(const std::string& id);
   void Answered(std::uint64_t call, const std::vector<core::SubmitReply>& replies);

@@ -27,6 +27,7 @@ std::set<std::string> KindsOf(const store::MutationBatch& batch) {
     std::string operator()(const store::DeleteSchedule&) const { return "schedule"; }
     std::string operator()(const store::InsertFeedback&) const { return "feedback"; }
     std::string operator()(const store::DeleteFeedback&) const { return "feedback"; }
+    std::string operator()(const store::InsertLog&) const { return "operation"; }
     std::string operator()(const store::PutWorker&) const { return "worker"; }
     std::string operator()(const store::DeleteWorker&) const { return "worker"; }
   };

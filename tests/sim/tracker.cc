@@ -13,8 +13,8 @@ class SimTracker::PartOutbox final : public Outbox {
   void Submitted(std::vector<core::SubmitReply> replies) override {
     for (const core::SubmitReply& reply : replies) tracker_.Answer(reply);
   }
-  void Cancelled(std::vector<core::CancelReply> replies) override {
-    for (const core::CancelReply& reply : replies) tracker_.Answer(reply);
+  void Operated(std::vector<core::OperateReply> replies) override {
+    for (const core::OperateReply& reply : replies) tracker_.Answer(reply);
   }
   void ToWorker(core::WorkerSend message) override {
     tracker_.ToWorker(partition_, std::move(message));
@@ -172,7 +172,7 @@ void SimTracker::Submit(std::uint32_t partition, std::vector<core::SubmitItem> i
   });
 }
 
-void SimTracker::Cancel(std::uint32_t partition, core::CancelEvent event, CancelDone done,
+void SimTracker::Cancel(std::uint32_t partition, core::OperateEvent event, CancelDone done,
                         bool forwarded) {
   if (const auto owner = OwnerElsewhere(partition); owner && !forwarded) {
     World& world = world_;
@@ -185,7 +185,7 @@ void SimTracker::Cancel(std::uint32_t partition, core::CancelEvent event, Cancel
                          if (tracker == nullptr) return;
                          tracker->Cancel(
                              partition, event,
-                             [&world, here, there, done](core::CancelReply reply) {
+                             [&world, here, there, done](core::OperateReply reply) {
                                world.SendDatagram(
                                    there, here, [done, reply = std::move(reply)] { done(reply); });
                              },
@@ -216,10 +216,10 @@ void SimTracker::Answer(const core::SubmitReply& reply) {
   done.submit_done(std::move(done.replies));
 }
 
-void SimTracker::Answer(const core::CancelReply& reply) {
+void SimTracker::Answer(const core::OperateReply& reply) {
   const auto found = pending_.find(reply.request);
   if (found == pending_.end()) return;
-  world_.checker().OnCancelReply(reply, found->second.group, found->second.task);
+  world_.checker().OnOperateReply(reply, found->second.group, found->second.task);
   Pending done = std::move(found->second);
   pending_.erase(found);
   done.cancel_done(reply);
@@ -288,7 +288,7 @@ void SimTracker::OnReset(std::uint32_t partition) {
     Pending failed = std::move(it->second);
     it = pending_.erase(it);
     if (failed.cancel_done) {
-      core::CancelReply reply;
+      core::OperateReply reply;
       reply.code = StatusCode::kUnavailable;
       failed.cancel_done(reply);
     } else {

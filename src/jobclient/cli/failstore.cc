@@ -37,8 +37,11 @@ std::string RequestText(const FailRecord& record, std::string* job_id) {
     *job_id = job->job_id();
     return "SUBMIT";
   }
-  *job_id = std::get<v1::CancelRequest>(*request).job_id();
-  return "CANCEL";
+  const auto& operation = std::get<v1::OperateRequest>(*request);
+  *job_id = operation.job_id();
+  return v1::Operation_IsValid(operation.operation())
+             ? std::string(v1::Operation_Name(operation.operation()))
+             : "OPERATION";
 }
 
 Json RecordJson(const FailRecord& record, const std::string& folder) {

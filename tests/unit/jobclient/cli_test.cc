@@ -479,8 +479,8 @@ TEST_F(CliTest, AttemptsSayWhichJobTheyAreOf) {
 }
 
 TEST_F(CliTest, CancelAndExplain) {
-  tracker_.on_cancel = [](const v1::CancelRequest& request) {
-    v1::CancelResponse response;
+  tracker_.on_cancel = [](const v1::OperateRequest& request) {
+    v1::OperateResponse response;
     response.set_job_id("id-1");
     response.set_state(request.task_id() == "busy" ? v1::RUNNING : v1::CANCELLED);
     return response;
