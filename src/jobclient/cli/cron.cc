@@ -127,29 +127,35 @@ int CronNext(const Context& context, const CronFlags& flags) {
 
 }  // namespace
 
-void AddCron(CLI::App& app, Context& context) {
-  const auto flags = std::make_shared<CronFlags>();
-  CLI::App* cron = AddVerb(app, "cron", "look at cron expressions, offline",
-                           "jobclient cron next '0 30 2 ? * MON-FRI' --tz Europe/Berlin");
-  cron->require_subcommand(1);
-  CLI::App* verb =
-      AddVerb(*cron, "next",
-              "print the next fires in epoch seconds, separated by commas; - stands for: no "
-              "more",
-              "jobclient cron next '0 30 2 ? * MON-FRI' --tz Europe/Berlin --from 1767225600 "
-              "-n 3");
-  verb->add_option("EXPR", flags->expression,
-                   "Quartz (6 or 7 fields) or Unix (5 fields) text, @daily …");
-  verb->add_option("--tz", flags->zone, "IANA time zone (default: UTC)");
-  verb->add_option("--from", flags->from_s, "epoch seconds; fires after it (default: now)");
-  verb->add_option("-n", flags->count, "how many (default: 5)")->check(CLI::Range(1, 100'000));
-  verb->add_option(
-      "--file", flags->file,
-      "lines of expression TAB zone TAB start in epoch seconds; - is standard input. One "
-      "output line for each that is neither blank nor #");
-  verb->callback([&context, flags] {
-    context.action = [&context, flags] { return CronNext(context, *flags); };
-  });
+Verb CronVerb() {
+  return {.name = "cron",
+          .summary = "look at cron expressions, offline",
+          .examples = {"jobclient cron next '0 30 2 ? * MON-FRI' --tz Europe/Berlin"}};
+}
+
+Verb CronNextVerb() {
+  return {
+      .name = "cron next",
+      .summary =
+          "print the next fires in epoch seconds, separated by commas; - stands for: no more",
+      .usage = "EXPR [--tz ZONE] [--from EPOCH_S] [-n COUNT] | --file FILE [-n COUNT]",
+      .examples = {"jobclient cron next '0 30 2 ? * MON-FRI' --tz Europe/Berlin --from 1767225600 "
+                   "-n 3"},
+      .declare = [](CLI::App& verb, Context& context) -> Action {
+        const auto flags = std::make_shared<CronFlags>();
+        verb.add_option("EXPR", flags->expression,
+                        "Quartz (6 or 7 fields) or Unix (5 fields) text, @daily …");
+        verb.add_option("--tz", flags->zone, "IANA time zone (default: UTC)")->type_name("ZONE");
+        AddNumber(verb, "--from", flags->from_s, "epoch seconds; fires after it (default: now)",
+                  kFromMin, kFromMax);
+        AddNumber(verb, "-n", flags->count, "how many (default: 5)", 1, 100'000);
+        verb.add_option(
+                "--file", flags->file,
+                "lines of expression TAB zone TAB start in epoch seconds; - is standard input. One "
+                "output line for each that is neither blank nor #")
+            ->type_name("FILE");
+        return [&context, flags] { return CronNext(context, *flags); };
+      }};
 }
 
 }  // namespace lts::jobclient::cli

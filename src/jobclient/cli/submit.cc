@@ -13,6 +13,7 @@
 #include "lts/v1/types.pb.h"
 #include "model/cron.h"
 #include "model/retry.h"
+#include "model/validate.h"
 #include "rpc/codec.h"
 
 namespace lts::jobclient::cli {
@@ -270,7 +271,22 @@ int SubmitFile(const Context& context, const SubmitFlags& flags, const JobClient
   return any_bad ? kError : code;
 }
 
-int Submit(const Context& context, const SubmitFlags& flags) {
+// The lines of a file say everything of their jobs.
+constexpr const char* kJobOptions[] = {
+    "--group",        "--task",    "--job-id",   "--runner",         "--param",
+    "--payload",      "--at",      "--in",       "--cron",           "--tz",
+    "--every",        "--count",   "--priority", "--retries",        "--retry",
+    "--timeout",      "--expires", "--replace",  "--fail-if-exists", "--feedback",
+    "--at-most-once", "--overlap"};
+
+int Submit(const Context& context, const CLI::App& verb, const SubmitFlags& flags) {
+  if (!flags.file.empty()) {
+    for (const char* option : kJobOptions) {
+      if (verb.count(option) == 0) continue;
+      return context.Usage(fmt::format(
+          "{} does not go with --file: each line of the file says it of its job", option));
+    }
+  }
   if (flags.file.empty() && (flags.group.empty() || flags.task.empty())) {
     return context.Usage(
         "submit needs --group and --task, or --file; see: jobclient submit --help");
@@ -290,72 +306,67 @@ int Submit(const Context& context, const SubmitFlags& flags) {
                             : SubmitFile(context, flags, *options, **client);
 }
 
-}  // namespace
-
-void AddSubmit(CLI::App& app, Context& context) {
+Action Declare(CLI::App& verb, Context& context) {
   const auto flags = std::make_shared<SubmitFlags>();
-  CLI::App* verb =
-      AddVerb(app, "submit", "submit a job, or a file of jobs",
-              "jobclient submit --group demo --task hello --runner word_count "
-              "--param file=/etc/hosts --wait\n"
-              "  jobclient submit --group demo --task nightly --cron '0 0 3 * * ?' --tz "
-              "Europe/Berlin --runner word_count --param file=/etc/hosts\n"
-              "  echo '{\"taskId\":\"t1\",\"taskTrackerNodeGroup\":\"demo\"}' | jobclient "
-              "submit --file -");
-  verb->add_option("--file", flags->file,
-                   "jobs in protobuf JSON form, one a line; - is standard input");
-  verb->add_option("--group", flags->group, "TaskTracker node group that runs it");
-  verb->add_option("--task", flags->task, "task id, the identity within the group");
-  verb->add_option("--job-id", flags->job_id, "UUIDv7 of your own; sent twice it makes one job");
-  verb->add_option("--runner", flags->runner,
-                   "runner at the TaskTracker (default: that of the group)");
-  verb->add_option("--param", flags->params, "a parameter, KEY=VALUE; may be repeated")
-      ->allow_extra_args(false);
-  verb->add_option("--payload", flags->payload, "file with the payload; - is standard input");
-  verb->add_option("--at", flags->at, "run at this time (RFC 3339)");
-  verb->add_option("--in", flags->in, "run after this time, as in 10s, 3h");
-  verb->add_option("--cron", flags->cron, "run by this cron expression");
-  verb->add_option("--tz", flags->zone, "IANA time zone of --cron (default: the cluster's)");
-  verb->add_option("--every", flags->every, "run again and again, so far apart");
-  verb->add_option("--count", flags->count,
-                   "runs altogether of --every, -1 without end (default: -1)");
-  verb->add_option("--priority", flags->priority, "-10000 … 10000, lower first (default: 100)");
-  verb->add_option("--retries", flags->retries, "how often to try again (default: 0)");
-  verb->add_option("--retry", flags->retry,
-                   "delay of retries: fixed:500ms, linear:1s, exponential:1s..1m");
-  verb->add_option("--timeout", flags->timeout, "of one execution");
-  verb->add_option("--expires", flags->expires, "EXPIRED when not started within this time");
-  verb->add_flag("--replace", flags->replace, "replace a waiting job of the same task");
-  verb->add_flag("--fail-if-exists", flags->fail_if_exists, "fail when the task has a waiting job");
-  verb->add_flag("--feedback", flags->feedback, "tell the client group how it ended");
-  verb->add_flag("--at-most-once", flags->at_most_once,
-                 "never repeat an attempt with an unknown outcome");
-  verb->add_flag("--overlap", flags->overlap, "schedules: fire while the previous cycle runs");
-  verb->add_flag("--store", flags->store,
-                 "keep the job in the FailStore when no JobTracker takes it");
-  verb->add_flag(
+  const auto text = [&verb](const char* name, std::string& value, const char* type,
+                            const char* what) {
+    verb.add_option(name, value, what)->type_name(type);
+  };
+  text("--file", flags->file, "FILE",
+       "jobs in protobuf JSON form, one a line; - is standard input");
+  text("--group", flags->group, "G", "TaskTracker node group that runs it");
+  text("--task", flags->task, "T", "task id, the identity within the group");
+  text("--job-id", flags->job_id, "UUID", "UUIDv7 of your own; sent twice it makes one job");
+  text("--runner", flags->runner, "R", "runner at the TaskTracker (default: that of the group)");
+  verb.add_option("--param", flags->params, "a parameter; may be repeated")
+      ->allow_extra_args(false)
+      ->type_name("KEY=VALUE");
+  text("--payload", flags->payload, "FILE", "file with the payload; - is standard input");
+  text("--at", flags->at, "TIME", "run at this time (RFC 3339)");
+  text("--in", flags->in, "DURATION", "run after this time, as in 10s, 3h");
+  text("--cron", flags->cron, "EXPR", "run by this cron expression");
+  text("--tz", flags->zone, "ZONE", "IANA time zone of --cron (default: the cluster's)");
+  text("--every", flags->every, "DURATION", "run again and again, so far apart");
+  AddNumber(verb, "--count", flags->count,
+            "runs altogether of --every, -1 without end (default: -1)", -1, model::kRepeatCountMax);
+  AddNumber(verb, "--priority", flags->priority, "-10000 … 10000, lower first (default: 100)",
+            model::kPriorityMin, model::kPriorityMax);
+  AddNumber(verb, "--retries", flags->retries, "how often to try again (default: 0)", 0,
+            model::kRetryTimesMax);
+  text("--retry", flags->retry, "POLICY",
+       "delay of retries: fixed:500ms, linear:1s, exponential:1s..1m");
+  text("--timeout", flags->timeout, "DURATION", "of one execution");
+  text("--expires", flags->expires, "DURATION", "EXPIRED when not started within this time");
+  verb.add_flag("--replace", flags->replace, "replace a waiting job of the same task");
+  verb.add_flag("--fail-if-exists", flags->fail_if_exists, "fail when the task has a waiting job");
+  verb.add_flag("--feedback", flags->feedback, "tell the client group how it ended");
+  verb.add_flag("--at-most-once", flags->at_most_once,
+                "never repeat an attempt with an unknown outcome");
+  verb.add_flag("--overlap", flags->overlap, "schedules: fire while the previous cycle runs");
+  verb.add_flag("--store", flags->store,
+                "keep the job in the FailStore when no JobTracker takes it");
+  verb.add_flag(
       "--wait", flags->wait,
       "wait for the end (of a schedule: of its first run), print the final message; exit 0 or 8");
-  verb->add_option("--wait-timeout", flags->wait_timeout,
-                   "give up waiting after this time, exit 7");
-  AddGroupOptions(*verb, context);
-  verb->callback([&context, flags, verb] {
-    // The lines of a file say everything of their jobs.
-    for (const char* option :
-         {"--group",        "--task",    "--job-id",   "--runner",         "--param",
-          "--payload",      "--at",      "--in",       "--cron",           "--tz",
-          "--every",        "--count",   "--priority", "--retries",        "--retry",
-          "--timeout",      "--expires", "--replace",  "--fail-if-exists", "--feedback",
-          "--at-most-once", "--overlap"}) {
-      if (flags->file.empty() || verb->count(option) == 0) continue;
-      context.action = [&context, option] {
-        return context.Usage(fmt::format(
-            "{} does not go with --file: each line of the file says it of its job", option));
-      };
-      return;
-    }
-    context.action = [&context, flags] { return Submit(context, *flags); };
-  });
+  text("--wait-timeout", flags->wait_timeout, "DURATION",
+       "give up waiting after this time, exit 7");
+  AddGroupOptions(verb, context);
+  return [&context, &verb, flags] { return Submit(context, verb, *flags); };
+}
+
+}  // namespace
+
+Verb SubmitVerb() {
+  return {.name = "submit",
+          .summary = "submit a job, or a file of jobs",
+          .usage = "--group G --task T [OPTIONS] | --file FILE [OPTIONS]",
+          .examples = {"jobclient submit --group demo --task hello --runner word_count "
+                       "--param file=/etc/hosts --wait",
+                       "jobclient submit --group demo --task nightly --cron '0 0 3 * * ?' --tz "
+                       "Europe/Berlin --runner word_count --param file=/etc/hosts",
+                       "echo '{\"taskId\":\"t1\",\"taskTrackerNodeGroup\":\"demo\"}' | jobclient "
+                       "submit --file -"},
+          .declare = Declare};
 }
 
 }  // namespace lts::jobclient::cli
