@@ -51,6 +51,7 @@ struct Environment {
   // For verbs that stay: called before they start threads, and to wait for SIGTERM or SIGINT.
   std::function<void()> block_signals;
   std::function<void()> wait_for_stop;
+  bool err_is_terminal = false;
 };
 
 enum class Format { kTable, kJson };

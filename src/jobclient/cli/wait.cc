@@ -29,18 +29,17 @@ int Wait(const Context& context, const WaitFlags& flags) {
   // Who was there once is waited for, however long; but not a cluster that is not found.
   const Status found = (*client)->trackers().AwaitFound();
   if (!found.ok()) return context.Fail(found);
-  return WaitForEnd(context, **client, flags.job_id, timeout_ms, /*message_only=*/false,
-                    /*runs_so_far=*/false);
+  return WaitForEnd(context, **client, flags.job_id, timeout_ms, /*runs_so_far=*/false);
 }
 
 }  // namespace
 
 int WaitForEnd(const Context& context, ClientCore& client, const std::string& job_id,
-               DurationMs timeout_ms, bool message_only, bool runs_so_far) {
+               DurationMs timeout_ms, bool runs_so_far) {
   const Result<v1::JobView> job =
       client.Wait(job_id, Milliseconds(timeout_ms), runs_so_far ? 1 : 0);
   if (!job.ok()) return context.Fail(job.status());
-  if (!message_only && context.format == Format::kJson) {
+  if (context.format == Format::kJson) {
     context.env.out << Dump(JobJson(*job)) << '\n';
   } else {
     context.env.out << job->message() << '\n';
