@@ -198,10 +198,15 @@ Status ValidateSchedule(const JobSpec& spec, const JobLimits& limits, TimeMs now
   const auto fires = MakeFireTimes(spec, now_ms, limits.default_time_zone);
   if (!fires.ok()) return fires.status();
   if (!(*fires)->Next(now_ms - 1)) {
+    const std::string right =
+        "expected one from now on, up to " +
+        (spec.end_time_ms > 0 ? "end_time_ms " + std::to_string(spec.end_time_ms)
+                              : "the year 2199");
     if (spec.IsCron()) {
-      return Bad("cron_expression", Quoted(spec.cron), "there is no fire time left");
+      return Bad("cron_expression", Quoted(spec.cron), "there is no fire time left; " + right);
     }
-    return Bad("end_time_ms", std::to_string(spec.end_time_ms), "there is no fire time left");
+    return Bad("end_time_ms", std::to_string(spec.end_time_ms),
+               "there is no fire time left; " + right);
   }
   return Status::Ok();
 }

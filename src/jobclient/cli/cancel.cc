@@ -69,15 +69,17 @@ int Cancel(const Context& context, const JobName& name) {
 
 }  // namespace
 
-void AddCancel(CLI::App& app, Context& context) {
-  const auto name = std::make_shared<JobName>();
-  CLI::App* verb = AddVerb(
-      app, "cancel", "cancel a job or schedule; RUNNING means that the attempt was told to stop",
-      "jobclient cancel --group demo --task hello");
-  AddJobName(*verb, *name);
-  AddGroupOptions(*verb, context);
-  verb->callback(
-      [&context, name] { context.action = [&context, name] { return Cancel(context, *name); }; });
+Verb CancelVerb() {
+  return {.name = "cancel",
+          .summary = "cancel a job or schedule; RUNNING means that the attempt was told to stop",
+          .usage = "JOB_ID | --group G --task T",
+          .examples = {"jobclient cancel --group demo --task nightly"},
+          .declare = [](CLI::App& verb, Context& context) -> Action {
+            const auto name = std::make_shared<JobName>();
+            AddJobName(verb, *name);
+            AddGroupOptions(verb, context);
+            return [&context, name] { return Cancel(context, *name); };
+          }};
 }
 
 }  // namespace lts::jobclient::cli

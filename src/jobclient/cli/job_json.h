@@ -1,0 +1,17 @@
+// A job in protobuf JSON form, as lines of `submit --file` have it.
+#pragma once
+
+#include <string>
+
+#include "lts/status.h"
+#include "lts/v1/types.pb.h"
+#include "model/job.h"
+
+namespace lts::jobclient::cli {
+
+// Takes what protobuf's JSON parser takes. kInvalidArgument names the member as the line spells it,
+// its value, and what would be right: the nearest member, the type, the words of an enum, or the
+// column at which the text is no JSON. `*job` is what could be read, for its names.
+Result<model::JobSpec> JobFromJson(const std::string& text, v1::Job* job);
+
+}  // namespace lts::jobclient::cli
