@@ -318,7 +318,7 @@ OperationReceipt ClientCore::Operate(const JobRef& job, v1::OperateRequest reque
     return Status::InvalidArgument("give a job id, or a group and a task id");
   }
   if (request.operation() == v1::TRIGGER || request.operation() == v1::RERUN) {
-    request.set_new_job_id(NextJobId());
+    request.set_new_job_id(checker_.NextId(clock_.WallMs()));
   }
   auto latch = std::make_shared<Latch>(1);
   Entry entry;

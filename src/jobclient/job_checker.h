@@ -21,6 +21,8 @@ class JobChecker {
 
   // Fills in the id and the group that is told of the end; then the errors of model::ValidateJob.
   Status Complete(TimeMs now_ms, model::JobSpec* spec);
+  // A new id.
+  std::string NextId(TimeMs now_ms);
 
  private:
   const JobClientOptions& options_;

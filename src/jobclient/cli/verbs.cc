@@ -45,14 +45,13 @@ std::string Footer(const Verb& verb) {
 
 const std::vector<Verb>& AllVerbs() {
   static const std::vector<Verb> verbs = {
-      SubmitVerb(),         GetVerb(),           ListVerb(),
-      AttemptsVerb(),       WaitVerb(),          CancelVerb(),
-      ExplainVerb(),        LogsVerb(),          NodesVerb(),
-      GroupsVerb(),         PartitionsVerb(),    CronVerb(),
-      CronNextVerb(),       AgentVerb(),         FeedbackVerb(),
-      FailStoreVerb(),      FailStoreListVerb(), FailStoreRetryVerb(),
-      FailStoreDropVerb(),  HelpVerb(),          CompletionVerb(),
-      CompletionBashVerb(),
+      SubmitVerb(),        GetVerb(),       ListVerb(),          AttemptsVerb(),
+      WaitVerb(),          CancelVerb(),    SuspendVerb(),       ResumeVerb(),
+      UpdateVerb(),        TriggerVerb(),   TerminateVerb(),     RerunVerb(),
+      ExplainVerb(),       LogsVerb(),      NodesVerb(),         GroupsVerb(),
+      PartitionsVerb(),    CronVerb(),      CronNextVerb(),      AgentVerb(),
+      FeedbackVerb(),      FailStoreVerb(), FailStoreListVerb(), FailStoreRetryVerb(),
+      FailStoreDropVerb(), HelpVerb(),      CompletionVerb(),    CompletionBashVerb(),
   };
   return verbs;
 }

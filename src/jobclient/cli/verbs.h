@@ -25,7 +25,13 @@ Verb ListVerb();
 Verb LogsVerb();
 Verb NodesVerb();
 Verb PartitionsVerb();
+Verb RerunVerb();
+Verb ResumeVerb();
 Verb SubmitVerb();
+Verb SuspendVerb();
+Verb TerminateVerb();
+Verb TriggerVerb();
+Verb UpdateVerb();
 Verb WaitVerb();
 
 }  // namespace lts::jobclient::cli
