@@ -92,10 +92,12 @@ Status ReadChunks(const Context& context, const FileFlags& flags, const TakeChun
 }
 
 void SayWrong(const Context& context, const Line& line, const Status& why) {
-  context.env.err << "jobclient: line " << line.number << ": " << why.message() << '\n';
+  context.env.err << "jobclient: line " << line.number << ": " << WithJsonNames(why.message())
+                  << '\n';
 }
 
-// When a job that is accepted now would first be due; null: at once.
+// When a job that is accepted now would first be due, in a cluster whose zone is UTC; null: at
+// once.
 Json FirstDue(const model::JobSpec& spec, TimeMs now_ms) {
   if (spec.IsSchedule()) {
     const auto fires = model::MakeFireTimes(spec, now_ms, model::JobLimits().default_time_zone);
@@ -119,7 +121,7 @@ Json CheckJson(const Line& line, const model::JobSpec* spec, const Status& statu
   json["type"] = spec == nullptr ? Json(nullptr) : Json(std::string(model::Name(spec->Type())));
   json["nextFireTime"] = status.ok() ? FirstDue(*spec, now_ms) : Json(nullptr);
   json["outcome"] = status.ok() ? "WOULD_SUBMIT" : "REFUSED";
-  json["message"] = status.message();
+  json["message"] = WithJsonNames(status.message());
   return json;
 }
 

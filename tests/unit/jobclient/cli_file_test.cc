@@ -74,9 +74,15 @@ const std::vector<std::pair<std::string, std::string>>& WrongMembers() {
       // Limits (all of them: tests/unit/model/validate_test.cc).
       {R"("priority":10001)", "priority 10001: must be -10000 to 10000"},
       {R"("retry":{"kind":"FIXED","initialMs":-1})",
-       "retry.initial_ms -1: must be 1 to 2592000000 (30d)"},
+       "retry.initialMs -1: must be 1 to 2592000000 (30d)"},
+      {R"("retry":{"kind":"LINEAR","initialMs":9,"maxMs":8})",
+       "retry.maxMs 8: must be 9 (retry.initialMs) to 2592000000 (30d)"},
+      {R"("startTimeMs":9,"endTimeMs":8)", "endTimeMs 8: is before startTimeMs 9"},
+      {R"("repeatCount":3)", "repeatIntervalMs 0: must be 10 to 315360000000"},
+      {R"("submitNodeGroup":"task_id max_ms")",
+       R"(submitNodeGroup "task_id max_ms": character 8 (U+0020) is not allowed)"},
       {R"("cronExpression":"0 75 * * * ?")",
-       R"(cron_expression "0 75 * * * ?": position 3: minute 75 is not in 0-59)"},
+       R"(cronExpression "0 75 * * * ?": position 3: minute 75 is not in 0-59)"},
   };
   return rows;
 }
