@@ -93,7 +93,7 @@ Status SetTimes(const SubmitFlags& flags, model::JobSpec* spec) {
   }
   if (!flags.cron.empty()) {
     const auto cron = model::CronExpression::Parse(flags.cron);
-    if (!cron.ok()) return cron.status().WithContext("--cron");
+    if (!cron.ok()) return cron.status().WithContext(fmt::format("--cron \"{}\"", flags.cron));
     spec->cron = flags.cron;
     spec->time_zone = flags.zone;
   }
@@ -146,6 +146,32 @@ Result<model::JobSpec> SpecFromFlags(const SubmitFlags& flags, std::istream& sta
   return spec;
 }
 
+// A refusal that begins with a field of the job begins with the option that says it.
+Status WithOption(const Status& status) {
+  static constexpr std::pair<std::string_view, const char*> kOptions[] = {
+      {"job_id", "--job-id"},
+      {"task_id", "--task"},
+      {"task_tracker_node_group", "--group"},
+      {"submit_node_group", "--client-group"},
+      {"runner", "--runner"},
+      {"params", "--param"},
+      {"trigger_time_ms", "--at"},
+      {"trigger_delay_ms", "--in"},
+      {"expires_in_ms", "--expires"},
+      {"timeout_ms", "--timeout"},
+      {"repeat_count", "--count"},
+      {"repeat_interval_ms", "--every"},
+      {"cron_expression", "--cron"},
+      {"time_zone:", "--tz"},
+  };
+  const std::string& message = status.message();
+  const std::string_view field = std::string_view(message).substr(0, message.find(' '));
+  for (const auto& [name, option] : kOptions) {
+    if (field == name) return status.WithContext(option);
+  }
+  return status;
+}
+
 int SubmitOne(const Context& context, const SubmitFlags& flags, const JobClientOptions& options,
               ClientCore& client) {
   Result<model::JobSpec> spec = SpecFromFlags(flags, context.env.in);
@@ -156,7 +182,7 @@ int SubmitOne(const Context& context, const SubmitFlags& flags, const JobClientO
     if (!set.ok()) return context.Fail(set);
   }
   const Result<SubmitReceipt> receipt = client.Submit(std::move(spec).value());
-  if (!receipt.ok()) return context.Fail(receipt.status());
+  if (!receipt.ok()) return context.Fail(WithOption(receipt.status()));
   if (receipt->outcome == SubmitOutcome::kStored) SayWhereStored(context, options, client);
   const Json json = ReceiptJson(*receipt, flags.task, flags.group);
   if (!flags.wait) {
@@ -199,7 +225,8 @@ int Submit(const Context& context, const CLI::App& verb, const SubmitFlags& flag
   if (flags.dry_run) {
     if (!flags.file.file.empty()) return CheckFile(context, flags.file, *options);
     Result<model::JobSpec> spec = SpecFromFlags(flags, context.env.in);
-    return spec.ok() ? CheckOne(context, *std::move(spec), *options) : context.Fail(spec.status());
+    if (!spec.ok()) return context.Fail(spec.status());
+    return CheckOne(context, *std::move(spec), *options, WithOption);
   }
   const auto channels = context.Channels(*options);
   if (!channels.ok()) return context.Fail(channels.status());

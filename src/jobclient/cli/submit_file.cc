@@ -213,10 +213,11 @@ int CheckFile(const Context& context, const FileFlags& flags, const JobClientOpt
   return bad == 0 ? kOk : kError;
 }
 
-int CheckOne(const Context& context, model::JobSpec spec, const JobClientOptions& options) {
+int CheckOne(const Context& context, model::JobSpec spec, const JobClientOptions& options,
+             const std::function<Status(const Status&)>& name_option) {
   const TimeMs now_ms = context.env.clock.WallMs();
   const Status status = JobChecker(options).Complete(now_ms, &spec);
-  if (!status.ok()) return context.Fail(status);
+  if (!status.ok()) return context.Fail(name_option(status));
   Printer(context, kCheckColumns)
       .Print(CheckJson({0, spec.task_id, spec.group}, &spec, status, now_ms));
   context.env.err << "jobclient: nothing was sent\n";
