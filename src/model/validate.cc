@@ -175,9 +175,9 @@ Status ValidateTimes(const JobSpec& spec) {
 
 Status ValidateRepeat(const JobSpec& spec) {
   if (spec.repeat_count == 0 && spec.repeat_interval_ms == 0) return Status::Ok();
-  if (spec.repeat_count != -1) {
-    LTS_RETURN_IF_ERROR(CheckRange("repeat_count", spec.repeat_count, 1, kRepeatCountMax)
-                            .WithContext("repeating needs a count, or -1 for no end"));
+  if (spec.repeat_count != -1 && (spec.repeat_count < 1 || spec.repeat_count > kRepeatCountMax)) {
+    return Bad("repeat_count", std::to_string(spec.repeat_count),
+               "must be 1 to " + std::to_string(kRepeatCountMax) + ", or -1 for no end");
   }
   return CheckRange("repeat_interval_ms", spec.repeat_interval_ms, kRepeatIntervalMsMin,
                     kJobDurationMsMax);

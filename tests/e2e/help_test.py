@@ -1,6 +1,8 @@
 """Every example that the help of `jobclient` shows is run as it stands there, in a shell."""
 
+import json
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -67,6 +69,27 @@ class Examples(harness.EndToEnd):
         shown = self.ok(self.lts.cli("--help")).out
         example = shown.split("Example:\n", 1)[1].strip()
         self.assertIn("lines=", self.ok(self.shell(example)).out)
+
+    def test_a_long_file_shows_how_far_it_is_on_a_terminal_alone(self):
+        jobs = self.lts.path("jobs.jsonl")
+        with open(jobs, "w", encoding="utf-8") as file:
+            for i in range(3000):
+                print(json.dumps({"taskId": f"t{i}", "taskTrackerNodeGroup": "nobody"}), file=file)
+        submit = (self.lts.path("bin/jobclient"), "submit", "--file", jobs)
+        self.assertEqual(self.ok(self.lts.cli(*submit[1:])).err, "")
+        ours, theirs = pty.openpty()
+        with self.lts.background(*submit, stdout=subprocess.DEVNULL, stderr=theirs) as process:
+            os.close(theirs)
+            shown = b""
+            try:
+                while piece := os.read(ours, 4096):
+                    shown += piece
+            except OSError:  # so a terminal ends that nobody writes to any more
+                pass
+            self.assertEqual(process.wait(harness.DEADLINE_S), 0)
+        os.close(ours)
+        self.assertRegex(shown.decode(), r"\r\[#+\.+\] +\d+ %  [12]000 lines")
+        self.assertTrue(shown.endswith(b"\r\x1b[K"), shown)
 
     def test_completion_is_installed_and_is_what_the_program_prints(self):
         self.assertEqual(self.lts.read("share/bash-completion/completions/jobclient"),

@@ -242,7 +242,8 @@ Result<DurationMs> ParseDurationOption(std::string_view option, std::string_view
   const Result<DurationMs> duration = ParseDuration(text);
   if (duration.ok()) return duration;
   return Status::InvalidArgument(
-      fmt::format("{} \"{}\": expected a duration such as 500ms, 10s, 1h30m", option, text));
+      fmt::format("{} \"{}\": expected a duration such as 500ms, 10s, 1h30m, at most {}", option,
+                  text, FormatDuration(kDurationMsMax)));
 }
 
 bool ReadLine(std::istream& in, std::size_t bytes_max, std::string* line, bool* cut) {

@@ -116,6 +116,12 @@ class Script {
     }
     std::vector<std::string> verbs;
     for (const CLI::App* verb : VerbsBelow(app)) verbs.push_back(verb->get_name());
+    for (const CLI::Option* option : app.get_options()) {
+      if (!option->get_positional()) continue;
+      for (std::string& choice : ChoicesOf(option->get_type_name())) {
+        verbs.push_back(std::move(choice));
+      }
+    }
     if (name == "help") {
       for (const CLI::App* verb : VerbsBelow(program_)) verbs.push_back(verb->get_name());
     }

@@ -140,7 +140,9 @@ int CronNext(const Context& context, const CronFlags& flags) {
   if (!flags.file.empty()) return CronFile(context, flags);
   const std::int64_t from_s = flags.from_s.value_or(context.env.clock.WallMs() / 1000);
   const Result<Fires> fires = NextFires(flags.expression, flags.zone, from_s, flags.count);
-  if (!fires.ok()) return context.Fail(fires.status());
+  if (!fires.ok()) {
+    return context.Fail(fires.status().WithContext(fmt::format("\"{}\"", flags.expression)));
+  }
   if (context.format == Format::kTable) {
     context.env.out << FiresText(*fires) << '\n';
     return kOk;

@@ -91,7 +91,7 @@ Status SetTimes(const JobFlags& flags, model::JobSpec* spec) {
   }
   if (!flags.cron.empty()) {
     const auto cron = model::CronExpression::Parse(flags.cron);
-    if (!cron.ok()) return cron.status().WithContext("--cron");
+    if (!cron.ok()) return cron.status().WithContext(fmt::format("--cron \"{}\"", flags.cron));
     spec->cron = flags.cron;
     spec->time_zone = flags.zone;
   }
@@ -191,6 +191,35 @@ Status ApplyJobFlags(const JobFlags& flags, std::istream& standard_input, model:
     spec->expires_in_ms = expires_ms;
   }
   return Status::Ok();
+}
+
+Status WithOption(const Status& status) {
+  static constexpr std::pair<std::string_view, const char*> kOptions[] = {
+      {"job_id", "--job-id"},
+      {"task_id", "--task"},
+      {"task_tracker_node_group", "--group"},
+      {"submit_node_group", "--client-group"},
+      {"runner", "--runner"},
+      {"params", "--param"},
+      {"priority", "--priority"},
+      {"max_retry_times", "--retries"},
+      {"start_time_ms", "--start"},
+      {"end_time_ms", "--end"},
+      {"trigger_time_ms", "--at"},
+      {"trigger_delay_ms", "--in"},
+      {"expires_in_ms", "--expires"},
+      {"timeout_ms", "--timeout"},
+      {"repeat_count", "--count"},
+      {"repeat_interval_ms", "--every"},
+      {"cron_expression", "--cron"},
+      {"time_zone:", "--tz"},
+  };
+  const std::string& message = status.message();
+  const std::string_view field = std::string_view(message).substr(0, message.find(' '));
+  for (const auto& [name, option] : kOptions) {
+    if (field == name) return status.WithContext(option);
+  }
+  return status;
 }
 
 }  // namespace lts::jobclient::cli

@@ -178,6 +178,28 @@ Status Explain(const std::string& text, const Status& otherwise) {
 
 }  // namespace
 
+std::string WithJsonNames(const std::string& message) {
+  std::string text;
+  bool quoted = false;
+  for (std::size_t i = 0; i < message.size();) {
+    std::size_t end = i;
+    while (end < message.size() &&
+           (message[end] == '_' || (message[end] >= 'a' && message[end] <= 'z')))
+      ++end;
+    if (end == i || quoted) {
+      if (message[i] == '"') quoted = !quoted;
+      text += message[i++];
+      continue;
+    }
+    const std::string word = message.substr(i, end - i);
+    const FieldDescriptor* field = v1::Job::descriptor()->FindFieldByName(word);
+    if (field == nullptr) field = v1::RetryPolicy::descriptor()->FindFieldByName(word);
+    text += field == nullptr ? word : field->json_name();
+    i = end;
+  }
+  return text;
+}
+
 Result<model::JobSpec> JobFromJson(const std::string& text, v1::Job* job) {
   const auto parsed = google::protobuf::util::JsonStringToMessage(text, job);
   if (!parsed.ok()) {

@@ -14,4 +14,8 @@ namespace lts::jobclient::cli {
 // column at which the text is no JSON. `*job` is what could be read, for its names.
 Result<model::JobSpec> JobFromJson(const std::string& text, v1::Job* job);
 
+// A message of model::ValidateJob with the fields as JSON spells them: "taskId", not "task_id".
+// What stands in quotes is a value and stays.
+std::string WithJsonNames(const std::string& message);
+
 }  // namespace lts::jobclient::cli

@@ -32,7 +32,7 @@ int Operate(const Context& context, const JobName& name, v1::OperateRequest requ
   const Result<v1::OperateResponse> response =
       (*trackers)->Call(&rpc::Channel::Operate, request, kCallTimeoutMs);
   const Status status = response.ok() ? rpc::StatusOf(*response) : response.status();
-  if (!status.ok()) return context.Fail(status);
+  if (!status.ok()) return context.Fail(WithOption(status));
   Json json;
   json["jobId"] = response->job_id();
   json["state"] = StateText(response->state());

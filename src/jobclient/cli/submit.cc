@@ -56,7 +56,7 @@ int SubmitOne(const Context& context, const SubmitFlags& flags, const JobClientO
     wait_ms = *limit;
   }
   const Result<SubmitReceipt> receipt = client.Submit(std::move(spec).value());
-  if (!receipt.ok()) return context.Fail(receipt.status());
+  if (!receipt.ok()) return context.Fail(WithOption(receipt.status()));
   if (receipt->outcome == SubmitOutcome::kStored) SayWhereStored(context, options, client);
   const Json json = ReceiptJson(*receipt, flags.task, flags.group);
   if (!flags.wait) {
@@ -98,7 +98,8 @@ int Submit(const Context& context, const CLI::App& verb, const SubmitFlags& flag
   if (flags.dry_run) {
     if (!flags.file.file.empty()) return CheckFile(context, flags.file, *options);
     Result<model::JobSpec> spec = SpecFromFlags(flags, context.env.in);
-    return spec.ok() ? CheckOne(context, *std::move(spec), *options) : context.Fail(spec.status());
+    if (!spec.ok()) return context.Fail(spec.status());
+    return CheckOne(context, *std::move(spec), *options, WithOption);
   }
   const auto channels = context.Channels(*options);
   if (!channels.ok()) return context.Fail(channels.status());

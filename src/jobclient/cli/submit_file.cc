@@ -92,10 +92,12 @@ Status ReadChunks(const Context& context, const FileFlags& flags, const TakeChun
 }
 
 void SayWrong(const Context& context, const Line& line, const Status& why) {
-  context.env.err << "jobclient: line " << line.number << ": " << why.message() << '\n';
+  context.env.err << "jobclient: line " << line.number << ": " << WithJsonNames(why.message())
+                  << '\n';
 }
 
-// When a job that is accepted now would first be due; null: at once.
+// When a job that is accepted now would first be due, in a cluster whose zone is UTC; null: at
+// once.
 Json FirstDue(const model::JobSpec& spec, TimeMs now_ms) {
   if (spec.IsSchedule()) {
     const auto fires = model::MakeFireTimes(spec, now_ms, model::JobLimits().default_time_zone);
@@ -119,7 +121,7 @@ Json CheckJson(const Line& line, const model::JobSpec* spec, const Status& statu
   json["type"] = spec == nullptr ? Json(nullptr) : Json(std::string(model::Name(spec->Type())));
   json["nextFireTime"] = status.ok() ? FirstDue(*spec, now_ms) : Json(nullptr);
   json["outcome"] = status.ok() ? "WOULD_SUBMIT" : "REFUSED";
-  json["message"] = status.message();
+  json["message"] = WithJsonNames(status.message());
   return json;
 }
 
@@ -211,10 +213,11 @@ int CheckFile(const Context& context, const FileFlags& flags, const JobClientOpt
   return bad == 0 ? kOk : kError;
 }
 
-int CheckOne(const Context& context, model::JobSpec spec, const JobClientOptions& options) {
+int CheckOne(const Context& context, model::JobSpec spec, const JobClientOptions& options,
+             const std::function<Status(const Status&)>& name_option) {
   const TimeMs now_ms = context.env.clock.WallMs();
   const Status status = JobChecker(options).Complete(now_ms, &spec);
-  if (!status.ok()) return context.Fail(status);
+  if (!status.ok()) return context.Fail(name_option(status));
   Printer(context, kCheckColumns)
       .Print(CheckJson({0, spec.task_id, spec.group}, &spec, status, now_ms));
   context.env.err << "jobclient: nothing was sent\n";

@@ -1,6 +1,7 @@
 // submit --file, and what a dry run of either form prints.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "jobclient/cli/cli.h"
@@ -26,7 +27,9 @@ int SubmitFile(const Context& context, const FileFlags& flags, const JobClientOp
 // Prints of each line what would be done with it, or what is wrong. Sends nothing. Exit code 0 when
 // all lines are good, else 1.
 int CheckFile(const Context& context, const FileFlags& flags, const JobClientOptions& options);
-// The same of one job; the exit code is that which its submit would have for it.
-int CheckOne(const Context& context, model::JobSpec spec, const JobClientOptions& options);
+// The same of one job; the exit code is that which its submit would have for it. `name_option` puts
+// the option in front of a refusal.
+int CheckOne(const Context& context, model::JobSpec spec, const JobClientOptions& options,
+             const std::function<Status(const Status&)>& name_option);
 
 }  // namespace lts::jobclient::cli

@@ -74,9 +74,15 @@ const std::vector<std::pair<std::string, std::string>>& WrongMembers() {
       // Limits (all of them: tests/unit/model/validate_test.cc).
       {R"("priority":10001)", "priority 10001: must be -10000 to 10000"},
       {R"("retry":{"kind":"FIXED","initialMs":-1})",
-       "retry.initial_ms -1: must be 1 to 2592000000 (30d)"},
+       "retry.initialMs -1: must be 1 to 2592000000 (30d)"},
+      {R"("retry":{"kind":"LINEAR","initialMs":9,"maxMs":8})",
+       "retry.maxMs 8: must be 9 (retry.initialMs) to 2592000000 (30d)"},
+      {R"("startTimeMs":9,"endTimeMs":8)", "endTimeMs 8: is before startTimeMs 9"},
+      {R"("repeatCount":3)", "repeatIntervalMs 0: must be 10 to 315360000000"},
+      {R"("submitNodeGroup":"task_id max_ms")",
+       R"(submitNodeGroup "task_id max_ms": character 8 (U+0020) is not allowed)"},
       {R"("cronExpression":"0 75 * * * ?")",
-       R"(cron_expression "0 75 * * * ?": position 3: minute 75 is not in 0-59)"},
+       R"(cronExpression "0 75 * * * ?": position 3: minute 75 is not in 0-59)"},
   };
   return rows;
 }
@@ -190,12 +196,57 @@ TEST_F(CliTest, ADryRunOfOneJobSaysWhatWouldBeDone) {
   EXPECT_TRUE(Lines().at(0)["line"].is_null());
   EXPECT_THAT(err_, HasSubstr("nothing was sent"));
   EXPECT_EQ(Run(with({"--runner", "no/such"})), kUsage);
-  EXPECT_THAT(err_, StartsWith("jobclient: runner \"no/such\": character 3 (U+002F)"));
+  EXPECT_THAT(err_, StartsWith("jobclient: --runner: runner \"no/such\": character 3 (U+002F)"));
   EXPECT_EQ(Run(with({"--retry", "fixed:0s"})), kUsage);
   EXPECT_THAT(err_, HasSubstr("--retry: retry \"fixed:0s\": retry.initial_ms 0: must be 1 to "));
   EXPECT_EQ(Run(with({"--retry", "often:1s"})), kUsage);
   EXPECT_THAT(err_, HasSubstr("--retry: retry \"often:1s\" is not like fixed:500ms, "));
   EXPECT_EQ(Run(with({"--wait"})), kUsage);
+  EXPECT_EQ(tracker_.JobsSeen(), 0U);
+}
+
+TEST_F(CliTest, EveryOptionOfAJobIsRefusedByNameValueAndWhatWouldBeRight) {
+  const std::vector<std::pair<std::vector<std::string>, std::string>> wrong = {
+      {{"--task", "a\tb"},
+       R"(--task: task_id "a?b": character 2 (U+0009) is not allowed; any text)"},
+      {{"--group", "a/b"},
+       R"(--group: task_tracker_node_group "a/b": character 2 (U+002F) is not)"},
+      {{"--job-id", "x"}, R"(--job-id: job_id "x": must be a UUID of version 7)"},
+      {{"--runner", "a/b"}, R"(--runner: runner "a/b": character 2 (U+002F) is not allowed)"},
+      {{"--param", "novalue"}, R"(--param "novalue": expected KEY=VALUE)"},
+      {{"--param", "a=1", "--param", "a=2"}, R"(--param "a=2": given before)"},
+      {{"--param", "a=\xff"}, R"(--param: params "a": the value is not valid UTF-8)"},
+      {{"--at", "tomorrow"}, R"(--at: "tomorrow" is not a time; expected RFC 3339, as in)"},
+      {{"--at", "2300-01-01T00:00:00Z"},
+       "--at: trigger_time_ms 10413792000000: must be 0 to 7258118400000"},
+      {{"--in", "10"}, R"(--in "10": expected a duration such as 500ms, 10s, 1h30m, at most )"},
+      {{"--in", "4000d"}, "--in: trigger_delay_ms 345600000000: must be 0 to 315360000000"},
+      {{"--every", "soon"}, R"(--every "soon": expected a duration)"},
+      {{"--every", "1ms"}, "--every: repeat_interval_ms 1: must be 10 to 315360000000"},
+      {{"--every", "1s", "--count", "0"},
+       "--count: repeat_count 0: must be 1 to 1000000000, or -1 for no end"},
+      {{"--cron", "0 75 * * * ?"},
+       R"(--cron "0 75 * * * ?": position 3: minute 75 is not in 0-59)"},
+      {{"--cron", "0 0 0 30 2 ?"},
+       R"(--cron: cron_expression "0 0 0 30 2 ?": there is no fire time left; expected one from)"},
+      {{"--cron", "@daily", "--tz", "Mars/X"}, R"(--tz: time_zone: time zone "Mars/X" is unknown)"},
+      {{"--timeout", "99999999d"}, R"(--timeout "99999999d": expected a duration such as)"},
+      {{"--expires", "0s"}, "--expires: expires_in_ms 0: must be 1 to 315360000000"},
+      {{"--retry", "fixed:31d"},
+       R"(--retry: retry "fixed:31d": retry.initial_ms 2678400000: must be 1 to 2592000000 (30d))"},
+      {{"--wait", "--wait-timeout", "3"}, R"(--wait-timeout "3": expected a duration such as)"},
+  };
+  for (const auto& [options, message] : wrong) {
+    for (const bool dry_run : {false, true}) {
+      std::vector<std::string> arguments = {"submit"};
+      if (options[0] != "--group") arguments.insert(arguments.end(), {"--group", "g"});
+      if (options[0] != "--task") arguments.insert(arguments.end(), {"--task", "t"});
+      if (dry_run && options[0] != "--wait") arguments.emplace_back("--dry-run");
+      arguments.insert(arguments.end(), options.begin(), options.end());
+      EXPECT_EQ(Run(arguments), kUsage) << ::testing::PrintToString(arguments);
+      EXPECT_THAT(err_, StartsWith("jobclient: " + message));
+    }
+  }
   EXPECT_EQ(tracker_.JobsSeen(), 0U);
 }
 

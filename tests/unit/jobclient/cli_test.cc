@@ -1,7 +1,9 @@
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -66,6 +68,24 @@ TEST_F(CliTest, EveryVerbHasHelpWithAnExample) {
   const std::string shown = out_;
   EXPECT_EQ(Run({"help"}), kOk);
   EXPECT_EQ(out_, shown);
+}
+
+TEST_F(CliTest, WhatAUsageNamesIsThere) {
+  ASSERT_EQ(Run({"help", "-o", "json"}), kOk) << err_;
+  for (const auto& row : Lines()) {
+    std::set<std::string> names;
+    for (const auto& option : row["options"]) {
+      std::istringstream all(option["name"].get<std::string>());
+      for (std::string name; std::getline(all, name, ',');) names.insert(name);
+    }
+    std::istringstream words(row["usage"].get<std::string>());
+    for (std::string word; words >> word;) {
+      word.erase(
+          std::remove_if(word.begin(), word.end(), [](char c) { return c == '[' || c == ']'; }),
+          word.end());
+      EXPECT_TRUE(word[0] != '-' || names.count(word) != 0) << row["verb"] << " " << word;
+    }
+  }
 }
 
 TEST_F(CliTest, HelpAsJsonHasTheWholeTable) {

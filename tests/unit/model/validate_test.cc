@@ -198,10 +198,9 @@ TEST(ValidateJob, EveryRefusalNamesFieldValueAndWhatWouldBeRight) {
       {[](JobSpec& job) { job.catch_up_max = -1; }, "catch_up_max -1: must be 0 to 1000"},
       {[](JobSpec& job) { job.catch_up_max = 1'001; }, "catch_up_max 1001: must be 0 to 1000"},
       {[](JobSpec& job) { job.repeat_interval_ms = 5'000; },
-       "repeating needs a count, or -1 for no end: repeat_count 0: must be 1 to 1000000000"},
+       "repeat_count 0: must be 1 to 1000000000, or -1 for no end"},
       {[](JobSpec& job) { job.repeat_count = 1'000'000'001, job.repeat_interval_ms = 5'000; },
-       "repeating needs a count, or -1 for no end: repeat_count 1000000001: must be 1 to "
-       "1000000000"},
+       "repeat_count 1000000001: must be 1 to 1000000000, or -1 for no end"},
       {[](JobSpec& job) { job.repeat_count = 3, job.repeat_interval_ms = 9; },
        "repeat_interval_ms 9: must be 10 to 315360000000"},
       {[](JobSpec& job) { job.repeat_count = 3, job.repeat_interval_ms = 315'360'000'001; },
