@@ -277,6 +277,7 @@ void Partition::Resume(const OperateEvent& event, const Targets& targets, Operat
       FlushSkips(schedule);
     }
     if (ahead) {
+      ++stats_.resets;
       row.shift = now_.wall_ms <= row.shift_until_ms ? row.shift + 1 : 1;
       row.shift_until_ms = std::max(row.shift_until_ms, row.last_fire_ms);
       row.last_fire_ms = now_.wall_ms;

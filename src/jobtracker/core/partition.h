@@ -107,7 +107,7 @@ struct PartitionStats {
   std::uint64_t accepted = 0, duplicates = 0, replaced = 0, refused = 0;
   std::uint64_t dispatched = 0, succeeded = 0, failed = 0, retried = 0, snoozed = 0, dead = 0,
                 cancelled = 0;
-  std::uint64_t suspended = 0, resumed = 0, updated = 0, triggered = 0, terminated = 0;
+  std::uint64_t suspended = 0, resumed = 0, updated = 0, triggered = 0, terminated = 0, resets = 0;
   std::uint64_t lost = 0, undelivered = 0, stale_results = 0, adopted = 0, early_results = 0;
   std::uint64_t fires = 0, skipped_fires = 0, yielded = 0, expired = 0;
   std::uint64_t marks = 0, lookups = 0, refills = 0, deferred = 0;
