@@ -73,6 +73,10 @@ Result<bool> WaitForNewerAttempt(Trackers& trackers, const LogsFlags& flags,
 }
 
 int Logs(const Context& context, const LogsFlags& flags) {
+  if (flags.life && (flags.attempt != 0 || flags.follow)) {
+    return context.Usage(
+        "--life tells of all attempts so far: neither --attempt nor --follow goes with it");
+  }
   auto trackers = context.Connect();
   if (!trackers.ok()) return context.Fail(trackers.status());
   v1::LogsRequest request;
@@ -123,9 +127,7 @@ Verb LogsVerb() {
             verb.add_flag("-f,--follow", flags->follow, "go on until the job has ended");
             verb.add_flag("--life", flags->life,
                           "what became of the job instead: accepted, sent, ended, and what was "
-                          "done to it")
-                ->excludes("--attempt")
-                ->excludes("--follow");
+                          "done to it");
             return [&context, flags] { return Logs(context, *flags); };
           }};
 }
