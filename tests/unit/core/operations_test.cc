@@ -455,6 +455,13 @@ TEST_F(Operations, WrongUpdatesAreRefusedByName) {
   }
 }
 
+TEST_F(Operations, ExplainSaysThatTheStoreTakesNothing) {
+  s.Hello("w", 1);
+  s.core->SetFrozen(true);
+  const model::JobId id = s.Accept(Shell::Spec("a"));
+  EXPECT_EQ(s.Codes(id), std::vector<std::string>{"FROZEN"});
+}
+
 // ---- results that come too late
 
 TEST_F(Operations, ResultThatComesTooLateStandsInTheLifeOfTheJob) {
