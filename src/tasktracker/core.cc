@@ -217,7 +217,8 @@ std::string Core::ops_listen() const { return ops_ == nullptr ? std::string() : 
 // JobTracker gives as much before it takes them for lost.
 void Core::SetLease(std::int64_t until_us) {
   runners::HostPool* const hosts = runners_->hosts();
-  if (hosts != nullptr) hosts->SetEndBy(until_us + options_.kill_grace.count() * 1000);
+  if (hosts == nullptr) return;
+  hosts->SetEndBy(until_us == 0 ? 0 : until_us + options_.kill_grace.count() * 1000);
 }
 
 void Core::SetConnection(bool connected, const std::string& reason) {

@@ -238,8 +238,8 @@ void Link::OnHello(const v1::HelloReply& reply) {
   session_ = reply.session();
   lease_ms_ = std::max<DurationMs>(1, reply.lease_ms());
   heartbeat_ms_ = std::max(kHeartbeatMinMs, std::min(reply.heartbeat_ms(), lease_ms_ / 3));
-  SetLease(hello_sent_us_ + lease_ms_ * 1000);
   lease_ended_ = false;
+  SetLease(hello_sent_us_ + lease_ms_ * 1000);
   backoff_ms_ = 0;
   redirects_ = 0;
   left_.clear();
@@ -339,7 +339,12 @@ void Link::OnHeartbeatAnswer(std::uint64_t number, bool frozen) {
 void Link::SetLease(std::int64_t until_us) {
   lease_until_us_ = until_us;
   SetTimer(kLease, until_us);
-  if (on_lease_ && options_.stop_working) on_lease_(until_us);
+  TellLease();
+}
+
+void Link::TellLease() {
+  if (!on_lease_ || !options_.stop_working) return;
+  on_lease_(lease_ended_ && running_ == 0 ? 0 : lease_until_us_);
 }
 
 void Link::OnLeaseEnd() {
@@ -357,6 +362,7 @@ void Link::OnLeaseEnd() {
   for (const auto& attempt : attempts_) {
     if (!attempt->ended) RequestStop(*attempt, StopCause::kLeaseEnded);
   }
+  TellLease();
   // Nothing starts before a new hello, so there has to be one.
   if (phase_ == Phase::kLive) Disconnect("the lease has ended");
 }

@@ -67,8 +67,9 @@ class Link {
   // connected, and else why not. Called on the strand.
   using OnConnection = std::function<void(bool connected, const std::string& reason)>;
 
-  // The end of the lease on the monotonic clock, as far as it is known: each time that it has
-  // moved. Called on the strand; not when the lease stops nothing (LinkOptions::stop_working).
+  // The end of the lease on the monotonic clock, each time that it has moved; 0 once it has ended
+  // and nothing runs any more that it could stop. Called on the strand; not when the lease stops
+  // nothing (LinkOptions::stop_working).
   using OnLease = std::function<void(std::int64_t until_us)>;
 
   struct Parts {
@@ -144,6 +145,7 @@ class Link {
   void SendHeartbeat();
   void OnLeaseEnd();
   void SetLease(std::int64_t until_us);
+  void TellLease();
 
   // link_attempts.cc: attempts and results
   void OnAssignments(v1::TrackerMessage& message);

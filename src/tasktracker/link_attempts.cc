@@ -132,6 +132,7 @@ void Link::Finish(Attempt& attempt, runners::RunOutcome outcome, bool ran, std::
   SetOutcome(attempt, std::move(outcome), ran, ended_us);
   attempt.input = {};
   --running_;
+  if (lease_ended_) TellLease();
   ++unacked_;
   ++unstored_;
   outcomes_[static_cast<std::size_t>(attempt.outcome)]->Add();

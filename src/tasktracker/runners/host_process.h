@@ -59,8 +59,10 @@ class HostProcess {
   // The next thing to happen until `until_us`. `wake_fd` may be -1. Lines that the process prints
   // go to what SetOutput has named.
   Event Next(std::int64_t until_us, int wake_fd);
-  // Where printed lines go; empty: to the program's log. What was printed before goes there first.
+  // Printed lines go there from now on; what was printed before, to the program's log.
   void SetOutput(Output::OnLine on_line);
+  // They go to the program's log again.
+  void ClearOutput() { on_line_ = nullptr; }
   // Gives out a last line without its newline. Next has given out everything else that was printed
   // before what it returned.
   void EndLine() { output_->EndLine(); }

@@ -98,7 +98,7 @@ class HostedAttempt {
         outcome->message = Bounded(std::move(outcome->message), limits_.message_bytes_max);
         outcome_ = std::move(outcome);
         ExplainMemory();
-        host_.SetOutput({});
+        host_.ClearOutput();
         // A program that had to be stopped may have left others behind, in sessions of their own:
         // they go with the host.
         if (!Stopping() || runner_.name != kExecRunnerName) std::move(loan_).Return();
@@ -177,23 +177,25 @@ RunOutcome HostRunner::Run(const AttemptInput& input, AttemptSink& sink, std::st
     outcome.timed_out = timed_out;
     return outcome;
   };
-  const UniqueFd wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!wake.valid()) return not_started(std::string("eventfd: ") + std::strerror(errno), false);
-  const std::stop_callback on_stop(stop, [&wake] {
+  if (stop_woke_) wake_ = UniqueFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!wake_.valid()) return not_started(std::string("eventfd: ") + std::strerror(errno), false);
+  stop_woke_ = false;
+  const std::stop_callback on_stop(stop, [this] {
+    stop_woke_ = true;
     const std::uint64_t one = 1;
-    const ssize_t written = write(wake.get(), &one, sizeof one);
+    const ssize_t written = write(wake_.get(), &one, sizeof one);
     static_cast<void>(written);  // it can fail only when it was written before
   });
   const std::int64_t deadline_us =
       input.timeout_ms > 0 ? clock_.MonotonicUs() + input.timeout_ms * 1000 : kNever;
-  HostPatience patience{kNever, wake.get(), limits_.kill_grace_ms};
+  HostPatience patience{kNever, wake_.get(), limits_.kill_grace_ms};
   if (deadline_us != kNever) patience.until_us = deadline_us + limits_.kill_grace_ms * 1000;
   Result<HostPool::Loan> loan = pool_->Borrow(*runner_, patience);
   if (!loan.ok()) {
     return not_started(loan.status().message(), clock_.MonotonicUs() >= deadline_us);
   }
   return HostedAttempt(*std::move(loan), *runner_, input, sink, limits_, clock_, deadline_us)
-      .Run(wake.get());
+      .Run(wake_.get());
 }
 
 }  // namespace lts::runners

@@ -1,6 +1,7 @@
 // Runs attempts of one runner in processes of lts-runner-host.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <utility>
 
@@ -35,6 +36,9 @@ class HostRunner final : public Runner {
   const std::shared_ptr<const HostedRunner> runner_;
   const RunnerLimits limits_;
   const Clock& clock_;
+  // Readable once the attempt under way should stop. Made anew after it was.
+  UniqueFd wake_;
+  std::atomic<bool> stop_woke_{true};
 };
 
 }  // namespace lts::runners

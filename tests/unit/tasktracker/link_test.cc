@@ -589,7 +589,9 @@ TEST(Lease, AtItsEndWhatRunsIsStoppedAndNothingStartsBeforeANewHello) {
   world.strand.Advance(19'900);
   EXPECT_EQ(world.metrics->Text().find("lts_tasktracker_lease_ends_total 1"), std::string::npos);
   world.strand.Advance(200);
+  EXPECT_NE(world.leases.back(), 0);
   ASSERT_TRUE(world.strand.RunUntil([&] { return !world.Stored(FailKind::kResult).empty(); }));
+  EXPECT_EQ(world.leases.back(), 0);
   world.tracker.SetDown(false);
   world.strand.Advance(6'000);
   const v1::WorkerHello hello = world.Hello();
