@@ -49,6 +49,10 @@ Status Core::Open(const rpc::ChannelFactory& channels) {
       OpenFirstFreeFailStore(options_.fail_store, base, limits, &clock_);
   if (!store.ok()) return store.status().WithContext("FailStore");
   store_ = *std::move(store);
+  if (runners_->hosts() != nullptr) {
+    // What this process says it has lost must not be running any more when it says so.
+    LTS_RETURN_IF_ERROR(runners_->hosts()->TakeLock(store_->path() + ".hosts"));
+  }
   // The folder is locked, so its number tells processes of one name apart, and stays over a
   // restart.
   const std::string number = store_->path().substr(store_->path().rfind('/') + 1);

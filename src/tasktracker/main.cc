@@ -26,7 +26,8 @@ using lts::Status;
 
 constexpr char kTryUsage[] =
     "usage: tasktracker try PLUGIN.so [--runner NAME] [--param KEY=VALUE]… [--payload FILE] "
-    "[--timeout 30s] [--config KEY=VALUE]…\n";
+    "[--timeout 30s] [--config KEY=VALUE]…\n"
+    "KEY: runner.NAME.KEY, or runner.isolation (process, or thread for a debugger)\n";
 
 bool SplitPair(const std::string& text, std::map<std::string, std::string>* into) {
   const std::size_t equals = text.find('=');

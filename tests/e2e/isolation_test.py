@@ -77,7 +77,9 @@ class Isolation(harness.EndToEnd):
         self.assertEqual(len(pids), 6)
         self.assertTrue(all(map(harness.alive, pids)))
         os.kill(home.pid("tasktracker", "tasktracker"), signal.SIGKILL)
-        harness.wait_until(lambda: not any(map(harness.alive, pids)), lambda: [pid for pid in pids if harness.alive(pid)])
+        # Its script has started it again: before it is there, nothing is left of the one before.
+        self.connected(home)
+        self.assertEqual([pid for pid in pids if harness.alive(pid)], [])
 
     def test_a_paused_tasktracker_does_not_keep_its_jobs_beyond_the_lease(self):
         home = self.started(jobtracker={"tasktracker__lease": "2s"}, tasktracker={"kill__grace": "500ms"})
@@ -90,6 +92,16 @@ class Isolation(harness.EndToEnd):
             self.assertTrue(harness.alive(tracker))
         finally:
             os.kill(tracker, signal.SIGCONT)
+
+    def test_an_orderly_stop_ends_what_does_not_listen(self):
+        home = self.started_with(tasktracker__stop__timeout="200ms")
+        job_id = self.harm(home, "loops", "loop")
+        [pid] = map(int, self.wait_line(home, job_id, "pid "))
+        self.ok(home.tasktracker("stop"))
+        self.assertFalse(harness.alive(pid))
+        self.assertNotIn("are cut off", home.out("tasktracker", "tasktracker"))
+        attempts = self.view(home, job_id)["attempts"]
+        self.assertEqual([row["outcome"] for row in attempts], ["KILLED"], attempts)
 
     def test_a_healthy_host_is_used_again_and_ends_with_the_tasktracker(self):
         home = self.started_with()

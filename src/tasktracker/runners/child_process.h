@@ -30,6 +30,8 @@ class UniqueFd {
 
   int get() const { return fd_; }
   bool valid() const { return fd_ >= 0; }
+  // Gives it up, open.
+  int Release() && { return std::exchange(fd_, -1); }
   void Reset();
 
  private:

@@ -1,5 +1,8 @@
 #include "tasktracker/runners/host_pool.h"
 
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -16,6 +19,10 @@ namespace {
 
 // For a plugin to load and a runner to be made; beyond, it hangs.
 constexpr std::int64_t kStartUs = 60'000'000;
+// For what is left of an earlier process, which is killed already; beyond, something hangs in the
+// kernel, or a process that is no runner holds the descriptor.
+constexpr std::int64_t kLockUs = 20'000'000;
+constexpr int kLockLookMs = 20;
 
 }  // namespace
 
@@ -54,6 +61,30 @@ HostPool::~HostPool() {
   End(std::move(left));
   starter_.Stop();
   munmap(lease_, sizeof(LeasePage));
+  const UniqueFd lock(lock_fd_);
+}
+
+Status HostPool::TakeLock(const std::string& path) {
+  UniqueFd file(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!file.valid()) return Status::Unavailable(path + ": " + std::strerror(errno));
+  // The lock belongs to what was opened, which all who have got the descriptor share.
+  const std::int64_t until_us = clock_.MonotonicUs() + kLockUs;
+  bool said = false;
+  while (flock(file.get(), LOCK_EX | LOCK_NB) == -1) {
+    if (errno != EWOULDBLOCK && errno != EINTR) {
+      return Status::Unavailable(path + ": " + std::strerror(errno));
+    }
+    if (!std::exchange(said, true)) {
+      LTS_WARN("waiting for the runners of an earlier process to end lock={}", path);
+    }
+    if (clock_.MonotonicUs() >= until_us) {
+      LTS_ERROR("runners of an earlier process have not ended, going on beside them lock={}", path);
+      break;
+    }
+    poll(nullptr, 0, kLockLookMs);  // a lock that can be given up has no other way to wait
+  }
+  lock_fd_ = std::move(file).Release();
+  return Status::Ok();
 }
 
 Result<std::unique_ptr<HostProcess>> HostPool::StartHost() {
@@ -62,7 +93,7 @@ Result<std::unique_ptr<HostProcess>> HostPool::StartHost() {
   std::future<Started> started = promise.get_future();
   starter_.Post([&] {
     promise.set_value(
-        HostProcess::Start(options_.program, lease_fd_.get(), options_.limits, clock_));
+        HostProcess::Start(options_.program, lease_fd_.get(), lock_fd_, options_.limits, clock_));
   });
   Started host = started.get();
   if (!host.ok()) return host.status().WithContext(options_.program);
@@ -107,7 +138,8 @@ Result<HostPool::Loan> HostPool::Borrow(const HostedRunner& runner, const HostPa
       ++busy_;
       if (host->Usable()) return Loan(shared_from_this(), runner, std::move(host));
       lock.unlock();
-      LTS_WARN("an idle runner host has ended runner={} pid={}", runner.name, host->keeper());
+      LTS_WARN("an idle runner host has ended, or speaks unasked runner={} pid={}", runner.name,
+               host->keeper());
       Drop(std::move(host));
       lock.lock();
     }

@@ -85,6 +85,11 @@ class HostPool : public std::enable_shared_from_this<HostPool> {
   // becomes of this process meanwhile. 0: never. Does not block.
   void SetEndBy(std::int64_t end_by_us);
 
+  // Takes the lock on the file `path`, which is made, and keeps it as long as this process or one
+  // of its hosts lives that are started from now on. Waits up to 20 s, and says so in the log,
+  // for what is left of an earlier process that had it. Once, before attempts are run.
+  Status TakeLock(const std::string& path);
+
   Counts counts() const;
 
  private:
@@ -107,6 +112,7 @@ class HostPool : public std::enable_shared_from_this<HostPool> {
   const Clock& clock_;
   const UniqueFd lease_fd_;
   LeasePage* const lease_;
+  std::atomic<int> lock_fd_{-1};  // owned; set once
 
   mutable std::mutex mutex_;
   std::map<std::string, std::vector<Idle>> idle_;  // by runner; the last was used last

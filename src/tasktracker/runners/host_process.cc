@@ -45,7 +45,7 @@ std::vector<std::string> OwnEnvironment() {
 }  // namespace
 
 Result<std::unique_ptr<HostProcess>> HostProcess::Start(const std::string& program, int lease_fd,
-                                                        const RunnerLimits& limits,
+                                                        int lock_fd, const RunnerLimits& limits,
                                                         const Clock& clock) {
   Result<SocketPair> control = MakeSockets(SOCK_SEQPACKET);
   if (!control.ok()) return control.status();
@@ -68,7 +68,8 @@ Result<std::unique_ptr<HostProcess>> HostProcess::Start(const std::string& progr
   plan.stdin_fd = input->get();
   plan.stdout_fd = output->write.get();
   plan.stderr_fd = output->write.get();
-  plan.more_fds = {control->theirs.get(), frames->theirs.get(), stops->read.get(), lease_fd};
+  plan.more_fds = {control->theirs.get(), frames->theirs.get(), stops->read.get(), lease_fd,
+                   lock_fd >= 0 ? lock_fd : lease_fd};
   plan.death_signal = SIGHUP;  // the keeper cleans up before it ends
   const Result<pid_t> pid = Spawn(plan);
   if (!pid.ok()) return pid.status();
@@ -115,7 +116,7 @@ HostProcess::Event HostProcess::Next(std::int64_t until_us, int wake_fd) {
     if (ready <= 0) continue;  // EINTR, or no memory for a moment
     if (fds[3].revents != 0) output_->ReadAvailable();
     if ((fds[0].revents & POLLOUT) != 0) WriteSome();
-    if ((fds[0].revents & ~POLLOUT) != 0 && !ReadSome()) {
+    if ((fds[0].revents & ~POLLOUT) != 0 && ReadSome() == Got::kEnd) {
       // It has closed its end, or talks nonsense: it is ending, or has to.
       frames_.Reset();
       shutdown(control_.get(), SHUT_WR);
@@ -123,14 +124,13 @@ HostProcess::Event HostProcess::Next(std::int64_t until_us, int wake_fd) {
     }
     if (fds[1].revents != 0) {
       if (const std::optional<HostEnd> end = TakeEnd()) {
-        // What it said before its end comes first.
-        while (frames_.valid() && ReadSome()) {
-        }
         SetEnded(*end);
       }
       continue;
     }
     if (fds[2].revents != 0) return Woken{};
+    // Also when it never stops talking.
+    if (left_us <= 0) return TimeIsUp{};
   }
 }
 
@@ -145,14 +145,20 @@ void HostProcess::WriteSome() {
   sent_ = 0;
 }
 
-bool HostProcess::ReadSome() {
+HostProcess::Got HostProcess::ReadSome() {
   std::array<char, 64 * 1024> block;
   const ssize_t got = recv(frames_.get(), block.data(), block.size(), 0);
   if (got > 0) {
     received_.Add(block.data(), static_cast<std::size_t>(got));
-    return true;
+    return Got::kBytes;
   }
-  return got == -1 && errno == EINTR;
+  return got == -1 && (errno == EINTR || errno == EAGAIN) ? Got::kNothing : Got::kEnd;
+}
+
+// What it said before its end comes first; nobody is there any more who could go on for ever.
+void HostProcess::ReadRest() {
+  while (frames_.valid() && ReadSome() == Got::kBytes) {
+  }
 }
 
 std::optional<Frame> HostProcess::TakeFrame() {
@@ -174,7 +180,7 @@ std::optional<HostEnd> HostProcess::TakeEnd() {
   const std::optional<int> keeper = Reap(keeper_);
   if (got != static_cast<ssize_t>(sizeof end)) {
     // It has not come so far, or was killed: its own end is all that is known.
-    end = {HostEndReason::kByItself, keeper.value_or(SIGKILL)};
+    end = {HostEndReason::kKeeper, keeper.value_or(SIGKILL)};
   }
   return end;
 }
@@ -199,14 +205,12 @@ HostEnd HostProcess::Kill() {
     const auto timeout_ms = static_cast<int>((left_us + 999) / 1000);
     if (poll(&control, 1, timeout_ms) > 0) end = TakeEnd();
   }
-  // What it said before its end comes first.
-  while (frames_.valid() && ReadSome()) {
-  }
   SetEnded(*end);
   return *end_;
 }
 
 void HostProcess::SetEnded(const HostEnd& end) {
+  ReadRest();
   output_->Drain();
   frames_.Reset();
   end_ = end;
@@ -316,13 +320,13 @@ std::string HostProcess::EndText(const HostEnd& end) {
   if (WIFSIGNALED(end.status)) {
     const int signal = WTERMSIG(end.status);
     std::string text = "killed by " + SignalText(signal);
-    if (signal == SIGKILL && end.reason == HostEndReason::kByItself) {
+    if (signal == SIGKILL && end.reason != HostEndReason::kKilled) {
       text += " (out of memory, or by somebody)";
     }
     return text;
   }
   const int code = WEXITSTATUS(end.status);
-  if (code == kHostExitVersion) {
+  if (code == kHostExitVersion && end.reason == HostEndReason::kKeeper) {
     return "lts-runner-host is of another version than this program: start the program again";
   }
   return "exit status " + std::to_string(code);

@@ -36,10 +36,12 @@ class HostProcess {
   struct TimeIsUp {};
   using Event = std::variant<Frame, HostEnd, Woken, TimeIsUp>;
 
-  // Starts `program`. The calling thread must outlive the object: the process ends with it. `lease`
-  // is borrowed for the call. Neither constructor nor plugin has run when it returns.
+  // Starts `program`. The calling thread must outlive the object: the process ends with it. The
+  // descriptors are borrowed for the call; lock_fd may be -1. Neither constructor nor plugin has
+  // run when it returns.
   static Result<std::unique_ptr<HostProcess>> Start(const std::string& program, int lease_fd,
-                                                    const RunnerLimits& limits, const Clock& clock);
+                                                    int lock_fd, const RunnerLimits& limits,
+                                                    const Clock& clock);
   // Kills what is left.
   ~HostProcess();
   HostProcess(const HostProcess&) = delete;
@@ -56,7 +58,8 @@ class HostProcess {
   void SendRun(const AttemptInput& input, DurationMs timeout_ms);
   // Asks the attempt that was handed over last to stop.
   void SendStop();
-  // The next thing to happen until `until_us`. `wake_fd` may be -1. Lines that the process prints
+  // The next thing to happen until `until_us`, after which it says TimeIsUp however much else there
+  // is to say. `wake_fd` may be -1. Lines that the process prints
   // go to what SetOutput has named.
   Event Next(std::int64_t until_us, int wake_fd);
   // Printed lines go there from now on; what was printed before, to the program's log.
@@ -89,7 +92,9 @@ class HostProcess {
               const RunnerLimits& limits, const Clock& clock);
   Result<Frame> Ask(std::string frame, FrameKind answer, const HostPatience& patience);
   void WriteSome();
-  bool ReadSome();
+  enum class Got : std::uint8_t { kBytes, kNothing, kEnd };
+  Got ReadSome();
+  void ReadRest();
   std::optional<Frame> TakeFrame();
   void SetEnded(const HostEnd& end);
   std::optional<HostEnd> TakeEnd();

@@ -10,6 +10,7 @@
 //              our end is closed the worker destroys the runner and ends.
 //   5 stops    a pipe: the numbers of the attempts that should stop.
 //   6 lease    shared memory with LeasePage.
+//   7 lock     held open by the keeper alone: as long as one keeper lives, the lock on it is taken.
 #pragma once
 
 #include <atomic>
@@ -36,6 +37,7 @@ inline constexpr int kControlFd = 3;
 inline constexpr int kFramesFd = 4;
 inline constexpr int kStopsFd = 5;
 inline constexpr int kLeaseFd = 6;
+inline constexpr int kLockFd = 7;
 
 // Read by keepers, written by the TaskTracker, all on CLOCK_MONOTONIC. Zeroed memory means no end.
 struct LeasePage {
@@ -43,11 +45,16 @@ struct LeasePage {
 };
 static_assert(std::atomic<std::int64_t>::is_always_lock_free);
 
-enum class HostEndReason : std::int32_t { kByItself = 0, kKilled = 1, kLeaseEnded = 2 };
+enum class HostEndReason : std::int32_t {
+  kByItself = 0,
+  kKilled = 1,
+  kLeaseEnded = 2,
+  kKeeper = 3,  // the keeper itself has ended early; never sent
+};
 
 struct HostEnd {
   HostEndReason reason = HostEndReason::kByItself;
-  std::int32_t status = 0;  // of the worker, as waitpid gives it
+  std::int32_t status = 0;  // of the worker (kKeeper: of that), as waitpid gives it
 };
 
 enum class FrameKind : std::uint8_t {

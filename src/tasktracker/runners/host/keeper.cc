@@ -182,6 +182,7 @@ int Failed(const char* what) {
   setpgid(0, 0);
   close(kControlFd);
   close(kLeaseFd);
+  close(kLockFd);
   for (const int fd : {kFramesFd, kStopsFd}) fcntl(fd, F_SETFD, FD_CLOEXEC);  // not for programs
   OfferToOutOfMemory();
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) std::signal(signal, SIG_DFL);

@@ -68,6 +68,12 @@ class Bad final : public lts::JobRunner {
       ctx.Log().Info("looping");
       Spin();
     }
+    if (what == "flood") {
+      while (true) {
+        ctx.Log().Info("looping");
+        std::printf("and on\n");
+      }
+    }
     if (what == "children") {
       ctx.Log().Info("child " + std::to_string(ForkOne(false)));
       ctx.Log().Info("child " + std::to_string(ForkOne(true)));
