@@ -324,6 +324,30 @@ def check_docs(root):
                 yield f"{page}:{number}: a row without a test; name one, or say why it does not apply"
 
 
+def check_reasons(root):
+    """Each code of `explain` is met by a unit test and has its row in the table of docs/jobs.md, which has no other."""
+    sources = {"src/jobtracker/core/explain.cc": r'"([A-Z]+(?:_[A-Z]+)*)"',
+               "src/jobtracker/queries.cc": r'\b(?:add|set_code)\(\s*"([A-Z]+(?:_[A-Z]+)*)"'}
+    tests = "".join(read(os.path.join(root, path)) for path in files_below(root, ("tests/unit",), (".cc",)))
+    page = "docs/jobs.md"
+    text = read(os.path.join(root, page)) if os.path.exists(os.path.join(root, page)) else ""
+    explained = text[text.find("## Why it does not run"):] if "## Why it does not run" in text else ""
+    table = set(re.findall(r"^\| `([A-Z_]+)` \|", explained, re.MULTILINE))
+    codes = set()
+    for path, pattern in sources.items():
+        if not os.path.exists(os.path.join(root, path)):
+            continue
+        for number, line in enumerate(read(os.path.join(root, path)).splitlines(), 1):
+            for code in re.findall(pattern, line):
+                codes.add(code)
+                if f'"{code}"' not in tests:
+                    yield f"{path}:{number}: no unit test meets the reason {code}"
+                if code not in table:
+                    yield f"{path}:{number}: the reason {code} is missing in {page}"
+    for code in sorted(table - codes):
+        yield f"{page}:1: no reason is called {code}"
+
+
 CHECKS = {
     "layers": check_layers,
     "doors": check_doors,
@@ -336,6 +360,7 @@ CHECKS = {
     "format": check_format,
     "shell": check_shell,
     "docs": check_docs,
+    "reasons": check_reasons,
 }
 
 

@@ -160,6 +160,16 @@ class LintTest(unittest.TestCase):
         self.assertEqual(sorted(self.offences("docs")),
                          ["ARCHITECTURE.md:1"] + [f"docs/failures-of-the-original.md:{n}" for n in range(3, 8)])
 
+    def test_reasons(self):
+        self.write("src/jobtracker/core/explain.cc", 'add(\n    "GOOD_ONE", "says why");\n'
+                                                     'add(n > 1 ? "UNTESTED" : "NOT_THERE", "");\n')
+        self.write("src/jobtracker/queries.cc", 'set_code("ENDED");\nadd(time, "SENT", "");\n')
+        self.write("tests/unit/core/a_test.cc", 'Codes("GOOD_ONE", "NOT_THERE", "ENDED")\n')
+        self.write("docs/jobs.md", "| `RUNNING` | a state |\n\n## Why it does not run\n\n"
+                                   "| `GOOD_ONE` | a |\n| `UNTESTED` | b |\n| `ENDED` | c |\n| `GONE` | d |\n")
+        self.assertEqual(sorted(self.offences("reasons")),
+                         ["docs/jobs.md:1"] + ["src/jobtracker/core/explain.cc:3"] * 2)
+
     def test_a_missing_tool_is_a_skip_and_in_ci_a_failure(self):
         self.write("src/a/good.cc", "int F();\n")
         self.assertEqual(self.lint("format", PATH="/nonexistent", CI="").returncode, 77)
