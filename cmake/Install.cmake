@@ -43,6 +43,8 @@ foreach(program jobtracker tasktracker jobclient)
     install(TARGETS ${program} RUNTIME DESTINATION bin)
   endif()
 endforeach()
+# Needs none of our libraries, so it has no path to them.
+install(TARGETS lts_runner_host RUNTIME DESTINATION bin)
 install(FILES "${PROJECT_BINARY_DIR}/src/jobclient/completions/jobclient"
   DESTINATION share/bash-completion/completions)
 install(PROGRAMS "${PROJECT_SOURCE_DIR}/scripts/jobtracker.sh" "${PROJECT_SOURCE_DIR}/scripts/tasktracker.sh"

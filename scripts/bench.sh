@@ -1,6 +1,7 @@
 #!/bin/sh
 # Measures throughput (T1) and latency (L1) of a JobTracker, a TaskTracker and a client on this machine; the
 # last lines are the table. Without arguments it ends within 10 minutes, once the programs are built.
+# With --process-slots N: the same with runners in processes of their own too (N slots), in turns with threads.
 # With --mysql: throughput over a MariaDB of its own (T2), in turns with the same statements sent bare.
 #   bench.sh [--mysql] [--json FILE] [options of lts_bench; --help lists them]      e.g. bench.sh --rounds 1
 # LTS_BENCH_BUILD: a build folder that has lts_bench and jobtracker; nothing is built then.

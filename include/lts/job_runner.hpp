@@ -305,8 +305,11 @@ class JobContext {
 };
 
 // Job code. One object per slot: Run is never called twice at a time on one object, but objects of
-// the same class run side by side. The constructor takes (const RunnerConfig&) or nothing; when it
-// throws, the TaskTracker refuses to start with that text.
+// the same class run side by side. Each has a process of its own, in which it serves one attempt
+// after the other (runner.isolation=process): what is static is not shared then, and an object
+// whose process is killed is not destroyed. With runner.isolation=thread all are in the
+// TaskTracker. The constructor takes (const RunnerConfig&) or nothing; when it throws, the
+// TaskTracker refuses to start with that text.
 class JobRunner {
  public:
   virtual ~JobRunner() = default;
@@ -314,7 +317,9 @@ class JobRunner {
   JobRunner(const JobRunner&) = delete;
   JobRunner& operator=(const JobRunner&) = delete;
 
-  // One attempt. A throw is EXECUTE_EXCEPTION with its what().
+  // One attempt. A throw is EXECUTE_EXCEPTION with its what(). In a process of its own the end of
+  // the process is one too; and when Run goes on for longer than kill.grace after StopRequested()
+  // has become true, the process is killed, with every process that it has started.
   virtual RunResult Run(JobContext& ctx) = 0;
   // From another thread, once StopRequested() is true: override it to wake a Run that blocks. It
   // may come just before Run is entered, never after Run has returned. Must not throw, and must not

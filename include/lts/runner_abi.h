@@ -101,7 +101,8 @@ typedef struct lts_runner_attempt {
   void (*log)(void* host, int32_t level, lts_runner_text line) LTS_RUNNER_NOEXCEPT;
   /* percent 0 … 100, or -1 when unknown. The newest call wins; older ones may never be seen. */
   void (*progress)(void* host, int32_t percent, lts_runner_text text) LTS_RUNNER_NOEXCEPT;
-  /* Non-zero once the attempt should end: cancelled, out of time, or the host is stopping. */
+  /* Non-zero once the attempt should end: cancelled, out of time, or the host is stopping. A
+   * process of its own is killed kill.grace later. */
   int32_t (*stop_requested)(void* host) LTS_RUNNER_NOEXCEPT;
   /* Milliseconds until the attempt's time is up (0 when it is), -1 without a limit. */
   int64_t (*remaining_ms)(void* host) LTS_RUNNER_NOEXCEPT;

@@ -90,7 +90,22 @@ struct TaskTrackerOptions {
   bool exec_enable = false;
   std::vector<std::string> exec_allow;               // resolved paths
   std::map<std::string, std::string> runner_config;  // every runner.<name>.* by its whole key
-  std::map<std::string, RunnerFactory> runners;      // by name; see AddRunner
+
+  // Where the runners of plugins, and exec, run: "process", in processes of lts-runner-host, so
+  // that whatever they do costs one attempt; or "thread", in this process. runner.<name>.isolation
+  // in runner_config decides for one runner. Runners of AddRunner always run in this process.
+  std::string isolation = "process";
+  // Path of lts-runner-host. Empty: beside this program, in $LTS_HOME/bin, or ../bin of the folder
+  // of libtasktracker.
+  std::string runner_host;
+  // Of each runner's process, 0 none: bytes of memory to write to (RLIMIT_DATA; beyond, allocations
+  // fail), processor time of one attempt, open descriptors. For one runner: runner.<name>.limit.*.
+  std::int64_t runner_memory_limit = 0;
+  std::chrono::seconds runner_cpu_limit = std::chrono::seconds(0);
+  std::int64_t runner_files_limit = 0;
+  // How long a runner's process is kept that has nothing to do; the last of each runner stays.
+  std::chrono::milliseconds runner_host_idle = std::chrono::minutes(1);
+  std::map<std::string, RunnerFactory> runners;  // by name; see AddRunner
 
   // DEBUG, INFO, WARN, ERROR, or NO: which business log lines are kept.
   std::string biz_logger_level = "INFO";
@@ -104,8 +119,8 @@ struct TaskTrackerOptions {
   bool stop_working = true;
   // How long running jobs may go on at Stop; then they are asked to stop.
   std::chrono::milliseconds stop_timeout = std::chrono::seconds(10);
-  // How long a job may take to stop when asked; then a process is killed, and a thread is shown as
-  // stuck.
+  // How long a job may take to stop when asked, also at the end of its time-out; then its process
+  // is killed with everything that it has started. A thread cannot be: it is shown as stuck.
   std::chrono::milliseconds kill_grace = std::chrono::seconds(5);
 
   // Address on the loopback for /healthz, /readyz, /metrics; port 0 takes a free one. Empty: none.

@@ -49,6 +49,10 @@ Status Core::Open(const rpc::ChannelFactory& channels) {
       OpenFirstFreeFailStore(options_.fail_store, base, limits, &clock_);
   if (!store.ok()) return store.status().WithContext("FailStore");
   store_ = *std::move(store);
+  if (runners_->hosts() != nullptr) {
+    // What this process says it has lost must not be running any more when it says so.
+    LTS_RETURN_IF_ERROR(runners_->hosts()->TakeLock(store_->path() + ".hosts"));
+  }
   // The folder is locked, so its number tells processes of one name apart, and stays over a
   // restart.
   const std::string number = store_->path().substr(store_->path().rfind('/') + 1);
@@ -98,13 +102,13 @@ Status Core::Open(const rpc::ChannelFactory& channels) {
   linking.unacked_max = options_.unacked_results_max;
   linking.seed = RandomSeed();
   link_ = std::make_unique<Link>(
-      linking, Link::Parts{channels, *slots_, *log_, *progress_, *results_,
-                           [this](const std::string& wanted) { return runners_->Resolve(wanted); },
-                           [this](bool connected, const std::string& reason) {
-                             SetConnection(connected, reason);
-                           },
-                           strand_, disk_, clock_, metrics_});
-  AddStoreMetrics();
+      linking,
+      Link::Parts{
+          channels, *slots_, *log_, *progress_, *results_,
+          [this](const std::string& wanted) { return runners_->Resolve(wanted); },
+          [this](bool connected, const std::string& reason) { SetConnection(connected, reason); },
+          [this](std::int64_t until_us) { SetLease(until_us); }, strand_, disk_, clock_, metrics_});
+  AddMetrics();
 
   Result<std::vector<std::unique_ptr<Attempt>>> left = results_->LoadNew();
   if (!left.ok()) return left.status().WithContext("FailStore");
@@ -138,7 +142,7 @@ Status Core::Join(const LinkOptions& as, const rpc::ChannelFactory& channels) {
   return discovery_->Join(node, {options_.on_master_change, options_.on_node_change}, channels);
 }
 
-void Core::AddStoreMetrics() {
+void Core::AddMetrics() {
   const auto usage = [this](std::int64_t FailStoreUsage::*field) {
     return [this, field] { return static_cast<double>(store_->Usage().*field); };
   };
@@ -156,6 +160,20 @@ void Core::AddStoreMetrics() {
   metric_callbacks_.push_back(metrics_.AddCallback(
       MetricType::kGauge, "lts_tasktracker_busy_slots", "Slots with a job in them.",
       [this] { return static_cast<double>(slots_->busy()); }));
+  runners::HostPool* const hosts = runners_->hosts();
+  if (hosts == nullptr) return;
+  metric_callbacks_.push_back(
+      metrics_.AddCallback(MetricType::kGauge, "lts_tasktracker_runner_hosts",
+                           "Processes of lts-runner-host, the idle ones included.",
+                           [hosts] { return static_cast<double>(hosts->counts().alive); }));
+  metric_callbacks_.push_back(
+      metrics_.AddCallback(MetricType::kCounter, "lts_tasktracker_runner_hosts_started_total",
+                           "Processes of lts-runner-host that were started.",
+                           [hosts] { return static_cast<double>(hosts->counts().started); }));
+  metric_callbacks_.push_back(metrics_.AddCallback(
+      MetricType::kCounter, "lts_tasktracker_runner_hosts_failed_total",
+      "Processes of lts-runner-host that crashed, refused to start, or were killed.",
+      [hosts] { return static_cast<double>(hosts->counts().failed); }));
 }
 
 Core::~Core() {
@@ -197,6 +215,15 @@ Status Core::Connection() const {
 }
 
 std::string Core::ops_listen() const { return ops_ == nullptr ? std::string() : ops_->listen(); }
+
+// The hosts see to the end of the lease themselves, should this process be paused then. Until the
+// grace after it they leave it to this process, which asks the attempts to stop first; the
+// JobTracker gives as much before it takes them for lost.
+void Core::SetLease(std::int64_t until_us) {
+  runners::HostPool* const hosts = runners_->hosts();
+  if (hosts == nullptr) return;
+  hosts->SetEndBy(until_us == 0 ? 0 : until_us + options_.kill_grace.count() * 1000);
+}
 
 void Core::SetConnection(bool connected, const std::string& reason) {
   {

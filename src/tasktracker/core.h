@@ -45,7 +45,8 @@ class Core {
   Core(TaskTrackerOptions options, const Clock& clock);
   Status Open(const rpc::ChannelFactory& channels);
   Status Join(const LinkOptions& as, const rpc::ChannelFactory& channels);
-  void AddStoreMetrics();
+  void AddMetrics();
+  void SetLease(std::int64_t until_us);
   void SetConnection(bool connected, const std::string& reason);
 
   const TaskTrackerOptions options_;

@@ -27,6 +27,7 @@ Link::Link(LinkOptions options, Parts parts)
       results_(parts.results),
       resolve_(std::move(parts.resolve)),
       on_connection_(std::move(parts.on_connection)),
+      on_lease_(std::move(parts.on_lease)),
       strand_(parts.strand),
       disk_(parts.disk),
       clock_(parts.clock),
@@ -237,8 +238,8 @@ void Link::OnHello(const v1::HelloReply& reply) {
   session_ = reply.session();
   lease_ms_ = std::max<DurationMs>(1, reply.lease_ms());
   heartbeat_ms_ = std::max(kHeartbeatMinMs, std::min(reply.heartbeat_ms(), lease_ms_ / 3));
-  lease_until_us_ = hello_sent_us_ + lease_ms_ * 1000;
   lease_ended_ = false;
+  SetLease(hello_sent_us_ + lease_ms_ * 1000);
   backoff_ms_ = 0;
   redirects_ = 0;
   left_.clear();
@@ -251,7 +252,6 @@ void Link::OnHello(const v1::HelloReply& reply) {
       "connected to the JobTracker address={} group={} identity={} session={} epoch={} lease_ms={}",
       channel_->address(), options_.group, options_.identity, session_, epoch_, lease_ms_);
   SetTimer(kHeartbeat, NowUs() + heartbeat_ms_ * 1000);
-  SetTimer(kLease, lease_until_us_);
   log_.SetWay(channel_->address());
   on_connection_(true, "");
   // What ended since the hello was sent, and what had no room in it.
@@ -325,8 +325,7 @@ void Link::OnHeartbeatAnswer(std::uint64_t number, bool frozen) {
   }
   while (!unanswered_.empty() && unanswered_.front().first <= number) {
     if (unanswered_.front().first == number) {
-      lease_until_us_ = std::max(lease_until_us_, unanswered_.front().second + lease_ms_ * 1000);
-      SetTimer(kLease, lease_until_us_);
+      SetLease(std::max(lease_until_us_, unanswered_.front().second + lease_ms_ * 1000));
     }
     unanswered_.pop_front();
   }
@@ -335,6 +334,17 @@ void Link::OnHeartbeatAnswer(std::uint64_t number, bool frozen) {
   frozen_gauge_.Set(frozen ? 1 : 0);
   LTS_INFO("the JobTracker {} group={}",
            frozen ? "is frozen: it assigns nothing for now" : "assigns again", options_.group);
+}
+
+void Link::SetLease(std::int64_t until_us) {
+  lease_until_us_ = until_us;
+  SetTimer(kLease, until_us);
+  TellLease();
+}
+
+void Link::TellLease() {
+  if (!on_lease_ || !options_.stop_working) return;
+  on_lease_(lease_ended_ && running_ == 0 ? 0 : lease_until_us_);
 }
 
 void Link::OnLeaseEnd() {
@@ -352,6 +362,7 @@ void Link::OnLeaseEnd() {
   for (const auto& attempt : attempts_) {
     if (!attempt->ended) RequestStop(*attempt, StopCause::kLeaseEnded);
   }
+  TellLease();
   // Nothing starts before a new hello, so there has to be one.
   if (phase_ == Phase::kLive) Disconnect("the lease has ended");
 }

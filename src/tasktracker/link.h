@@ -67,6 +67,11 @@ class Link {
   // connected, and else why not. Called on the strand.
   using OnConnection = std::function<void(bool connected, const std::string& reason)>;
 
+  // The end of the lease on the monotonic clock, each time that it has moved; 0 once it has ended
+  // and nothing runs any more that it could stop. Called on the strand; not when the lease stops
+  // nothing (LinkOptions::stop_working).
+  using OnLease = std::function<void(std::int64_t until_us)>;
+
   struct Parts {
     rpc::ChannelFactory channels;
     Slots& slots;
@@ -75,6 +80,7 @@ class Link {
     ResultStore& results;  // used on `disk` alone
     Resolve resolve;
     OnConnection on_connection;
+    OnLease on_lease;  // may be empty
     Strand& strand;
     Strand& disk;
     const Clock& clock;
@@ -138,6 +144,8 @@ class Link {
   void OnHeartbeatAnswer(std::uint64_t number, bool frozen);
   void SendHeartbeat();
   void OnLeaseEnd();
+  void SetLease(std::int64_t until_us);
+  void TellLease();
 
   // link_attempts.cc: attempts and results
   void OnAssignments(v1::TrackerMessage& message);
@@ -181,6 +189,7 @@ class Link {
   ResultStore& results_;
   const Resolve resolve_;
   const OnConnection on_connection_;
+  const OnLease on_lease_;
   Strand& strand_;
   Strand& disk_;
   const Clock& clock_;

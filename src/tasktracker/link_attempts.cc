@@ -8,6 +8,8 @@ namespace lts::tasktracker {
 namespace {
 
 constexpr std::int64_t kScanUs = 1'000'000;
+// Beyond the grace: a process that is killed at its end is given the time to be gone.
+constexpr std::int64_t kStuckMoreUs = 1'000'000;
 constexpr std::int64_t kStoreRetryUs = 2'000'000;
 constexpr std::size_t kMessageBytesPerResult = 128;  // beside the text
 
@@ -130,6 +132,7 @@ void Link::Finish(Attempt& attempt, runners::RunOutcome outcome, bool ran, std::
   SetOutcome(attempt, std::move(outcome), ran, ended_us);
   attempt.input = {};
   --running_;
+  if (lease_ended_) TellLease();
   ++unacked_;
   ++unstored_;
   outcomes_[static_cast<std::size_t>(attempt.outcome)]->Add();
@@ -289,7 +292,7 @@ void Link::Scan() {
   if (stopping_attempts_ > 0) {
     for (const auto& attempt : attempts_) {
       if (attempt->ended || attempt->stuck || attempt->stop_us == 0) continue;
-      if (now_us - attempt->stop_us < options_.kill_grace_ms * 1000) continue;
+      if (now_us - attempt->stop_us < options_.kill_grace_ms * 1000 + kStuckMoreUs) continue;
       attempt->stuck = true;
       ++stuck_;
       LTS_WARN("an attempt does not stop, its slot stays taken job={} task={} runner={} attempt={}",

@@ -15,6 +15,8 @@ constexpr std::int64_t kUnackedMax = 1'000'000;
 constexpr DurationMs kSessionMinMs = 100;
 constexpr DurationMs kSessionMaxMs = 600'000;
 constexpr DurationMs kAdoptPeriodMinMs = 100;
+constexpr DurationMs kHostIdleMaxMs = 24LL * 3600 * 1000;
+constexpr DurationMs kCpuMaxMs = 365LL * 24 * 3600 * 1000;
 constexpr DurationMs kAdoptPeriodMaxMs = 24LL * 3600 * 1000;
 
 Status CheckBounds(std::string_view field, std::int64_t value, std::int64_t min, std::int64_t max) {
@@ -87,11 +89,50 @@ std::vector<OptionRow> OptionRows() {
       {.name = "runner.exec.allow",
        .text = "The programs that exec may start, by their resolved paths; empty: none.",
        .type = OptionType::kList},
+      {.name = "runner.isolation",
+       .text = "Where runners run: process, in processes of their own, so that whatever one does "
+               "costs one attempt; or thread, in the TaskTracker, where a crash ends everything. "
+               "runner.NAME.isolation: the same for one runner.",
+       .default_value = "process",
+       .choices = "process|thread"},
+      {.name = "runner.host.program",
+       .text = "The program lts-runner-host. Without a value: the one of this installation."},
+      {.name = "runner.host.idle",
+       .text =
+           "How long a runner's process is kept that has nothing to do; the last of each runner "
+           "stays.",
+       .type = OptionType::kDurationMs,
+       .default_value = "1m",
+       .min = 0,
+       .max = kHostIdleMaxMs},
+      {.name = "runner.limit.memory",
+       .text = "Memory that a runner's process may write to (heap, stacks, private mappings: "
+               "RLIMIT_DATA); beyond, allocations fail. 0: no limit. runner.NAME.limit.memory: the "
+               "same for one runner.",
+       .type = OptionType::kBytes,
+       .default_value = "0",
+       .min = 0,
+       .max = 1LL << 50},
+      {.name = "runner.limit.cpu",
+       .text =
+           "Processor time of one attempt; beyond, its process is ended (SIGXCPU). 0s: no limit. "
+           "runner.NAME.limit.cpu: the same for one runner.",
+       .type = OptionType::kDurationMs,
+       .default_value = "0s",
+       .min = 0,
+       .max = kCpuMaxMs},
+      {.name = "runner.limit.files",
+       .text = "Descriptors that a runner's process may have open. 0: as the TaskTracker. "
+               "runner.NAME.limit.files: the same for one runner.",
+       .type = OptionType::kInt64,
+       .default_value = "0",
+       .min = 0,
+       .max = 1'000'000},
       {.name = "runner.*", .text = "runner.NAME.KEY: the option KEY of the runner NAME."},
       {.name = "kill.grace",
-       .text = "How long a job may take to stop when asked to; then its process is killed, or its "
-               "thread "
-               "shown as stuck.",
+       .text =
+           "How long a job may take to stop when asked to, also at the end of its time-out; then "
+           "its process is killed with all that it has started, or its thread shown as stuck.",
        .type = OptionType::kDurationMs,
        .default_value = "5s",
        .min = 0,
@@ -195,6 +236,14 @@ TaskTrackerOptions OptionsFrom(const Options& options, const std::string& home,
   out.exec_enable = options.Bool("runner.exec.enable");
   out.exec_allow = options.List("runner.exec.allow");
   out.runner_config = options.WithPrefix("runner.");
+  out.isolation = options.String("runner.isolation");
+  const std::string& host = options.String("runner.host.program");
+  out.runner_host = host.empty() ? host : PathBelow(home, host);
+  out.runner_host_idle = std::chrono::milliseconds(options.Duration("runner.host.idle"));
+  out.runner_memory_limit = options.Bytes("runner.limit.memory");
+  out.runner_cpu_limit = std::chrono::ceil<std::chrono::seconds>(
+      std::chrono::milliseconds(options.Duration("runner.limit.cpu")));
+  out.runner_files_limit = options.Int64("runner.limit.files");
   out.biz_logger_level = options.String("bizLoggerLevel");
   out.log_lines_max = options.Int64("tasktracker.log.lines.max");
   out.log_bytes_max = options.Bytes("tasktracker.log.bytes.max");
@@ -219,6 +268,8 @@ Status CheckOptions(const TaskTrackerOptions& options) {
                                   options.fail_store_adopt_period.count(), kAdoptPeriodMinMs,
                                   kAdoptPeriodMaxMs));
   LTS_RETURN_IF_ERROR(CheckBounds("kill_grace (ms)", options.kill_grace.count(), 0, 3'600'000));
+  LTS_RETURN_IF_ERROR(
+      CheckBounds("runner_host_idle (ms)", options.runner_host_idle.count(), 0, kHostIdleMaxMs));
   LTS_RETURN_IF_ERROR(
       CheckBounds("unacked_results_max", options.unacked_results_max, 1, kUnackedMax));
   LTS_RETURN_IF_ERROR(CheckBounds("log_lines_max", options.log_lines_max, 1, 10'000'000));

@@ -47,6 +47,16 @@ Result<std::unique_ptr<RunnerSet>> RunnerSet::Open(const TaskTrackerOptions& opt
   loading.exec_allow = options.exec_allow;
   loading.config = options.runner_config;
   loading.limits = limits;
+  const Result<runners::Isolation> isolation =
+      runners::ParseIsolation("runner.isolation", options.isolation);
+  if (!isolation.ok()) return isolation.status();
+  loading.isolation.isolation = *isolation;
+  loading.isolation.limits = {options.runner_memory_limit, options.runner_cpu_limit.count(),
+                              options.runner_files_limit};
+  LTS_RETURN_IF_ERROR(runners::CheckLimits("runner.", loading.isolation.limits));
+  loading.host_program = options.runner_host;
+  loading.hosts_max = options.work_threads;
+  loading.host_idle_ms = options.runner_host_idle.count();
   const bool default_is_added = options.runners.count(options.default_runner) != 0;
   if (!default_is_added) loading.default_runner = options.default_runner;
   Result<std::unique_ptr<runners::RunnerRegistry>> loaded =
@@ -82,6 +92,14 @@ Result<std::unique_ptr<RunnerSet>> RunnerSet::Open(const TaskTrackerOptions& opt
          ++option) {
       added.config.emplace(option->first.substr(prefix.size()), option->second);
     }
+    const Result<runners::IsolationOptions> own = runners::IsolationOf(name, added.config, {});
+    if (!own.ok()) return own.status();
+    if (own->isolation == runners::Isolation::kProcess) {
+      return Status::InvalidArgument(
+          prefix + "isolation=process: a runner of the program itself runs in it");
+    }
+    std::erase_if(added.config,
+                  [](const auto& item) { return runners::IsIsolationKey(item.first); });
   }
   if (default_is_added) {
     set->default_runner_ = options.default_runner;

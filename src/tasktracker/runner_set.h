@@ -27,6 +27,8 @@ class RunnerSet {
   Result<std::string> Resolve(const std::string& wanted) const;
   // A new object of the runner `name`, for one slot. kFailedPrecondition when it refuses.
   Result<std::unique_ptr<runners::Runner>> Create(const std::string& name) const;
+  // The processes of the runners; null when there are none.
+  runners::HostPool* hosts() const { return loaded_->hosts().get(); }
 
  private:
   struct Added {

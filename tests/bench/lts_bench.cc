@@ -48,18 +48,23 @@ Status Measure(const Arguments& arguments, Setup setup, Figures* figures) {
       say(fmt::format("no time for round {}: {} s would be over", round, arguments.seconds_max));
       break;
     }
-    if (arguments.latency_jobs > 0) {
-      auto latency = MeasureLatency(setup, {static_cast<std::uint64_t>(arguments.per_second),
-                                            arguments.latency_jobs, arguments.per_second});
-      if (!latency.ok()) return latency.status().WithContext("L1");
-      say(fmt::format("round {}: L1 start p50 {:.2f} ms, p99 {:.2f} ms, max {:.2f} ms", round,
+    const auto latencies = [&](const Setup& how, const std::string& what,
+                               std::vector<Latency>* into) -> Status {
+      if (arguments.latency_jobs == 0) return Status::Ok();
+      auto latency = MeasureLatency(how, {static_cast<std::uint64_t>(arguments.per_second),
+                                          arguments.latency_jobs, arguments.per_second});
+      if (!latency.ok()) return latency.status().WithContext(what);
+      say(fmt::format("round {}: {} start p50 {:.2f} ms, p99 {:.2f} ms, max {:.2f} ms", round, what,
                       latency->start_ms.p50, latency->start_ms.p99, latency->start_ms.max));
-      figures->latencies.push_back(*latency);
-    }
-    const auto throughput = [&](const std::string& what, const ThroughputPlan& plan,
+      into->push_back(*latency);
+      return Status::Ok();
+    };
+    LTS_RETURN_IF_ERROR(latencies(setup, "L1", &figures->latencies));
+    const auto throughput = [&](const Setup& how, const std::string& what,
+                                const ThroughputPlan& plan,
                                 std::vector<Throughput>* into) -> Status {
       if (plan.jobs == 0) return Status::Ok();
-      auto measured = MeasureThroughput(setup, plan);
+      auto measured = MeasureThroughput(how, plan);
       if (!measured.ok()) return measured.status().WithContext(what);
       say(fmt::format(
           "round {}: {} {:.0f} jobs/s (submitted at {:.0f}/s), {:.0f} commits/s{}, {:.2f} cores "
@@ -81,14 +86,22 @@ Status Measure(const Arguments& arguments, Setup setup, Figures* figures) {
       figures->bare.push_back(*bare);
     }
     const std::string row = arguments.mysql ? "T2" : "T1";
-    LTS_RETURN_IF_ERROR(throughput(
-        row + " SubmitAll",
-        {arguments.batch_jobs / 10, arguments.batch_jobs, arguments.batch_threads, arguments.batch},
-        &figures->batches));
-    LTS_RETURN_IF_ERROR(
-        throughput(row + " Submit",
-                   {arguments.single_jobs / 10, arguments.single_jobs, arguments.single_threads, 0},
-                   &figures->singles));
+    const ThroughputPlan batches = {arguments.batch_jobs / 10, arguments.batch_jobs,
+                                    arguments.batch_threads, arguments.batch};
+    const ThroughputPlan singles = {arguments.single_jobs / 10, arguments.single_jobs,
+                                    arguments.single_threads, 0};
+    LTS_RETURN_IF_ERROR(throughput(setup, row + " SubmitAll", batches, &figures->batches));
+    LTS_RETURN_IF_ERROR(throughput(setup, row + " Submit", singles, &figures->singles));
+    if (arguments.process_slots > 0) {
+      Setup process = setup;
+      process.slots = arguments.process_slots;
+      process.hosted = {LTS_BENCH_PLUGIN, LTS_BENCH_RUNNER_HOST};
+      LTS_RETURN_IF_ERROR(latencies(process, "process L1", &figures->process_latencies));
+      LTS_RETURN_IF_ERROR(
+          throughput(process, "process " + row + " SubmitAll", batches, &figures->process_batches));
+      LTS_RETURN_IF_ERROR(
+          throughput(process, "process " + row + " Submit", singles, &figures->process_singles));
+    }
     longest_ns = std::max(longest_ns, NowNs() - begun_ns);
   }
   return Status::Ok();
@@ -110,6 +123,9 @@ int Main(int argc, char** argv) {
   app.add_option("--seconds", arguments.seconds_max, "No round begins that would end later")
       ->check(CLI::Range(1, 86'400));
   app.add_option("--slots", arguments.slots, "Slots")->check(CLI::Range(1, 10'000));
+  app.add_option("--process-slots", arguments.process_slots,
+                 "Also measures runner.isolation=process, with so many slots; 0: leave out")
+      ->check(CLI::Range(0, 10'000));
   app.add_option("--batch-jobs", arguments.batch_jobs,
                  "Jobs of a round by SubmitAll; 0: leave out");
   app.add_option("--batch", arguments.batch, "Jobs of one SubmitAll")

@@ -12,8 +12,11 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <sstream>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 namespace lts::bench {
 namespace {
@@ -95,18 +98,55 @@ Folder::~Folder() {
   std::filesystem::remove_all(path_, ignored);
 }
 
-double CpuSecondsOf(pid_t pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+namespace {
+
+struct ProcessTimes {
+  pid_t parent = 0;
+  double cpu_s = 0;
+};
+
+ProcessTimes TimesOf(const std::string& pid) {
+  std::ifstream file("/proc/" + pid + "/stat");
   std::string line;
   std::getline(file, line);
-  // The name in parentheses may hold blanks; the 12th and 13th words after it are the times.
+  // The name in parentheses may hold blanks; behind it the 2nd word is the parent, the 12th and
+  // 13th are the times.
   std::istringstream words(line.substr(std::min(line.size(), line.rfind(')') + 1)));
   std::string word;
-  for (int i = 0; i < 11; ++i) words >> word;
+  ProcessTimes times;
+  words >> word >> times.parent;
+  for (int i = 0; i < 9; ++i) words >> word;
   double user = 0;
   double system = 0;
   words >> user >> system;
-  return Ticks(user + system);
+  times.cpu_s = Ticks(user + system);
+  return times;
+}
+
+}  // namespace
+
+double CpuSecondsOf(pid_t pid) { return TimesOf(std::to_string(pid)).cpu_s; }
+
+double CpuSecondsOfTree(pid_t pid) {
+  std::multimap<pid_t, std::pair<pid_t, double>> children;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
+    const std::string name = entry.path().filename().string();
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    const ProcessTimes times = TimesOf(name);
+    children.emplace(times.parent, std::make_pair(std::atoi(name.c_str()), times.cpu_s));
+  }
+  double all_s = CpuSecondsOf(pid);
+  std::vector<pid_t> parents = {pid};
+  while (!parents.empty()) {
+    const auto [first, last] = children.equal_range(parents.back());
+    parents.pop_back();
+    for (auto child = first; child != last; ++child) {
+      all_s += child->second.second;
+      parents.push_back(child->second.first);
+    }
+  }
+  return all_s;
 }
 
 double PeakMemoryMibOf(pid_t pid) {

@@ -65,6 +65,8 @@ class Folder {
 
 // User and system time of a process so far, in seconds; exact to 10 ms. 0 when it is gone.
 double CpuSecondsOf(pid_t pid);
+// The same with all its descendants that are alive.
+double CpuSecondsOfTree(pid_t pid);
 // Largest resident set so far, in MiB; 0 when it cannot be read.
 double PeakMemoryMibOf(pid_t pid);
 // Seconds that the cores of this machine were not idle, together, time taken by its host included.

@@ -213,11 +213,16 @@ Result<std::unique_ptr<Cluster>> Cluster::Start(const Options& options, const Bo
   cluster->address_ = json["listen"].get<std::string>();
   cluster->ops_ = json["ops"].get<std::string>();
 
-  auto tasktracker = Child::Start(
-      "the TaskTracker", options.self,
-      {"worker", cluster->registry(), kGroup, std::to_string(options.slots),
-       options.folder + "/tasktracker", std::to_string(board.fd()), std::to_string(board.cells())},
-      options.folder + "/tasktracker.log");
+  std::vector<std::string> worker = {"worker",
+                                     cluster->registry(),
+                                     kGroup,
+                                     std::to_string(options.slots),
+                                     options.folder + "/tasktracker",
+                                     std::to_string(board.fd()),
+                                     std::to_string(board.cells())};
+  worker.insert(worker.end(), options.hosted.begin(), options.hosted.end());
+  auto tasktracker =
+      Child::Start("the TaskTracker", options.self, worker, options.folder + "/tasktracker.log");
   if (!tasktracker.ok()) return tasktracker.status();
   cluster->tasktracker_ = *std::move(tasktracker);
   auto connected = cluster->tasktracker_->AwaitLine("CONNECTED", kStartTimeoutMs);

@@ -47,7 +47,7 @@ class Child {
   std::string unread_;
 };
 
-// A JobTracker with an empty store, and a TaskTracker that runs "noop" in its threads.
+// A JobTracker with an empty store, and a TaskTracker that runs "noop".
 class Cluster {
  public:
   struct Options {
@@ -56,6 +56,8 @@ class Cluster {
     std::string folder;      // new; data and logs
     int slots = 1'024;
     std::vector<std::string> jobtracker_options;  // behind ours
+    // The plugin and lts-runner-host: isolation process; empty: thread.
+    std::vector<std::string> hosted;
   };
   // What all partitions have counted. The JobTracker copies its counts once a second.
   struct Counts {

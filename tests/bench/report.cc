@@ -141,6 +141,18 @@ void PrintTable(const Arguments& arguments, const FileSystem& disk, double load,
   latency("L1 start of job, p99", kAimStartP99Ms, [](const Latency& r) { return r.start_ms.p99; });
   latency("L1 start of job, max", 0, [](const Latency& r) { return r.start_ms.max; });
   latency("L1 submit answered, p50", 0, [](const Latency& r) { return r.submit_ms.p50; });
+  PrintRow("process: SubmitAll", "", figures.process_batches, rate, "/s", 0);
+  PrintRow("process: Submit", "", figures.process_singles, rate, "/s", 0);
+  PrintRow(
+      "process: start, p50", "", figures.process_latencies,
+      [](const Latency& r) { return r.start_ms.p50; }, " ms", 2);
+  PrintRow(
+      "process: start, p99", "", figures.process_latencies,
+      [](const Latency& r) { return r.start_ms.p99; }, " ms", 2);
+  if (arguments.process_slots > 0) {
+    fmt::print("process: isolation process, {} slots; the time of the hosts is the TaskTracker's\n",
+               arguments.process_slots);
+  }
   if (arguments.mysql) {
     const auto syncs = [](const std::vector<Throughput>& rounds) {
       return fmt::format("{:.0f} ({:.0f} commits)",
@@ -220,6 +232,12 @@ bool WriteJson(const Arguments& arguments, const FileSystem& disk, double load,
         {"medianP99Ms", Median(figures.latencies, [](const Latency& r) { return r.start_ms.p99; })},
         {"perSecond", arguments.per_second},
         {"rounds", JsonOf(figures.latencies)}};
+  }
+  if (arguments.process_slots > 0) {
+    json["process"] = {{"slots", arguments.process_slots},
+                       {"batches", JsonOf(figures.process_batches)},
+                       {"singles", JsonOf(figures.process_singles)},
+                       {"L1", JsonOf(figures.process_latencies)}};
   }
   std::ofstream file(arguments.json);
   file << json.dump(2) << '\n';

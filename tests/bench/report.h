@@ -22,6 +22,7 @@ struct Arguments {
   int rounds = 3;
   int seconds_max = 540;
   int slots = 1'024;
+  int process_slots = 0;  // the same with isolation process, in turns; 0: leave out
   std::uint64_t batch_jobs = 200'000;
   int batch = 2'000;
   int batch_threads = 2;
@@ -41,6 +42,10 @@ struct Figures {
   std::vector<Throughput> singles;
   std::vector<Throughput> bare;  // statements alone
   std::vector<Latency> latencies;
+  // The same with isolation process.
+  std::vector<Throughput> process_batches;
+  std::vector<Throughput> process_singles;
+  std::vector<Latency> process_latencies;
   Database::Facts database;  // of the run with --mysql
 };
 

@@ -6,8 +6,9 @@
 
 namespace lts::bench {
 
-// A TaskTracker with one runner, "noop", isolation thread: it stamps its start on the board and
-// returns. Arguments: registry address, group, slots, data folder, board's fd, board's cells.
+// A TaskTracker with one runner, "noop": it stamps its start on the board and returns. Arguments:
+// registry address, group, slots, data folder, board's fd, board's cells. It runs in threads of the
+// TaskTracker; with two more, the plugin and lts-runner-host, in processes of its own.
 // Prints one line when connected; ends at SIGTERM.
 int RunWorker(const std::vector<std::string>& arguments);
 

@@ -38,7 +38,8 @@ class Run {
  public:
   static Result<std::unique_ptr<Run>> Start(const Setup& setup, std::uint64_t jobs) {
     std::unique_ptr<Run> run(new Run(setup, jobs));
-    Cluster::Options cluster_options{setup.jobtracker, setup.self, setup.folder, setup.slots, {}};
+    Cluster::Options cluster_options{setup.jobtracker, setup.self, setup.folder,
+                                     setup.slots,      {},         setup.hosted};
     if (setup.database != nullptr) {
       LTS_RETURN_IF_ERROR(setup.database->MakeFresh(kDatabase));
       const store::MysqlStoreOptions mysql = setup.database->OptionsFor(kDatabase);
@@ -201,7 +202,11 @@ class CpuMeter {
   double cores_elsewhere() const { return std::max(0.0, busy_ / seconds_ - cores_used()); }
 
  private:
-  double Used(std::size_t i) const { return pids_[i] > 0 ? CpuSecondsOf(pids_[i]) : 0; }
+  double Used(std::size_t i) const {
+    if (pids_[i] == 0) return 0;
+    // Where runners have processes of their own, these are the TaskTracker's.
+    return i == 2 ? CpuSecondsOfTree(pids_[i]) : CpuSecondsOf(pids_[i]);
+  }
 
   const std::array<pid_t, 4> pids_;
   std::array<double, 4> cpu_{};

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "bench/database.h"
 #include "bench/measure.h"
@@ -16,7 +17,8 @@ struct Setup {
   std::string self;        // this program
   std::string folder;      // for the data of one measurement; removed afterwards
   int slots = 1'024;
-  Database* database = nullptr;  // for the queues, a fresh one each time; null: RocksDB
+  std::vector<std::string> hosted;  // Cluster::Options::hosted
+  Database* database = nullptr;     // for the queues, a fresh one each time; null: RocksDB
 };
 
 // Microseconds of user and system time per job.

@@ -1,4 +1,5 @@
 #include <lts/task_tracker.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -6,7 +7,7 @@
 #include <utility>
 
 #include "bench/board.h"
-#include "bench/measure.h"
+#include "bench/noop.h"
 #include "bench/roles.h"
 #include "common/signals.h"
 
@@ -16,17 +17,7 @@ namespace {
 class Noop final : public JobRunner {
  public:
   explicit Noop(const Board& board) : board_(board) {}
-  RunResult Run(JobContext& ctx) override {
-    const std::int64_t now = NowNs();
-    const std::uint64_t job = JobOf(ctx.Payload());
-    if (job >= board_.cells()) return RunResult::Failed("not a job of this benchmark");
-    Cell& cell = board_.at(job);
-    std::int64_t none = 0;
-    cell.first_line_ns.compare_exchange_strong(none, now, std::memory_order_relaxed);
-    cell.runs.fetch_add(1, std::memory_order_relaxed);
-    board_.runs().fetch_add(1, std::memory_order_release);
-    return RunResult::Success();
-  }
+  RunResult Run(JobContext& ctx) override { return RunNoop(board_, ctx); }
 
  private:
   const Board board_;
@@ -35,7 +26,7 @@ class Noop final : public JobRunner {
 }  // namespace
 
 int RunWorker(const std::vector<std::string>& arguments) {
-  if (arguments.size() != 6) return 2;
+  if (arguments.size() != 6 && arguments.size() != 8) return 2;
   const Board board = Board::Open(std::atoi(arguments[4].c_str()),
                                   std::strtoull(arguments[5].c_str(), nullptr, 10));
   TaskTrackerOptions options;
@@ -43,8 +34,16 @@ int RunWorker(const std::vector<std::string>& arguments) {
   options.node_group = arguments[1];
   options.work_threads = std::atoi(arguments[2].c_str());
   options.data_path = arguments[3];
-  options.AddRunner("noop",
-                    [&board](const RunnerConfig&) { return std::make_unique<Noop>(board); });
+  if (arguments.size() == 8) {
+    options.plugins = {arguments[6]};
+    options.runner_host = arguments[7];
+    options.runner_config = {
+        {"runner.noop.board", "/proc/" + std::to_string(getpid()) + "/fd/" + arguments[4]},
+        {"runner.noop.cells", arguments[5]}};
+  } else {
+    options.AddRunner("noop",
+                      [&board](const RunnerConfig&) { return std::make_unique<Noop>(board); });
+  }
   options.on_connection_change = [](bool connected, const std::string& reason) {
     std::printf("%s\n", connected ? "CONNECTED" : reason.c_str());
     std::fflush(stdout);

@@ -110,7 +110,7 @@ class Plugins(harness.EndToEnd):
         self.refused_start(text, runner__plugins=text)
 
     def test_a_job_that_kills_its_tasktracker_ends_dead_and_takes_nothing_along(self):
-        home = self.started(jobtracker={"job__max__lost__times": 3})
+        home = self.started(jobtracker={"job__max__lost__times": 3}, tasktracker={"runner__isolation": "thread"})
         longs = [self.submit(home, f"long-{n}", "--runner", "journal", "--param", "hold_ms=600000")["jobId"]
                  for n in range(3)]
         waiting = [self.submit(home, f"later-{n}", "--runner", "journal", "--in", "2s")["jobId"] for n in range(3)]
@@ -127,7 +127,7 @@ class Plugins(harness.EndToEnd):
             self.wait_state(home, job_id, "SUCCEEDED", "DEAD")
 
     def test_a_job_that_kills_its_tasktracker_once_succeeds_later(self):
-        home = self.started()
+        home = self.started(tasktracker={"runner__isolation": "thread"})
         killer = self.act(home, "killer", "exit", times=1)
         view = self.wait_state(home, killer["jobId"], "SUCCEEDED")
         self.assertEqual([row["outcome"] for row in view["attempts"]], ["EXECUTE_SUCCESS", "LOST"])

@@ -341,6 +341,9 @@ void Checker::CheckSuspension(const JobRow& before, const JobRow& after) {
   const bool freed = (before.state == JobState::kSuspended && after.state != before.state) ||
                      (!next && before.suspend_requested && !after.suspend_requested &&
                       after.state != JobState::kSuspended);
+  // A suspension ends with its schedule.
+  const auto schedule = schedules_.find(after.key.id);
+  if (schedule != schedules_.end() && schedule->second.ended) return;
   if (freed && !resume_ids_.contains(after.key.id) &&
       !resume_tasks_.contains({after.spec->group, after.spec->task_id})) {
     Fail("I8", after.key.id, "a suspended job goes on though nobody has resumed it");
@@ -381,7 +384,9 @@ void Checker::CheckResult(std::uint32_t partition, const store::HistoryRow& row)
   if (row.outcome == Outcome::kLost || row.outcome == Outcome::kNone) return;
   const auto execution = execution_of_.find({partition, row.token});
   if (execution == execution_of_.end() || executions_[execution->second].running ||
-      executions_[execution->second].outcome != row.outcome) {
+      (executions_[execution->second].outcome != row.outcome &&
+       !(row.outcome == Outcome::kTimedOut &&  // stopped by the JobTracker for its time-out
+         executions_[execution->second].outcome == Outcome::kKilled))) {
     Fail("I4", row.key.id,
          fmt::format("outcome {} of attempt {} was never reported", model::Name(row.outcome),
                      row.attempt));
@@ -568,6 +573,13 @@ void Checker::CheckOrder(std::uint32_t partition, const std::string& group) {
     if (tasks_[{other.row.spec->group, other.row.spec->task_id}].size() > 1)
       continue;  // may be resident
     world_.Note(other.row.key.id, 10, "was overtaken by {}", Text(started_key));
+    if (const core::Partition* core = world_.OwnerCore(partition)) {
+      const TimeMs wall_ms = world_.core_clock().WallMs();
+      for (const core::Explanation& reason :
+           core->Explain(other.row, {wall_ms, world_.loop().now_us() / 1000})) {
+        world_.Note(other.row.key.id, 14, "{}: {}", reason.code, reason.text);
+      }
+    }
     Fail("I10", started_key.id,
          fmt::format(
              "dispatched before the more urgent {} (priority {} due {} seq {} against {} {} {})",
@@ -707,7 +719,8 @@ std::vector<std::pair<JobId, std::pair<std::string, std::string>>> Checker::Susp
   std::vector<std::pair<JobId, std::pair<std::string, std::string>>> found;
   for (const auto& [key, row] : jobs_) {
     const JobRow& job = row.row;
-    if (job.kind == JobKind::kOccurrence) continue;
+    const auto schedule = schedules_.find(key.id);
+    if (schedule != schedules_.end() && !schedule->second.ended) continue;
     if (job.state == JobState::kSuspended || job.suspend_requested) {
       found.push_back({key.id, {job.spec->group, job.spec->task_id}});
     }

@@ -144,7 +144,8 @@ bool Partition::CountsUnasked(const Job& job, const model::Token& token,
   return token == job.row.mark || (token > job.row.mark && token.epoch >= worker.continues_epoch);
 }
 
-void Partition::ApplyResult(const AttemptResult& result, Worker& worker) {
+void Partition::ApplyResult(const AttemptResult& told, Worker& worker) {
+  AttemptResult result = told;
   Job* job = FindJob(result.ref.key);
   if (options_.faults.result_ends_other_cycle && job == nullptr) {
     for (Job* other : InOrder(worker.outstanding)) {
@@ -164,6 +165,13 @@ void Partition::ApplyResult(const AttemptResult& result, Worker& worker) {
   }
   if (!counts) {
     ++stats_.stale_results;
+    if (job != nullptr) {
+      Log(result.ref.key.id, job->row.spec->group, job->row.spec->task_id, "RESEND",
+          fmt::format("a result of attempt {} (token {}) from {} came too late and does not count: "
+                      "{}",
+                      result.ref.attempt, model::ToString(result.ref.token), worker.identity,
+                      model::Name(result.outcome)));
+    }
     return;
   }
   if (!executing) ++stats_.early_results;
@@ -178,6 +186,8 @@ void Partition::ApplyResult(const AttemptResult& result, Worker& worker) {
   };
 
   bool retryable = false;
+  // It was stopped from here for its time-out.
+  if (result.outcome == Outcome::kKilled && job->out_of_time) result.outcome = Outcome::kTimedOut;
   switch (result.outcome) {
     case Outcome::kExecuteSuccess:
       ++stats_.succeeded;

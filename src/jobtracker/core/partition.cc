@@ -11,6 +11,13 @@ namespace lts::core {
 using model::JobState;
 using store::JobRow;
 
+namespace {
+
+// A clock that is kept right goes back by less.
+constexpr DurationMs kAheadMs = 1'000;
+
+}  // namespace
+
 Partition::Partition(PartitionOptions options, LoadedState loaded, Now now)
     : options_(std::move(options)),
       epoch_(loaded.epoch),
@@ -19,6 +26,7 @@ Partition::Partition(PartitionOptions options, LoadedState loaded, Now now)
       next_seq_(loaded.next_seq),
       now_(now),
       random_(options_.seed) {
+  feedback_check_mono_ms_ = now.mono_ms + 1'000;
   // What an earlier owner accepted and saw end is only in the history.
   if (loaded.next_seq > 1) lookup_all_until_mono_ms_ = now.mono_ms + options_.late_copy_ms;
   for (store::ScheduleRow& row : loaded.schedules) AddSchedule(std::move(row));
@@ -126,6 +134,8 @@ void Partition::OnTick() {
     LoseWorker(*worker->second, "its TaskTracker was not heard of for longer than its lease");
   }
   FlushDueMarks(false);
+  StopOutOfTime();
+  if (feedback_check_mono_ms_ <= now_.mono_ms) CheckFeedback();
   if (recheck_mono_ms_ <= now_.mono_ms) Recheck();
   while (!feedback_timers_.empty() && feedback_timers_.begin()->first <= now_.mono_ms) {
     FeedbackGroup& group = *feedback_.at(feedback_timers_.begin()->second);
@@ -221,6 +231,9 @@ Partition::Timers Partition::NextTimer() const {
   if (!worker_timers_.empty())
     timers.mono_ms = std::min(timers.mono_ms, worker_timers_.begin()->first);
   timers.mono_ms = std::min(timers.mono_ms, recheck_mono_ms_);
+  if (!feedback_.empty()) timers.mono_ms = std::min(timers.mono_ms, feedback_check_mono_ms_);
+  if (!timeout_timers_.empty())
+    timers.mono_ms = std::min(timers.mono_ms, timeout_timers_.begin()->first);
   if (!mark_timers_.empty()) timers.mono_ms = std::min(timers.mono_ms, mark_timers_.front().first);
   if (!feedback_timers_.empty())
     timers.mono_ms = std::min(timers.mono_ms, feedback_timers_.begin()->first);
@@ -258,6 +271,11 @@ PartitionStats Partition::Stats() const {
   stats.workers = streams_.size();
   stats.schedules = schedules_.size();
   stats.schedules_without_fires = without_fires_;
+  if (max_last_fire_ms_ > now_.wall_ms + kAheadMs) {
+    for (const auto& [id, schedule] : schedules_) {
+      if (AheadOfClock(id, now_) > kAheadMs) ++stats.schedules_ahead;
+    }
+  }
   stats.waiting_operations = waiting_operations_ + deferred_operations_;
   stats.memory_bytes = memory_bytes_;
   stats.resident = resident_;
@@ -274,6 +292,7 @@ std::optional<LiveJob> Partition::Find(const model::JobKey& key) const {
     live.worker = job->worker->identity;
     live.token = job->token;
     live.started_ms = job->started_ms;
+    live.stuck = job->out_of_time;
     live.progress_percent = job->progress_percent;
     live.progress_text = job->progress_text;
   }
@@ -284,6 +303,12 @@ std::optional<TimeMs> Partition::NextFire(const model::JobId& schedule) const {
   const auto found = schedules_.find(schedule);
   if (found == schedules_.end()) return std::nullopt;
   return found->second->next_ms;
+}
+
+DurationMs Partition::AheadOfClock(const model::JobId& schedule, Now now) const {
+  const auto found = schedules_.find(schedule);
+  if (found == schedules_.end()) return 0;
+  return std::max<DurationMs>(found->second->row.last_fire_ms - now.wall_ms, 0);
 }
 
 bool Partition::ZoneUnknown(const model::JobId& schedule) const {

@@ -38,6 +38,9 @@ struct ChildFrame {
   int stdin_fd;
   int stdout_fd;
   int stderr_fd;
+  const int* more_fds;  // become 3, 4 …; all of them, and failure_fd, are beyond these numbers
+  int more_count;
+  int death_signal;
   int failure_fd;  // closes on exec; gets errno when exec was not reached
   pid_t parent;
 };
@@ -61,15 +64,19 @@ struct ChildFrame {
               nullptr);  // fails for SIGKILL, SIGSTOP and the C library's own: fine
   }
   if (setsid() == -1) GiveUp(frame, errno);
-  if (prctl(PR_SET_PDEATHSIG, SIGKILL) == -1) GiveUp(frame, errno);
+  if (prctl(PR_SET_PDEATHSIG, frame.death_signal) == -1) GiveUp(frame, errno);
   if (getppid() != frame.parent) _exit(127);  // the parent died before the line above
   if (dup2(frame.stdin_fd, STDIN_FILENO) == -1 || dup2(frame.stdout_fd, STDOUT_FILENO) == -1 ||
       dup2(frame.stderr_fd, STDERR_FILENO) == -1) {
     GiveUp(frame, errno);
   }
+  const int first_fd = STDERR_FILENO + 1;
+  for (int i = 0; i < frame.more_count; ++i) {
+    if (dup2(frame.more_fds[i], first_fd + i) == -1) GiveUp(frame, errno);
+  }
   // Ours close on exec anyway; this is for descriptors of libraries that forgot to say so. A kernel
   // without the call (before 5.11) leaves those open.
-  close_range(STDERR_FILENO + 1, UINT_MAX, CLOSE_RANGE_CLOEXEC);
+  close_range(static_cast<unsigned>(first_fd + frame.more_count), UINT_MAX, CLOSE_RANGE_CLOEXEC);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -93,12 +100,29 @@ std::vector<char*> Pointers(const std::vector<std::string>& texts) {
   return pointers;
 }
 
-void Reap(pid_t pid) {
-  while (waitpid(pid, nullptr, 0) == -1 && errno == EINTR) {
-  }
+// A copy of `fd` with a number of at least `lowest`.
+Result<UniqueFd> CopyAbove(int fd, int lowest) {
+  UniqueFd copy(fcntl(fd, F_DUPFD_CLOEXEC, lowest));
+  if (!copy.valid()) return OutOf("descriptor", errno);
+  return copy;
 }
 
 }  // namespace
+
+std::optional<int> Reap(pid_t pid) {
+  int status = 0;
+  pid_t reaped = 0;
+  do {
+    reaped = waitpid(pid, &status, 0);
+  } while (reaped == -1 && errno == EINTR);
+  if (reaped != pid) return std::nullopt;
+  return status;
+}
+
+std::string SignalText(int signal) {
+  const char* name = sigabbrev_np(signal);
+  return name == nullptr ? "signal " + std::to_string(signal) : std::string("SIG") + name;
+}
 
 void UniqueFd::Reset() {
   if (fd_ >= 0) close(fd_);
@@ -144,8 +168,38 @@ Result<pid_t> Spawn(const ChildPlan& plan) {
   if (!failure.ok()) return failure.status();
   const std::vector<char*> argv = Pointers(plan.args);
   const std::vector<char*> envp = Pointers(plan.env);
-  const ChildFrame frame{plan.program.c_str(), argv.data(),    envp.data(),          plan.stdin_fd,
-                         plan.stdout_fd,       plan.stderr_fd, failure->write.get(), getpid()};
+  // Whatever the child puts into place must not overwrite what it has still to use.
+  const int lowest = STDERR_FILENO + 1 + static_cast<int>(plan.more_fds.size());
+  std::vector<UniqueFd> copies;
+  std::vector<int> more_fds;
+  for (const int fd : plan.more_fds) {
+    Result<UniqueFd> copy = CopyAbove(fd, lowest);
+    if (!copy.ok()) return copy.status();
+    more_fds.push_back(copy->get());
+    copies.push_back(*std::move(copy));
+  }
+  Result<UniqueFd> failure_end = CopyAbove(failure->write.get(), lowest);
+  if (!failure_end.ok()) return failure_end.status();
+  failure->write = *std::move(failure_end);
+  std::array<int, 3> standard = {plan.stdin_fd, plan.stdout_fd, plan.stderr_fd};
+  for (int& fd : standard) {
+    if (more_fds.empty()) break;
+    Result<UniqueFd> copy = CopyAbove(fd, lowest);
+    if (!copy.ok()) return copy.status();
+    fd = copy->get();
+    copies.push_back(*std::move(copy));
+  }
+  const ChildFrame frame{plan.program.c_str(),
+                         argv.data(),
+                         envp.data(),
+                         standard[0],
+                         standard[1],
+                         standard[2],
+                         more_fds.data(),
+                         static_cast<int>(more_fds.size()),
+                         plan.death_signal,
+                         failure->write.get(),
+                         getpid()};
 
   sigset_t all;
   sigset_t before;

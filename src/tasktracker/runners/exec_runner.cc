@@ -1,6 +1,5 @@
 #include "tasktracker/runners/exec_runner.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/wait.h>
@@ -21,15 +20,13 @@
 
 #include "tasktracker/runners/child_process.h"
 #include "tasktracker/runners/exec_command.h"
+#include "tasktracker/runners/output.h"
 #include "tasktracker/runners/text.h"
 
 namespace lts::runners {
 namespace {
 
 constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
-// What is still read after the end of the program: more than a pipe holds, and a bound for a
-// process that escaped and goes on writing.
-constexpr std::size_t kDrainBytesMax = 2 << 20;
 
 RunOutcome Ended(model::Action action, std::string message) {
   RunOutcome outcome;
@@ -58,110 +55,6 @@ std::vector<std::string> Environment(const AttemptInput& input) {
   };
 }
 
-// One output of the program: cuts it into log lines and keeps its end.
-class Output {
- public:
-  Output(UniqueFd fd, LogLevel level, AttemptSink& sink, const RunnerLimits& limits)
-      : fd_(std::move(fd)),
-        level_(level),
-        sink_(sink),
-        line_max_(static_cast<std::size_t>(limits.log_line_bytes_max)),
-        tail_max_(static_cast<std::size_t>(limits.message_bytes_max)) {}
-
-  bool open() const { return fd_.valid(); }
-  int fd() const { return fd_.get(); }
-
-  // Reads once; false when there is nothing (more) to read now.
-  bool ReadSome() {
-    std::array<char, 16 * 1024> block;
-    const ssize_t got = read(fd_.get(), block.data(), block.size());
-    if (got > 0) {
-      Take(std::string_view(block.data(), static_cast<std::size_t>(got)));
-      return true;
-    }
-    if (got == -1 && (errno == EINTR || errno == EAGAIN)) return errno == EINTR;
-    fd_.Reset();
-    return false;
-  }
-
-  void Drain() {
-    const std::size_t until = taken_ + kDrainBytesMax;
-    while (open() && taken_ < until && ReadSome()) {
-    }
-    if (!line_.empty()) EmitLine(std::exchange(line_, {}));
-  }
-
-  // The last bytes without the final newline.
-  std::string Tail() const {
-    std::string_view tail = tail_;
-    if (!tail.empty() && tail.back() == '\n') tail.remove_suffix(1);
-    if (!tail.empty() && tail.back() == '\r') tail.remove_suffix(1);
-    return LastBytes(tail, tail_max_);
-  }
-
- private:
-  void Take(std::string_view bytes) {
-    taken_ += bytes.size();
-    // Twice the bound before it is cut back, so that not every block moves the whole tail. The
-    // extra bytes are the newline that Tail drops, and what shows whether the first character is
-    // cut.
-    tail_.append(bytes);
-    const std::size_t keep = tail_max_ + 8;
-    if (tail_.size() > 2 * keep) tail_.erase(0, tail_.size() - keep);
-
-    while (!bytes.empty()) {
-      const std::size_t newline = bytes.find('\n');
-      const std::size_t room = line_max_ - line_.size();
-      const std::size_t size = std::min({newline, bytes.size(), room});
-      line_.append(bytes.substr(0, size));
-      bytes.remove_prefix(size);
-      if (!bytes.empty() && bytes.front() == '\n') {
-        bytes.remove_prefix(1);
-        if (!line_.empty() && line_.back() == '\r') line_.pop_back();
-        EmitLine(std::exchange(line_, {}));
-      } else if (line_.size() == line_max_) {
-        SplitLongLine();
-      }
-    }
-  }
-
-  // A line over the bound goes on in the next one; a character is not torn apart.
-  void SplitLongLine() {
-    std::size_t end = line_.size();
-    for (int i = 0; i < 3 && end > 0 && (static_cast<unsigned char>(line_[end - 1]) & 0xC0) == 0x80;
-         ++i)
-      --end;
-    if (end > 0 && static_cast<unsigned char>(line_[end - 1]) >= 0xC0) --end;
-    if (end == 0 || line_.size() - end > 3) end = line_.size();
-    std::string rest = line_.substr(end);
-    line_.resize(end);
-    EmitLine(std::exchange(line_, std::move(rest)));
-  }
-
-  void EmitLine(const std::string& line) {
-    sink_.Log(level_, FirstBytes(ValidUtf8(line), line_max_));
-  }
-
-  UniqueFd fd_;
-  const LogLevel level_;
-  AttemptSink& sink_;
-  const std::size_t line_max_;
-  const std::size_t tail_max_;
-  std::string line_;
-  std::string tail_;
-  std::size_t taken_ = 0;
-};
-
-// Makes reads of our end return at once when there is nothing; the program's end is another
-// description.
-Status SetNonBlocking(int fd) {
-  const int flags = fcntl(fd, F_GETFL);
-  if (flags == -1 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) == -1) {
-    return Status::Internal(std::string("O_NONBLOCK: ") + std::strerror(errno));
-  }
-  return Status::Ok();
-}
-
 // The program that runs, from its start to its end.
 class Execution {
  public:
@@ -184,13 +77,7 @@ class Execution {
     kill(-pid_, SIGKILL);
     out_.Drain();
     err_.Drain();
-    int status = 0;
-    pid_t reaped = 0;
-    do {
-      reaped = waitpid(pid_, &status, 0);
-    } while (reaped == -1 && errno == EINTR);
-    if (reaped != pid_) return std::nullopt;
-    return status;
+    return Reap(pid_);
   }
 
   bool timed_out() const { return timed_out_; }
@@ -253,11 +140,6 @@ class Execution {
   bool killed_ = false;
   bool timed_out_ = false;
 };
-
-std::string SignalText(int signal) {
-  const char* name = sigabbrev_np(signal);
-  return name == nullptr ? "signal " + std::to_string(signal) : std::string("SIG") + name;
-}
 
 }  // namespace
 
@@ -325,13 +207,15 @@ RunOutcome ExecRunner::Run(const AttemptInput& input, AttemptSink& sink, std::st
   Result<UniqueFd> pid_fd = OpenPidFd(*pid);
   if (!pid_fd.ok()) {
     kill(-*pid, SIGKILL);
-    while (waitpid(*pid, nullptr, 0) == -1 && errno == EINTR) {
-    }
+    Reap(*pid);
     return NotStarted(pid_fd.status(), limits_);
   }
 
-  Output out(std::move(out_pipe->read), LogLevel::kInfo, sink, limits_);
-  Output err(std::move(err_pipe->read), LogLevel::kWarn, sink, limits_);
+  const auto logging = [&sink](LogLevel level) {
+    return [&sink, level](std::string line) { sink.Log(level, std::move(line)); };
+  };
+  Output out(std::move(out_pipe->read), logging(LogLevel::kInfo), limits_);
+  Output err(std::move(err_pipe->read), logging(LogLevel::kWarn), limits_);
   Execution execution(*pid, *std::move(pid_fd), wake, out, err, limits_, clock_, deadline_us);
   std::optional<int> status;
   {

@@ -11,6 +11,8 @@
 #include "common/strand.h"
 #include "lts/runner_abi.h"
 #include "lts/status.h"
+#include "tasktracker/runners/host_pool.h"
+#include "tasktracker/runners/isolation.h"
 #include "tasktracker/runners/runner.h"
 
 namespace lts::runners {
@@ -27,14 +29,21 @@ struct RunnerOptions {
   std::vector<std::string> exec_allow;        // runner.exec.allow: resolved paths, empty: nothing
   std::map<std::string, std::string> config;  // every runner.* option by its whole key
   RunnerLimits limits;
+  IsolationOptions isolation;  // where config says nothing else
+  std::string host_program;    // lts-runner-host; empty: FindRunnerHost
+  int hosts_max = 64;          // processes that are kept, see HostPoolOptions
+  DurationMs host_idle_ms = 60'000;
 };
 
 // Loads at Open, then never changes: thread-safe. Borrows the clock, which must outlive it and
 // every runner it made. The runners do not need the registry any more once made.
+//
+// A plugin is loaded into this process only when one of its runners has isolation `thread`; what it
+// offers is otherwise asked for in a process of its own.
 class RunnerRegistry {
  public:
   // Errors name the plugin (plugin.h lists them), the runner that two plugins offer
-  // (kAlreadyExists), or the option.
+  // (kAlreadyExists), or the option; kNotFound too when lts-runner-host is needed and missing.
   static Result<std::unique_ptr<RunnerRegistry>> Open(RunnerOptions options, const Clock& clock);
 
   // Every runner by name, sorted.
@@ -50,23 +59,33 @@ class RunnerRegistry {
   // then.
   Result<std::unique_ptr<Runner>> Create(const std::string& name) const;
 
+  // The processes of the runners; null when they all run in this one.
+  const std::shared_ptr<HostPool>& hosts() const { return hosts_; }
+
  private:
   struct Entry {
-    const lts_runner_type* type = nullptr;  // null: built in
-    std::string origin;                     // the plugin's path, or "built in"
-    std::shared_ptr<Strand> cancels;        // of its objects; null: built in
+    std::string origin;                            // the plugin's resolved path, or "built in"
+    const lts_runner_type* type = nullptr;         // in this process; null: exec, or hosted
+    std::shared_ptr<Strand> cancels;               // of the objects of `type`
+    std::shared_ptr<const HostedRunner> hosted{};  // in a process of its own
   };
 
   RunnerRegistry(RunnerOptions options, const Clock& clock)
       : options_(std::move(options)), clock_(clock) {}
   Status Load();
   Status LoadFile(const std::string& path);
+  Status LoadExec();
+  Status OpenHosts();
+  Result<IsolationOptions> IsolationFor(const std::string& runner) const;
+  Result<std::vector<std::string>> NamesIn(const std::string& path) const;
   Status ChooseDefault();
+  // The options of the runner, without prefix and without those that are not for its code.
   std::map<std::string, std::string> ConfigOf(const std::string& runner) const;
   std::string KnownNames() const;
 
   const RunnerOptions options_;
   const Clock& clock_;
+  std::shared_ptr<HostPool> hosts_;
   std::map<std::string, Entry> entries_;
   std::string default_runner_;
 };

@@ -12,6 +12,8 @@
 namespace lts::runners {
 namespace {
 
+constexpr char kIsolationOption[] = "runner.isolation";
+
 std::string_view LevelName(LogLevel level) {
   switch (level) {
     case LogLevel::kDebug: return "DEBUG";
@@ -57,6 +59,12 @@ int TryRunner(const TryOptions& options, std::ostream& out, std::ostream& err) {
   RunnerOptions runner_options;
   runner_options.plugins = {options.plugin};
   runner_options.config = options.config;
+  runner_options.host_program = options.host_program;
+  const auto given = options.config.find(kIsolationOption);
+  const Result<Isolation> isolation =
+      ParseIsolation(kIsolationOption, given == options.config.end() ? "process" : given->second);
+  if (!isolation.ok()) return Refused(isolation.status(), err);
+  runner_options.isolation.isolation = *isolation;
   const Result<std::unique_ptr<RunnerRegistry>> registry =
       RunnerRegistry::Open(std::move(runner_options), clock);
   if (!registry.ok()) return Refused(registry.status(), err);

@@ -15,9 +15,11 @@ struct TryOptions {
   std::string runner;  // empty: the plugin's only one
   std::map<std::string, std::string> params;
   std::string payload;
-  std::map<std::string, std::string> config;  // runner.<name>.* by their whole keys
-  DurationMs timeout_ms = 0;                  // 0 none
-  std::stop_token stop;                       // e.g. requested on Ctrl-C
+  // runner.<name>.* by their whole keys, and runner.isolation, which is `process` without it.
+  std::map<std::string, std::string> config;
+  std::string host_program;   // lts-runner-host; empty: FindRunnerHost
+  DurationMs timeout_ms = 0;  // 0 none
+  std::stop_token stop;       // e.g. requested on Ctrl-C
 };
 
 inline constexpr int kTrySuccess = 0;
@@ -25,8 +27,9 @@ inline constexpr int kTryError = 1;   // the plugin cannot be loaded, or its run
 inline constexpr int kTryUsage = 2;   // no such file, not a plugin, no such runner
 inline constexpr int kTryFailed = 8;  // the attempt ended in anything but success
 
-// Runs one attempt on the calling thread. The result goes to `out` as one line "EXECUTE_SUCCESS
-// message"; log lines, progress and errors go to `err`. Returns the exit status of the command.
+// Runs one attempt, in a process of its own as a TaskTracker does. The result goes to `out` as one
+// line "EXECUTE_SUCCESS message"; log lines, progress and errors go to `err`. Returns the exit
+// status of the command.
 int TryRunner(const TryOptions& options, std::ostream& out, std::ostream& err);
 
 }  // namespace lts::runners

@@ -149,8 +149,9 @@ def _token(text):
     return int(epoch), int(sequence)
 
 
-def read_runs(folder, lives, verdict):
-    """All executions in order of their start. What was not ended ends with its process."""
+def read_runs(folder, lives, faults, verdict):
+    """All executions in order of their start. What was not ended ends with its TaskTracker, or behind a paused one with
+    the lease."""
     executions = []
     for node, lines in _by_file(folder).items():
         open_runs = {}
@@ -171,6 +172,8 @@ def read_runs(folder, lives, verdict):
         for run in open_runs.values():
             run.end = next((down for pid, up, down in lives.get(node, ()) if pid == run.pid and down and up <= run.start),
                            None)
+            if run.end is None:
+                run.end = faults.lease_end_behind_a_pause(node, run.start)
             run.died = run.end is not None
             if not run.died:
                 verdict.bad("runs", f"it never ends: {run}")
@@ -249,6 +252,13 @@ class Faults:
     def paused_past_lease(self, node, at):
         """Whether the TaskTracker stood still at that time, and had for longer than its lease, or has just woken."""
         return any(begin + self.lease - SLACK_MS <= at <= end + SLACK_MS for begin, end in self.pauses[node])
+
+    def lease_end_behind_a_pause(self, node, start):
+        """When what ran there since `start` was killed, while the TaskTracker stood still for longer than lease and grace;
+        None when it did not."""
+        kept = self.lease + self.grace
+        return next((begin + kept for begin, end in self.pauses[node]
+                     if start <= begin + kept and end - begin >= self.lease - SLACK_MS), None)
 
     def cut_off(self, before, after):
         """Whether the TaskTracker was out of touch from before the result can have been taken, and for longer than its
@@ -702,9 +712,9 @@ def check_folder(folder):
     with open(path("faults"), encoding="utf-8") as file:
         records = [json.loads(line) for line in file]
     lives = read_lives(path("lives"))
-    executions = read_runs(path("runs"), lives, verdict)
-    check(read_clients(path("clients")), executions, read_history(path("history")),
-          Faults(records, lives, settings), verdict)
+    faults = Faults(records, lives, settings)
+    executions = read_runs(path("runs"), lives, faults, verdict)
+    check(read_clients(path("clients")), executions, read_history(path("history")), faults, verdict)
     with open(path("left"), encoding="utf-8") as file:
         for line in file:
             verdict.bad("I6", f"{LEFT}: {line.strip()}")

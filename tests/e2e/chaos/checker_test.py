@@ -84,9 +84,10 @@ class Story:
                 with open(os.path.join(folder, "runs", node), "w", encoding="utf-8") as file:
                     file.write("\n".join(line for _, line in sorted(lines, key=lambda line: line[0])) + "\n")
             verdict = checker.Verdict()
-            executions = checker.read_runs(os.path.join(folder, "runs"), self.lives, verdict)
-            return checker.check(checker.read_clients(os.path.join(folder, "clients")), executions, self.rows,
-                                 checker.Faults(self.faults, self.lives, SETTINGS), verdict)
+            faults = checker.Faults(self.faults, self.lives, SETTINGS)
+            executions = checker.read_runs(os.path.join(folder, "runs"), self.lives, faults, verdict)
+            return checker.check(checker.read_clients(os.path.join(folder, "clients")), executions, self.rows, faults,
+                                 verdict)
 
 
 class Checks(unittest.TestCase):
@@ -174,6 +175,14 @@ class Attempts(Checks):
 
     def test_a_wrong_end(self):
         self.wrong(Story().submit("a").run("a", 20, 30).row("a", final=True, state="DEAD"), "I4", "ended DEAD")
+
+    def test_a_run_that_ends_with_the_lease_behind_a_pause(self):
+        story = (Story().submit("a").run("a", 20, None).row("a", "LOST")
+                 .run("a", 14_000, 14_100, "1-2", 2, node="tt2").row("a", token="1-2", attempt=2))
+        story.faults = [{"kind": "tt_freeze", "target": "tt1", "begin": 100, "end": 19_000}]
+        self.right(story)
+        story.faults[0]["end"] = 5000
+        self.wrong(story, "runs", "never ends")
 
     def test_a_run_that_never_ends(self):
         self.wrong(Story().submit("a").run("a", 20, None).row("a", "LOST", final=False), "runs", "never ends")

@@ -4,6 +4,8 @@
 //   S job_id task_id fire_time_ms attempt token pid monotonic_ms wall_ms v
 //   E job_id attempt token pid monotonic_ms wall_ms RESULT stopped|whole
 //
+// The pid is that of the TaskTracker, also when the runner has a process of its own.
+//
 // Parameters: v, the version of its definition, 0 unless set; hold_ms, how long it takes; plan, how
 // it ends: success, failed, exception:N or later:N (attempts 1 … N end so, the ones behind with
 // success). Asked to stop it ends at once: with LATER, or with FAILED when `once` is set, so that
@@ -11,14 +13,19 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <lts/job_runner.hpp>
 #include <mutex>
+#include <sstream>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 
 namespace {
 
@@ -32,6 +39,25 @@ std::string Times() {
   // lint: what was due is a time of the real clock
   const auto wall = std::chrono::system_clock::now().time_since_epoch();
   return ms(steady_clock::now().time_since_epoch()) + " " + ms(wall);
+}
+
+pid_t ParentOf(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string line;
+  std::getline(file, line);
+  // "pid (name) state parent …", where the name may hold anything.
+  std::istringstream words(line.substr(std::min(line.size(), line.rfind(')') + 1)));
+  std::string state;
+  pid_t parent = 0;
+  words >> state >> parent;
+  return parent;
+}
+
+// A host is the child of its keeper, and that the child of the TaskTracker.
+pid_t TaskTrackerPid() {
+  std::error_code error;
+  const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
+  return self.filename() == "lts-runner-host" ? ParentOf(::getppid()) : ::getpid();
 }
 
 class ChaosRunner final : public lts::JobRunner {
@@ -48,8 +74,8 @@ class ChaosRunner final : public lts::JobRunner {
 
   lts::RunResult Run(lts::JobContext& ctx) override {
     const std::string job(ctx.JobId());
-    const std::string run =
-        std::to_string(ctx.Attempt()) + " " + ctx.Token() + " " + std::to_string(::getpid()) + " ";
+    const std::string run = std::to_string(ctx.Attempt()) + " " + ctx.Token() + " " +
+                            std::to_string(tasktracker_) + " ";
     Append("S " + job + " " + std::string(ctx.TaskId()) + " " + std::to_string(ctx.FireTimeMs()) +
            " " + run + Times() + " " + ctx.Param("v", "0"));
     const bool stopped = Hold(milliseconds(std::stoll(ctx.Param("hold_ms", "0"))));
@@ -108,6 +134,7 @@ class ChaosRunner final : public lts::JobRunner {
   }
 
   const int fd_;
+  const pid_t tasktracker_ = TaskTrackerPid();
   std::mutex mutex_;
   std::condition_variable changed_;
   bool stop_ = false;

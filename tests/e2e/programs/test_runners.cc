@@ -9,21 +9,28 @@
 //            parameter. With the parameter `log` it writes a line into the business log.
 //   act      ends as the parameter `action` says: success, failed, later, later_ms:N, exception,
 //   throw, throw_int,
-//            abort, exit, wait (until it is asked to stop). With `times`=N attempts beyond the Nth
-//            end with success.
+//            abort, exit, segfault, allocate (2 GiB), loop (for ever, after a line "pid N"),
+//            children (the same with two processes of its own, one in another session), pid
+//            (success, the message is the process id), print (to standard output), wait (until it
+//            is asked to stop). With `times`=N attempts beyond the Nth end with success.
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
+#include <csignal>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <lts/job_runner.hpp>
+#include <memory>
 #include <mutex>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 namespace {
 
@@ -119,6 +126,29 @@ class JournalRunner final : public lts::JobRunner {
   Wakeable idle_;
 };
 
+// Uses so many MiB.
+void Allocate(int mib) {
+  std::vector<std::unique_ptr<char[]>> blocks;
+  for (int i = 0; i < mib; ++i) {
+    blocks.push_back(std::make_unique<char[]>(1 << 20));
+    std::memset(blocks.back().get(), i, 1 << 20);
+  }
+}
+
+[[noreturn]] void Loop() {
+  for (std::atomic<std::uint64_t> count{0};; ++count) {
+  }
+}
+
+// A process that only SIGKILL ends.
+pid_t ForkChild(bool own_session) {
+  const pid_t pid = ::fork();
+  if (pid != 0) return pid;
+  if (own_session) ::setsid();
+  ::signal(SIGTERM, SIG_IGN);
+  while (true) ::pause();
+}
+
 class ActRunner final : public lts::JobRunner {
  public:
   lts::RunResult Run(lts::JobContext& ctx) override {
@@ -141,6 +171,19 @@ class ActRunner final : public lts::JobRunner {
     if (action == "throw_int") throw 42;
     if (action == "abort") std::abort();
     if (action == "exit") std::_Exit(3);
+    if (action == "segfault") std::raise(SIGSEGV);
+    if (action == "pid") return lts::RunResult::Success(std::to_string(::getpid()));
+    if (action == "print") std::printf("printed by the runner\n");
+    if (action == "allocate") Allocate(2048);
+    if (action == "loop" || action == "children") {
+      ctx.Log().Info("pid " + std::to_string(::getpid()));
+      if (action == "children") {
+        ctx.Log().Info("child " + std::to_string(ForkChild(false)));
+        ctx.Log().Info("child " + std::to_string(ForkChild(true)));
+      }
+      Loop();
+    }
+    if (action == "print") return lts::RunResult::Success(message);
     if (action == "wait") {
       stop_.Wait();
       stop_.Reset();

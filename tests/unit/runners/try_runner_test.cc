@@ -10,6 +10,7 @@
 namespace lts::runners {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
@@ -17,6 +18,7 @@ class TryRunnerTest : public testing::Test {
  protected:
   int Try(const std::string& plugin, const std::string& runner) {
     options_.plugin = plugin;
+    options_.host_program = LTS_TEST_RUNNER_HOST;
     options_.runner = runner;
     return TryRunner(options_, out_, err_);
   }
@@ -56,6 +58,25 @@ TEST_F(TryRunnerTest, WrongArgumentsAreTwo) {
   EXPECT_EQ(Try(TestPlugin("waits"), ""), 2);
   EXPECT_THAT(out_.str(), IsEmpty());
   EXPECT_THAT(err_.str(), HasSubstr("ecko"));
+}
+
+TEST_F(TryRunnerTest, ACrashIsAFailedAttempt) {
+  EXPECT_EQ(Try(TestPlugin("outcomes"), "aborts"), 8);
+  EXPECT_THAT(out_.str(), AllOf(HasSubstr("EXECUTE_EXCEPTION"), HasSubstr("SIGABRT")));
+}
+
+TEST_F(TryRunnerTest, RunsInAThreadWhenAsked) {
+  options_.params = {{"a", "1"}};
+  options_.config = {{"runner.isolation", "thread"}};
+  options_.host_program = "/nowhere";
+  const auto try_it = [&] {
+    options_.plugin = TestPlugin("echo");
+    return TryRunner(options_, out_, err_);
+  };
+  EXPECT_EQ(try_it(), 0);
+  options_.config = {{"runner.isolation", "vm"}};
+  EXPECT_EQ(try_it(), 2);
+  EXPECT_THAT(err_.str(), HasSubstr("runner.isolation=vm"));
 }
 
 TEST_F(TryRunnerTest, APluginThatCannotBeUsedIsOne) {

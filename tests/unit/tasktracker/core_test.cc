@@ -94,6 +94,7 @@ TaskTrackerOptions Options(const TempFolder& folder) {
   options.node_group = "g";
   options.data_path = folder.path();
   options.work_threads = 64;
+  options.runner_host = LTS_TEST_RUNNER_HOST;
   return options;
 }
 
@@ -235,6 +236,18 @@ TEST(Core, APluginThatIsNoneRefusesTheStart) {
   const auto started = Core::Start(std::move(options), tracker.Factory(), clock);
   ASSERT_FALSE(started.ok());
   EXPECT_THAT(started.status().message(), HasSubstr("bad.so"));
+}
+
+TEST(Core, ARunnerOfTheProgramItselfCannotHaveAProcess) {
+  const TempFolder folder;
+  const SystemClock clock;
+  FakeWorkTracker tracker;
+  TaskTrackerOptions options = Options(folder);
+  options.AddRunner<Busy>("busy");
+  options.runner_config = {{"runner.busy.isolation", "process"}};
+  const auto started = Core::Start(std::move(options), tracker.Factory(), clock);
+  ASSERT_FALSE(started.ok());
+  EXPECT_THAT(started.status().message(), HasSubstr("runner.busy.isolation"));
 }
 
 TEST(Core, TwoOfOneNameHaveDifferentIdentitiesWhichStay) {

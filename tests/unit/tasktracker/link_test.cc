@@ -589,7 +589,9 @@ TEST(Lease, AtItsEndWhatRunsIsStoppedAndNothingStartsBeforeANewHello) {
   world.strand.Advance(19'900);
   EXPECT_EQ(world.metrics->Text().find("lts_tasktracker_lease_ends_total 1"), std::string::npos);
   world.strand.Advance(200);
+  EXPECT_NE(world.leases.back(), 0);
   ASSERT_TRUE(world.strand.RunUntil([&] { return !world.Stored(FailKind::kResult).empty(); }));
+  EXPECT_EQ(world.leases.back(), 0);
   world.tracker.SetDown(false);
   world.strand.Advance(6'000);
   const v1::WorkerHello hello = world.Hello();
@@ -623,6 +625,21 @@ TEST(Lease, CountsFromWhenTheAnsweredHeartbeatWasSent) {
   EXPECT_TRUE(world.strand.RunUntil([&] { return !world.Stored(FailKind::kResult).empty(); }));
 }
 
+TEST(Lease, EachOfItsEndsIsToldCountedFromTheSending) {
+  World world;
+  const std::int64_t hello_us = world.clock.MonotonicUs();
+  world.Connect();
+  EXPECT_THAT(world.leases, ElementsAre(hello_us + 20'000'000));
+  world.strand.Advance(2'000);  // the first heartbeat
+  const std::int64_t sent_us = world.clock.MonotonicUs();
+  world.Look();
+  world.strand.Advance(1'500);
+  v1::TrackerMessage answer;
+  answer.set_heartbeat(world.heartbeats.at(0));
+  world.Send(answer);
+  EXPECT_THAT(world.leases, ElementsAre(hello_us + 20'000'000, sent_us + 20'000'000));
+}
+
 TEST(Lease, AFrozenOwnerExtendsIt) {
   World world;
   world.Connect();
@@ -650,6 +667,7 @@ TEST(Lease, ItsEndStopsNothingWhenSwitchedOff) {
   world.tracker.SetDown(false);
   world.strand.Advance(6'000);
   EXPECT_EQ(world.Hello().running_size(), 1);
+  EXPECT_THAT(world.leases, IsEmpty());
   world.jobs.Release("a");
 }
 

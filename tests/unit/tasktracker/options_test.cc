@@ -39,6 +39,34 @@ TEST(TaskTrackerOptions, TakesTheShippedKeys) {
   EXPECT_TRUE(CheckOptions(options).ok());
 }
 
+TEST(TaskTrackerOptions, IsolateRunners) {
+  const testing::TempFolder folder;
+  const OptionTable table(Daemon::kTaskTracker, OptionRows());
+  const auto none = table.Load({{}, {}, folder.Write("none.cfg", "nodeGroup=g\n")});
+  ASSERT_TRUE(none.ok()) << none.status().ToString();
+  lts::TaskTrackerOptions options = OptionsFrom(*none, "/home/lts", "n1");
+  EXPECT_EQ(options.isolation, "process");
+  EXPECT_EQ(options.runner_host, "");
+  EXPECT_EQ(options.runner_memory_limit, 0);
+  const auto loaded = table.Load(
+      {{},
+       {},
+       folder.Write("tasktracker.cfg",
+                    "runner.isolation=thread\nrunner.a.isolation=process\nrunner.a.limit.cpu=3s\n"
+                    "runner.host.program=bin/host\nrunner.host.idle=5s\nrunner.limit.memory=2GiB\n"
+                    "runner.limit.cpu=1500ms\nrunner.limit.files=64\n")});
+  ASSERT_TRUE(loaded.ok()) << loaded.status().ToString();
+  options = OptionsFrom(*loaded, "/home/lts", "n1");
+  EXPECT_EQ(options.isolation, "thread");
+  EXPECT_EQ(options.runner_host, "/home/lts/bin/host");
+  EXPECT_EQ(options.runner_host_idle, std::chrono::seconds(5));
+  EXPECT_EQ(options.runner_memory_limit, 2LL << 30);
+  EXPECT_EQ(options.runner_cpu_limit, std::chrono::seconds(2));
+  EXPECT_EQ(options.runner_files_limit, 64);
+  EXPECT_THAT(options.runner_config, ElementsAre(::testing::Pair("runner.a.isolation", "process"),
+                                                 ::testing::Pair("runner.a.limit.cpu", "3s")));
+}
+
 TEST(TaskTrackerOptions, BoundsAreChecked) {
   lts::TaskTrackerOptions options;
   options.node_group = "g";

@@ -139,20 +139,21 @@ class World {
         },
         clock, *log, *progress);
     link = std::make_unique<tasktracker::Link>(
-        options, tasktracker::Link::Parts{tracker.Factory(), *slots, *log, *progress, *results,
-                                          [](const std::string& name) -> Result<std::string> {
-                                            if (name.empty()) return std::string("noop");
-                                            if (name == "nosuch") {
-                                              return Status::NotFound(
-                                                  "no runner nosuch here (there are: noop)");
-                                            }
-                                            return name;
-                                          },
-                                          [this](bool is, const std::string& why) {
-                                            connected = is;
-                                            reason = why;
-                                          },
-                                          strand, strand, clock, *metrics});
+        options, tasktracker::Link::Parts{
+                     tracker.Factory(), *slots, *log, *progress, *results,
+                     [](const std::string& name) -> Result<std::string> {
+                       if (name.empty()) return std::string("noop");
+                       if (name == "nosuch") {
+                         return Status::NotFound("no runner nosuch here (there are: noop)");
+                       }
+                       return name;
+                     },
+                     [this](bool is, const std::string& why) {
+                       connected = is;
+                       reason = why;
+                     },
+                     [this](std::int64_t until_us) { leases.push_back(until_us); }, strand, strand,
+                     clock, *metrics});
     auto left = results->LoadNew();
     if (!left.ok()) abort();
     if (!slots->Start({"noop"}, [this] { link->SlotsHaveEnded(); }).ok()) abort();
@@ -268,6 +269,7 @@ class World {
   FakeWorkTracker tracker;
   Jobs jobs;
   bool connected = false;
+  std::vector<std::int64_t> leases;  // as the link has told them
   std::string reason;
   std::vector<int> capacities;
   std::vector<std::uint64_t> heartbeats;
