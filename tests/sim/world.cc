@@ -357,6 +357,9 @@ void World::ArmFaults() {
   ArmFault(config_.registry_outage_ms, [this] {
     Count("registry outage");
     const std::int64_t for_us = random_.Between(1, 30) * kSecondUs;
+    // Who had just come back was about to hand over by a new assignment, which then never comes.
+    if (loop_.now_us() < registry_back_us_ + 5 * kSecondUs) DisturbedUntil(loop_.now_us() + for_us);
+    registry_back_us_ = std::max(registry_back_us_, loop_.now_us() + for_us);
     for (int i = 0; i < trackers(); ++i) Cut(PlaceOf(i), "registry", for_us);
   });
   ArmFault(config_.worker_kill_ms, [this, some_worker] {
