@@ -45,6 +45,8 @@ foreach(program jobtracker tasktracker jobclient)
 endforeach()
 # Needs none of our libraries, so it has no path to them.
 install(TARGETS lts_runner_host RUNTIME DESTINATION bin)
+install(FILES "${PROJECT_BINARY_DIR}/src/jobclient/completions/jobclient"
+  DESTINATION share/bash-completion/completions)
 install(PROGRAMS "${PROJECT_SOURCE_DIR}/scripts/jobtracker.sh" "${PROJECT_SOURCE_DIR}/scripts/tasktracker.sh"
   DESTINATION bin)
 install(FILES "${PROJECT_SOURCE_DIR}/scripts/lts-common.sh" DESTINATION bin)

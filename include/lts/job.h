@@ -228,6 +228,115 @@ class Job {
   Values values_;
 };
 
+// New values for some fields of a job that was submitted; what is not set stays. Not thread-safe.
+class JobUpdate {
+ public:
+  JobUpdate& Runner(std::string name) {
+    values_.runner = std::move(name);
+    return Named("runner");
+  }
+  JobUpdate& SubmitGroup(std::string group) {
+    values_.submit_group = std::move(group);
+    return Named("submit_node_group");
+  }
+  // All parameters.
+  JobUpdate& Params(std::map<std::string, std::string> params) {
+    values_.params = std::move(params);
+    return Named("params");
+  }
+  JobUpdate& Payload(std::string bytes) {
+    values_.payload = std::move(bytes);
+    return Named("payload");
+  }
+  JobUpdate& Priority(std::int32_t priority) {
+    values_.priority = priority;
+    return Named("priority");
+  }
+  JobUpdate& MaxRetryTimes(std::int32_t times) {
+    values_.max_retry_times = times;
+    return Named("max_retry_times");
+  }
+  // Nothing: job.retry.default.
+  JobUpdate& Retry(std::optional<RetryPolicy> policy) {
+    values_.retry = policy;
+    return Named("retry");
+  }
+  JobUpdate& NeedFeedback(bool on) {
+    values_.need_feedback = on;
+    return Named("need_feedback");
+  }
+  JobUpdate& AtMostOnce(bool on) {
+    values_.at_most_once = on;
+    return Named("at_most_once");
+  }
+  JobUpdate& Timeout(Milliseconds timeout) {
+    values_.timeout = timeout;
+    return Named("timeout_ms");
+  }
+  // Counted from the update; nothing: never. Of a schedule: for fires to come.
+  JobUpdate& ExpiresIn(std::optional<Milliseconds> time) {
+    values_.expires_in = time;
+    return Named("expires_in_ms");
+  }
+  // When a one-shot that has not begun is due; the base of a repeating schedule.
+  JobUpdate& TriggerAt(SystemTime when) {
+    values_.trigger_at = when;
+    return Named("trigger_time_ms");
+  }
+  JobUpdate& TriggerIn(Milliseconds delay) {
+    values_.trigger_in = delay;
+    return Named("trigger_delay_ms");
+  }
+  // The rest concerns schedules only.
+  JobUpdate& Cron(std::string expression) {
+    values_.cron = std::move(expression);
+    return Named("cron_expression");
+  }
+  JobUpdate& TimeZone(std::string zone) {
+    values_.time_zone = std::move(zone);
+    return Named("time_zone");
+  }
+  // Counted from the update; runs before it count towards `count`.
+  JobUpdate& Repeat(Milliseconds interval, std::int64_t count) {
+    values_.repeat_interval = interval;
+    values_.repeat_count = count;
+    Named("repeat_interval_ms");
+    return Named("repeat_count");
+  }
+  JobUpdate& StartAt(std::optional<SystemTime> when) {
+    values_.start_at = when;
+    return Named("start_time_ms");
+  }
+  JobUpdate& EndAt(std::optional<SystemTime> when) {
+    values_.end_at = when;
+    return Named("end_time_ms");
+  }
+  // Occurrences that were made before keep what they were made with.
+  JobUpdate& RelyOnPrevCycle(bool on) {
+    values_.rely_on_prev_cycle = on;
+    return Named("rely_on_prev_cycle");
+  }
+  JobUpdate& Misfire(MisfirePolicy policy, std::int32_t catch_up_max = 0) {
+    values_.misfire = policy;
+    values_.catch_up_max = catch_up_max;
+    Named("misfire");
+    return Named("catch_up_max");
+  }
+
+  const Job::Values& values() const { return values_; }
+  // The names of the fields that are set, as in lts.v1.Job.
+  const std::vector<std::string>& fields() const { return fields_; }
+
+ private:
+  JobUpdate& Named(const char* field) {
+    fields_.emplace_back(field);
+    return *this;
+  }
+
+  Job::Values values_;
+  std::vector<std::string> fields_;
+};
+
 // States of jobs and, the last ones, of schedules and their cycles.
 enum class JobState : std::uint8_t {
   kWaiting = 0,

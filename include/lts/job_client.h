@@ -136,26 +136,49 @@ struct SubmitReceipt {
   SubmitOutcome outcome = SubmitOutcome::kAccepted;
 };
 
-// The answer to a cancel. Not [[nodiscard]]: to cancel what may have ended already is often not
+// The answer to an operation. Not [[nodiscard]]: to cancel what may have ended already is often not
 // worth a look.
-class CancelReceipt {
+class OperationReceipt {
  public:
-  CancelReceipt(Status status)
+  OperationReceipt(Status status)
       : status_(std::move(status)) {}  // NOLINT(google-explicit-constructor)
-  CancelReceipt(std::string id, JobState state_now, bool is_stored)
+  OperationReceipt(std::string id, JobState state_now, bool is_stored)
       : job_id(std::move(id)), state(state_now), stored(is_stored) {}
 
   bool ok() const { return status_.ok(); }
   const Status& status() const { return status_; }
 
+  // What it was done to; of Trigger and Rerun: the run that was made.
   std::string job_id;
-  // kCancelled, or kRunning when the attempt under way was told to stop.
+  // That it is in now. Of a cancel: kCancelled (kEnded of a schedule), or kRunning when the attempt
+  // under way was told to stop.
   JobState state = JobState::kCancelled;
   // It waits in the FailStore behind the submit of the job `job_id`; `state` says nothing.
   bool stored = false;
 
  private:
   Status status_;
+};
+using CancelReceipt = OperationReceipt;
+
+// Names what an operation is about: everything that stands under a task, or one job or schedule by
+// its id.
+class JobRef {
+ public:
+  JobRef(TaskKey task) : task_(std::move(task)) {}  // NOLINT(google-explicit-constructor)
+  JobRef(std::string group, std::string task_id) : task_{std::move(group), std::move(task_id)} {}
+  static JobRef ById(std::string job_id) {
+    JobRef ref;
+    ref.job_id_ = std::move(job_id);
+    return ref;
+  }
+  const std::string& job_id() const { return job_id_; }  // empty: by task
+  const TaskKey& task() const { return task_; }
+
+ private:
+  JobRef() = default;
+  TaskKey task_;
+  std::string job_id_;
 };
 
 // A client of the cluster. Owns its connections, threads and FailStore.
@@ -164,9 +187,9 @@ class CancelReceipt {
 // under a lock of it, and may call everything but Close. They must not throw (on_job_completed
 // may).
 //
-// Order: jobs and cancels of one thread that concern one group reach the JobTracker in the order of
-// the calls, as do all of them when there is one JobTracker; several are sent to at the same time.
-// A job or cancel for a task of which a record waits in the FailStore waits behind it.
+// Order: jobs and operations of one thread that concern one group reach the JobTracker in the order
+// of the calls, as do all of them when there is one JobTracker; several are sent to at the same
+// time. A job or operation for a task of which a record waits in the FailStore waits behind it.
 //
 // Errors of all calls: kInvalidArgument (mend it: names field, value and limit), kUnavailable (no
 // JobTracker; with zookeeper:// the first calls wait up to 3 s for the list of JobTrackers),
@@ -205,12 +228,36 @@ class LTS_API JobClient final {
   Result<JobView> Get(const TaskKey& task);
   Result<JobView> GetById(const std::string& job_id);
 
-  // Cancels in every state: a waiting job does not run, an executing one is told to stop and is not
-  // retried, a schedule ends. kNotFound. Waits for the network at most submit_timeout. When the
-  // submit it is about is still in the FailStore it goes there too, behind it (by job id the whole
-  // FailStore is searched: a few seconds when it is very full).
-  CancelReceipt Cancel(const TaskKey& task);
-  CancelReceipt CancelById(const std::string& job_id);
+  // Operations are durable when they return ok, and hold after a failover. Each waits for the
+  // network at most submit_timeout. When the submit it is about is still in the FailStore it goes
+  // there too, behind it (by job id the whole FailStore is searched: a few seconds when it is very
+  // full). Errors besides those of all calls: kNotFound; kFailedPrecondition when the job is in
+  // no state for it, or has ended.
+
+  // In every state: a waiting job does not run, an executing one is told to stop and is not
+  // retried, a schedule ends.
+  OperationReceipt Cancel(const JobRef& job);
+  OperationReceipt CancelById(const std::string& job_id) { return Cancel(JobRef::ById(job_id)); }
+  // Nothing of it starts until it is resumed. An executing attempt goes on; its retry, and the next
+  // cycle of a schedule, wait.
+  OperationReceipt Suspend(const JobRef& job);
+  // Fires of a schedule that were due meanwhile are skipped. `reset`: a schedule that is silent
+  // because the clock of the cluster was ahead and went back fires again from now on.
+  OperationReceipt Resume(const JobRef& job, bool reset = false);
+  // Changes the fields that `update` names. An executing attempt goes on as it is, its retries and
+  // a schedule's occurrences that wait take over the change; a changed timing counts from now.
+  // kInvalidArgument names the field, the value and what would be right.
+  OperationReceipt Update(const JobRef& job, const JobUpdate& update);
+  // Runs it now: a schedule by a run of its own, with `params` over those of the schedule, which
+  // goes on as if nothing had happened; a waiting one-shot by being due at once.
+  // kResourceExhausted when ten triggered runs of the task wait.
+  OperationReceipt Trigger(const JobRef& job, std::map<std::string, std::string> params = {});
+  // Stops what executes now; it ends kCancelled unless it succeeds all the same, and a schedule
+  // goes on.
+  OperationReceipt Terminate(const JobRef& job);
+  // Submits a job that has ended once more (of a schedule: its newest run), under an id of its own,
+  // with `params` over its own. kAlreadyExists when a job of the task waits.
+  OperationReceipt Rerun(const JobRef& job, std::map<std::string, std::string> params = {});
 
   // The folder of the FailStore; empty without one.
   std::string fail_store_path() const;

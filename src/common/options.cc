@@ -15,6 +15,7 @@
 #include <optional>
 #include <set>
 
+#include "common/nearest.h"
 #include "common/option_original.h"
 #include "common/properties.h"
 
@@ -121,23 +122,6 @@ bool IsChoice(std::string_view choices, std::string_view value) {
     if (bar == std::string_view::npos) return false;
     choices.remove_prefix(bar + 1);
   }
-}
-
-// Levenshtein distance; both texts are short.
-std::size_t EditDistance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const auto lower = [](char c) { return std::tolower(static_cast<unsigned char>(c)); };
-      const std::size_t change = diagonal + (lower(a[i - 1]) == lower(b[j - 1]) ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({change, row[j] + 1, row[j - 1] + 1});
-    }
-  }
-  return row[b.size()];
 }
 
 // The text in lines of at most 100 columns, each starting with `indent`.
@@ -500,7 +484,9 @@ class OptionTable::Loader {
       return Ignore(group, key, where, reason);
     }
     std::string hint = fmt::format("; {} --help lists the options", DaemonName(table_.daemon_));
-    if (const std::string nearest = Nearest(name); !nearest.empty()) {
+    std::vector<std::string_view> names;
+    for (const OptionRow& row : table_.rows_) names.push_back(row.name);
+    if (const std::string_view nearest = Nearest(name, names); !nearest.empty()) {
       hint = fmt::format("; did you mean \"{}\"?", nearest);
     }
     Complain(where, fmt::format("unknown key \"{}\"{}", key, hint));
@@ -511,18 +497,6 @@ class OptionTable::Loader {
     Ignored& note = ignored_[std::string(group)];
     note.reason = reason;
     note.where.append(note.where.empty() ? "" : ", ").append(where).append(" ").append(key);
-  }
-
-  std::string Nearest(std::string_view name) const {
-    std::size_t best = std::max<std::size_t>(2, name.size() / 3) + 1;
-    std::string_view nearest;
-    for (const OptionRow& row : table_.rows_) {
-      const std::size_t distance = EditDistance(name, row.name);
-      if (distance >= best) continue;
-      best = distance;
-      nearest = row.name;
-    }
-    return std::string(nearest);
   }
 
   const OptionTable& table_;

@@ -11,7 +11,6 @@
 #include "jobclient/client_options.h"
 #include "jobclient/convert.h"
 #include "lts/v1/query.pb.h"
-#include "model/validate.h"
 #include "rpc/codec.h"
 
 namespace lts::jobclient {
@@ -70,11 +69,8 @@ ClientCore::ClientCore(JobClientOptions options, std::unique_ptr<FailStore> stor
                        std::unique_ptr<discovery::Discovery> discovery)
     : options_(std::move(options)),
       identity_(options_.identity),
-      ids_(RandomSeed()),
       store_(std::move(store)),
-      discovery_(std::move(discovery)) {
-  limits_.payload_bytes_max = static_cast<std::size_t>(options_.payload_bytes_max);
-}
+      discovery_(std::move(discovery)) {}
 
 Status ClientCore::Start(const std::string& store_base, const rpc::ChannelFactory& channels,
                          Presence presence) {
@@ -157,11 +153,6 @@ void ClientCore::Close() {
   }
 }
 
-std::string ClientCore::NextJobId() {
-  const std::lock_guard lock(ids_mutex_);
-  return ids_.Next(clock_.WallMs());
-}
-
 std::int64_t ClientCore::DeadlineUs() const {
   return clock_.MonotonicUs() + options_.submit_timeout.count() * 1000;
 }
@@ -169,9 +160,7 @@ std::int64_t ClientCore::DeadlineUs() const {
 Result<Entry> ClientCore::MakeEntry(model::JobSpec spec) {
   // An id of the caller's own may have been sent before; one made here cannot have been.
   const bool own_id = !spec.job_id.empty();
-  if (!own_id) spec.job_id = NextJobId();
-  if (spec.submit_group.empty()) spec.submit_group = options_.node_group;
-  LTS_RETURN_IF_ERROR(model::ValidateJob(spec, limits_, clock_.WallMs()));
+  LTS_RETURN_IF_ERROR(checker_.Complete(clock_.WallMs(), &spec));
   Entry entry;
   entry.item = std::make_unique<v1::SubmitItem>();
   rpc::ToProto(std::move(spec), entry.item->mutable_job());
@@ -323,17 +312,21 @@ Result<v1::JobView> ClientCore::Get(const std::string& job_id, const TaskKey& ta
   return std::move(*response->mutable_job());
 }
 
-CancelReceipt ClientCore::Cancel(const std::string& job_id, const TaskKey& task) {
-  if (job_id.empty() && (task.group.empty() || task.task_id.empty())) {
-    return Status::InvalidArgument("cancel needs a job id, or a group and a task id");
+OperationReceipt ClientCore::Operate(const JobRef& job, v1::OperateRequest request) {
+  const TaskKey& task = job.task();
+  if (job.job_id().empty() && (task.group.empty() || task.task_id.empty())) {
+    return Status::InvalidArgument("give a job id, or a group and a task id");
+  }
+  if (request.operation() == v1::TRIGGER || request.operation() == v1::RERUN) {
+    request.set_new_job_id(checker_.NextId(clock_.WallMs()));
   }
   auto latch = std::make_shared<Latch>(1);
   Entry entry;
-  entry.cancel = std::make_unique<v1::CancelRequest>();
-  entry.cancel->set_job_id(job_id);
-  entry.cancel->set_group(task.group);
-  entry.cancel->set_task_id(task.task_id);
-  entry.bytes = entry.cancel->ByteSizeLong();
+  entry.operation = std::make_unique<v1::OperateRequest>(std::move(request));
+  entry.operation->set_job_id(job.job_id());
+  entry.operation->set_group(task.group);
+  entry.operation->set_task_id(task.task_id);
+  entry.bytes = entry.operation->ByteSizeLong();
   entry.deadline_us = DeadlineUs();
   entry.latch = latch;
   latch->AddBytes(entry.bytes);

@@ -7,18 +7,17 @@
 #include <vector>
 
 #include "common/clock.h"
-#include "common/ids.h"
 #include "common/strand.h"
 #include "discovery/discovery.h"
 #include "failstore/fail_store.h"
 #include "jobclient/feedback_receiver.h"
+#include "jobclient/job_checker.h"
 #include "jobclient/resender.h"
 #include "jobclient/routes.h"
 #include "jobclient/submitter.h"
 #include "jobclient/trackers.h"
 #include "lts/job_client.h"
 #include "model/job.h"
-#include "model/validate.h"
 #include "rpc/channel.h"
 
 namespace lts::jobclient {
@@ -48,7 +47,8 @@ class ClientCore {
   // `since_ms`: runs of a schedule that count although they have ended; see WaitRequest.
   Result<v1::JobView> Wait(const std::string& job_id, Milliseconds timeout, TimeMs since_ms = 0);
   Result<v1::JobView> Get(const std::string& job_id, const TaskKey& task);
-  CancelReceipt Cancel(const std::string& job_id, const TaskKey& task);
+  // `request` without its target, and, where it makes a run, without the id of that.
+  OperationReceipt Operate(const JobRef& job, v1::OperateRequest request);
 
   Trackers& trackers() { return *trackers_; }
   // Null without one.
@@ -62,7 +62,6 @@ class ClientCore {
                Presence presence);
   registry::Node OwnNode() const;
   Result<Entry> MakeEntry(model::JobSpec spec);
-  std::string NextJobId();
   // Of something handed over now, on the monotonic clock.
   std::int64_t DeadlineUs() const;
   bool MayStillBeSent() const;
@@ -70,9 +69,7 @@ class ClientCore {
   const JobClientOptions options_;
   const std::string identity_;
   const SystemClock clock_;
-  model::JobLimits limits_;
-  std::mutex ids_mutex_;
-  UuidGenerator ids_;
+  JobChecker checker_{options_};
   std::mutex close_mutex_;
   bool closed_ = false;
 

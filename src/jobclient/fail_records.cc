@@ -10,7 +10,7 @@ namespace {
 
 // The first byte of a record.
 constexpr char kSubmitTag = 'S';
-constexpr char kCancelTag = 'C';
+constexpr char kOperateTag = 'C';
 
 // Of a search, at a time.
 constexpr std::size_t kPageRecords = 500;
@@ -43,19 +43,21 @@ std::string FailKey(std::string_view group, std::string_view task_id) {
 }
 
 std::string EncodeRecord(const v1::Job& job) { return Encode(kSubmitTag, job); }
-std::string EncodeRecord(const v1::CancelRequest& cancel) { return Encode(kCancelTag, cancel); }
+std::string EncodeRecord(const v1::OperateRequest& operation) {
+  return Encode(kOperateTag, operation);
+}
 
 Result<StoredRequest> DecodeRecord(std::string_view bytes) {
   if (!bytes.empty() && bytes.front() == kSubmitTag) return Decode<v1::Job>(bytes.substr(1));
-  if (!bytes.empty() && bytes.front() == kCancelTag) {
-    return Decode<v1::CancelRequest>(bytes.substr(1));
+  if (!bytes.empty() && bytes.front() == kOperateTag) {
+    return Decode<v1::OperateRequest>(bytes.substr(1));
   }
   return Status::DataLoss("a record of the FailStore is of an unknown kind");
 }
 
-Result<std::optional<v1::Job>> FindSubmit(FailStore& store, const v1::CancelRequest& cancel) {
-  const bool by_id = !cancel.job_id().empty();
-  const std::string key = FailKey(cancel.group(), cancel.task_id());
+Result<std::optional<v1::Job>> FindSubmit(FailStore& store, const v1::OperateRequest& operation) {
+  const bool by_id = !operation.job_id().empty();
+  const std::string key = FailKey(operation.group(), operation.task_id());
   std::optional<v1::Job> newest;
   std::uint64_t after = 0;
   while (true) {
@@ -69,7 +71,7 @@ Result<std::optional<v1::Job>> FindSubmit(FailStore& store, const v1::CancelRequ
       Result<StoredRequest> request = DecodeRecord(record.bytes);
       if (!request.ok()) continue;  // whoever sends it parks it
       auto* job = std::get_if<v1::Job>(&*request);
-      if (job == nullptr || (by_id && job->job_id() != cancel.job_id())) continue;
+      if (job == nullptr || (by_id && job->job_id() != operation.job_id())) continue;
       newest = std::move(*job);
     }
   }

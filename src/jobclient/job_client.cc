@@ -4,7 +4,9 @@
 
 #include "jobclient/client_core.h"
 #include "jobclient/convert.h"
+#include "lts/v1/client.pb.h"
 #include "model/job.h"
+#include "rpc/codec.h"
 
 namespace lts {
 namespace {
@@ -12,6 +14,12 @@ namespace {
 Result<JobView> ViewFrom(const Result<v1::JobView>& view) {
   if (!view.ok()) return view.status();
   return jobclient::JobViewFrom(*view);
+}
+
+v1::OperateRequest RequestOf(v1::Operation operation) {
+  v1::OperateRequest request;
+  request.set_operation(operation);
+  return request;
 }
 
 }  // namespace
@@ -62,9 +70,42 @@ Result<JobView> JobClient::GetById(const std::string& job_id) {
   return ViewFrom(core_->Get(job_id, {}));
 }
 
-CancelReceipt JobClient::Cancel(const TaskKey& task) { return core_->Cancel({}, task); }
+OperationReceipt JobClient::Cancel(const JobRef& job) {
+  return core_->Operate(job, RequestOf(v1::CANCEL));
+}
 
-CancelReceipt JobClient::CancelById(const std::string& job_id) { return core_->Cancel(job_id, {}); }
+OperationReceipt JobClient::Suspend(const JobRef& job) {
+  return core_->Operate(job, RequestOf(v1::SUSPEND));
+}
+
+OperationReceipt JobClient::Resume(const JobRef& job, bool reset) {
+  v1::OperateRequest request = RequestOf(v1::RESUME);
+  request.set_reset(reset);
+  return core_->Operate(job, std::move(request));
+}
+
+OperationReceipt JobClient::Update(const JobRef& job, const JobUpdate& update) {
+  v1::OperateRequest request = RequestOf(v1::UPDATE);
+  rpc::ToProto(jobclient::SpecFrom(update.values()), request.mutable_changes());
+  request.mutable_fields()->Assign(update.fields().begin(), update.fields().end());
+  return core_->Operate(job, std::move(request));
+}
+
+OperationReceipt JobClient::Trigger(const JobRef& job, std::map<std::string, std::string> params) {
+  v1::OperateRequest request = RequestOf(v1::TRIGGER);
+  request.mutable_params()->insert(params.begin(), params.end());
+  return core_->Operate(job, std::move(request));
+}
+
+OperationReceipt JobClient::Terminate(const JobRef& job) {
+  return core_->Operate(job, RequestOf(v1::TERMINATE));
+}
+
+OperationReceipt JobClient::Rerun(const JobRef& job, std::map<std::string, std::string> params) {
+  v1::OperateRequest request = RequestOf(v1::RERUN);
+  request.mutable_params()->insert(params.begin(), params.end());
+  return core_->Operate(job, std::move(request));
+}
 
 std::string JobClient::fail_store_path() const {
   const FailStore* store = core_->fail_store();

@@ -104,7 +104,7 @@ void Resender::SendNext(const RelayPtr& relay) {
       ++relay->next;
       continue;
     }
-    if (std::holds_alternative<v1::CancelRequest>(relay->requests[i])) return SendCancel(relay);
+    if (std::holds_alternative<v1::OperateRequest>(relay->requests[i])) return SendOperation(relay);
     return SendSubmits(relay);
   }
   relay->done(Status::Ok(), std::move(relay->answers));
@@ -164,33 +164,34 @@ void Resender::NoteDuplicates(const v1::SubmitRequest& request,
     if (answer.code() != v1::OK || answer.job_id().empty() || answer.job_id() == job_id) continue;
     LTS_WARN("stored job ignored: another job of its task waits already job={} task={} other={}",
              job_id, request.items(i).job().task_id(), answer.job_id());
-    // Few of them have a cancel behind them: forgetting all is a bound that is hardly ever met.
+    // Few of them have an operation behind them: forgetting all is a bound that is hardly ever met.
     if (stands_for_.size() >= kStandsForMax) stands_for_.clear();
     stands_for_[job_id] = answer.job_id();
   }
 }
 
-void Resender::SendCancel(const RelayPtr& relay) {
+void Resender::SendOperation(const RelayPtr& relay) {
   relay->under_way = {relay->next};
   relay->target = trackers_.current();
-  auto& cancel = std::get<v1::CancelRequest>(relay->requests[relay->next]);
-  if (const auto other = stands_for_.find(cancel.job_id()); other != stands_for_.end()) {
-    cancel.set_job_id(other->second);
+  auto& operation = std::get<v1::OperateRequest>(relay->requests[relay->next]);
+  if (const auto other = stands_for_.find(operation.job_id()); other != stands_for_.end()) {
+    operation.set_job_id(other->second);
   }
+  operation.set_maybe_sent(true);
   ++relay->next;
   if (relay->target == nullptr) return Answered(relay, NobodyKnown(), {});
-  const auto answered = [this, relay](const Status& status, const v1::CancelResponse& response) {
+  const auto answered = [this, relay](const Status& status, const v1::OperateResponse& response) {
     Status answer = rpc::StatusOf(response);
     if (answer.code() == StatusCode::kNotFound ||
         answer.code() == StatusCode::kFailedPrecondition) {
-      LTS_INFO("stored cancel had nothing to cancel task={} answer=\"{}\"",
+      LTS_INFO("stored operation found nothing to act on any more task={} answer=\"{}\"",
                relay->batch[relay->under_way.front()].key, answer.ToString());
       answer = Status::Ok();
     }
     Answered(relay, status, {std::move(answer)});
   };
   const bool sent = trackers_.With(relay->target, [&](rpc::Channel& channel) {
-    channel.Cancel(cancel, options_.deadline_ms, answered);
+    channel.Operate(operation, options_.deadline_ms, answered);
   });
   if (!sent) relay->done(Closed(), {});
 }

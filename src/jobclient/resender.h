@@ -28,9 +28,9 @@ struct ResenderOptions {
   DurationMs backoff_max_ms = 5'000;
 };
 
-// Forwards stored submits and cancels in order, as `maybe_sent`, and adopts what dead processes of
-// the same name left, at start and each adopt_period_ms. What the JobTracker refuses for good is
-// parked; a stored cancel that finds nothing to cancel any more is done with.
+// Forwards stored submits and operations in order, as `maybe_sent`, and adopts what dead processes
+// of the same name left, at start and each adopt_period_ms. What the JobTracker refuses for good is
+// parked; a stored operation that finds nothing to act on any more is done with.
 //
 // Borrows store, strand (which may block) and trackers. Destroy it after the strand has been
 // stopped; an answer that comes later is not recorded, and its records are sent again by the next
@@ -54,7 +54,7 @@ class Resender {
   void Send(std::vector<FailRecord> batch, Forwarder::Done done);
   void SendNext(const RelayPtr& relay);
   void SendSubmits(const RelayPtr& relay);
-  void SendCancel(const RelayPtr& relay);
+  void SendOperation(const RelayPtr& relay);
   Status NobodyKnown() const;
   void NoteDuplicates(const v1::SubmitRequest& request, const v1::SubmitResponse& response);
   // The first `count` unanswered records of the relay have these answers.
@@ -63,8 +63,9 @@ class Resender {
   const ResenderOptions options_;
   Trackers& trackers_;
   std::atomic<bool> out_of_reach_{false};
-  // Jobs that gave way to one that stood already, and which that is: a cancel behind such a submit
-  // is one of that job. Touched only on the way of the batch, of which there is one at a time.
+  // Jobs that gave way to one that stood already, and which that is: an operation behind such a
+  // submit is one of that job. Touched only on the way of the batch, of which there is one at a
+  // time.
   std::unordered_map<std::string, std::string> stands_for_;
   Forwarder forwarder_;
   SiblingWatch siblings_;

@@ -18,17 +18,17 @@ namespace {
 
 // Of an entry that has its item.
 std::string KeyOf(const Entry& entry) {
-  if (entry.cancel) {
+  if (entry.operation) {
     // Of one by job id that is nobody's key: the task is not known here.
-    return FailKey(entry.cancel->group(), entry.cancel->task_id());
+    return FailKey(entry.operation->group(), entry.operation->task_id());
   }
   const v1::Job& job = entry.item->job();
   return FailKey(job.task_tracker_node_group(), job.task_id());
 }
 
-// Whose order it keeps; empty: of a cancel by job id, which may be about any group.
+// Whose order it keeps; empty: of an operation by job id, which may be about any group.
 std::string_view GroupOf(const Entry& entry) {
-  return entry.cancel ? entry.cancel->group() : entry.item->job().task_tracker_node_group();
+  return entry.operation ? entry.operation->group() : entry.item->job().task_tracker_node_group();
 }
 
 // Between two rounds of asking everybody, and how long that goes on when there is a FailStore.
@@ -199,17 +199,17 @@ Submitter::BatchPtr Submitter::NextBatchLocked() {
   while (index <= kByIdLane && batch->entries.size() < options_.batch_count_max) {
     Lane& lane = lanes_[index];
     Entry& front = lane.queue.front();
-    // A cancel travels alone, at its place in the order.
-    if (front.cancel && !(batch->entries.empty() && batch->held.empty())) break;
+    // An operation travels alone, at its place in the order.
+    if (front.operation && !(batch->entries.empty() && batch->held.empty())) break;
     if (!batch->entries.empty() && bytes + front.bytes > options_.batch_bytes_max) break;
     bytes += front.bytes;
-    const bool cancel = front.cancel != nullptr;
+    const bool alone = front.operation != nullptr;
     HoldOrSendLocked(*batch, std::move(front), &held_keys, now_us);
     lane.queue.pop_front();
     --queued_;
     lane.busy = true;
     batch->lanes.set(index);
-    if (cancel || batch->held.size() >= options_.batch_count_max) break;
+    if (alone || batch->held.size() >= options_.batch_count_max) break;
     index = PickLocked(*view, batch.get());
   }
   under_way_.push_back(batch);
@@ -223,7 +223,7 @@ std::size_t Submitter::PickLocked(const Routes::View& view, const Batch* batch) 
   std::size_t picked = kNone;
   std::uint64_t oldest =
       by_id.queue.empty() ? std::numeric_limits<std::uint64_t>::max() : by_id.queue.front().number;
-  bool first = !by_id.queue.empty();  // the cancel by job id is the oldest of all
+  bool first = !by_id.queue.empty();  // the operation by job id is the oldest of all
   for (std::size_t index = 0; index < kByIdLane; ++index) {
     const Lane& lane = lanes_[index];
     if (lane.queue.empty() || lane.queue.front().number > oldest) continue;
@@ -267,11 +267,11 @@ void Submitter::HoldOrSendLocked(Batch& batch, Entry entry,
   batch.entries.push_back(std::move(entry));
 }
 
-// Whether a record of the same task waits in the FailStore, or may: of a cancel by job id only a
-// search can tell.
+// Whether a record of the same task waits in the FailStore, or may: of an operation by job id only
+// a search can tell.
 bool Submitter::MayBeBehind(const Entry& entry,
                             const std::unordered_set<std::string>& held_keys) const {
-  if (entry.cancel && !entry.cancel->job_id().empty()) {
+  if (entry.operation && !entry.operation->job_id().empty()) {
     const FailStoreUsage usage = store_->Usage();
     return usage.count > usage.parked;
   }
@@ -283,8 +283,8 @@ void Submitter::Run(const BatchPtr& batch) {
   if (batch->held.empty()) return Send(batch);
   const auto settle_held = [this, batch] {
     Held& first = batch->held.front();
-    if (first.behind && first.entry.cancel) {  // it travels alone
-      const Result<bool> aimed = AimAtStored(*first.entry.cancel);
+    if (first.behind && first.entry.operation) {  // it travels alone
+      const Result<bool> aimed = AimAtStored(*first.entry.operation);
       if (aimed.ok() && !*aimed) {
         batch->entries.push_back(std::move(first.entry));
         batch->held.clear();
@@ -292,7 +292,7 @@ void Submitter::Run(const BatchPtr& batch) {
       }
       if (!aimed.ok()) {
         first.behind = false;
-        first.why = aimed.status().WithContext("cancel not sent");
+        first.why = aimed.status().WithContext("operation not sent");
       }
     }
     Told told = Store(std::move(batch->held));
@@ -324,9 +324,9 @@ void Submitter::Send(const BatchPtr& batch) {
   batch->cut_short = others && options_.try_ms < left_ms;
   const std::int64_t deadline_ms = batch->cut_short ? options_.try_ms : left_ms;
   // A copy: once `sending` is set, Close may settle the batch and take its entries away.
-  std::optional<v1::CancelRequest> cancel;
-  if (batch->entries.front().cancel) {
-    cancel = *batch->entries.front().cancel;
+  std::optional<v1::OperateRequest> operation;
+  if (batch->entries.front().operation) {
+    operation = *batch->entries.front().operation;
   } else {
     batch->request.set_identity(options_.identity);
     batch->request.set_node_group(options_.node_group);
@@ -341,12 +341,12 @@ void Submitter::Send(const BatchPtr& batch) {
     // Close waits for this batch and has not seen it being sent.
     if (give_up_) idle_.notify_all();
   }
-  trackers_.With(batch->target, [this, &batch, &cancel, deadline_ms](rpc::Channel& channel) {
-    if (cancel) {
-      channel.Cancel(*cancel, deadline_ms,
-                     [this, batch](const Status& status, const v1::CancelResponse& response) {
-                       OnCancelled(batch, status, response);
-                     });
+  trackers_.With(batch->target, [this, &batch, &operation, deadline_ms](rpc::Channel& channel) {
+    if (operation) {
+      channel.Operate(*operation, deadline_ms,
+                      [this, batch](const Status& status, const v1::OperateResponse& response) {
+                        OnOperated(batch, status, response);
+                      });
       return;
     }
     channel.Submit(batch->request, deadline_ms,
@@ -414,8 +414,8 @@ void Submitter::OnSubmitted(const BatchPtr& batch, const Status& status,
   Settle(batch, std::move(told), std::move(failed));
 }
 
-void Submitter::OnCancelled(const BatchPtr& batch, const Status& status,
-                            const v1::CancelResponse& response) {
+void Submitter::OnOperated(const BatchPtr& batch, const Status& status,
+                           const v1::OperateResponse& response) {
   if (!Claim(batch)) return;
   batch->answered = batch->answered || status.ok();
   const Status answered = status.ok() ? rpc::StatusOf(response) : EndOfTry(*batch, status);
@@ -478,9 +478,10 @@ void Submitter::Settle(const BatchPtr& batch, Told told, std::vector<Held> faile
   });
 }
 
-// Cancels are not kept for a JobTracker that is away: days later they could hit a job nobody meant.
+// Operations are not kept for a JobTracker that is away: days later they could hit a job nobody
+// meant.
 bool Submitter::MayBeStored(const Held& held) const {
-  return store_ != nullptr && held.may_pass && !held.entry.cancel;
+  return store_ != nullptr && held.may_pass && !held.entry.operation;
 }
 
 // Those that nobody could take now, each with what stands behind it in its task: sent again
@@ -541,6 +542,7 @@ void Submitter::TakeBack(Batch& batch, std::vector<Held> again) {
   for (Held& held : again) {
     // Who was asked may have taken it and not been able to say so.
     if (held.entry.item) held.entry.item->set_maybe_sent(true);
+    if (held.entry.operation) held.entry.operation->set_maybe_sent(true);
     batch.entries.push_back(std::move(held.entry));
   }
 }
@@ -584,13 +586,13 @@ void Submitter::Pause(const BatchPtr& batch, Told told) {
   GoOn(std::move(next), std::move(told));
 }
 
-Result<bool> Submitter::AimAtStored(v1::CancelRequest& cancel) {
-  const Result<std::optional<v1::Job>> job = FindSubmit(*store_, cancel);
+Result<bool> Submitter::AimAtStored(v1::OperateRequest& operation) {
+  const Result<std::optional<v1::Job>> job = FindSubmit(*store_, operation);
   if (!job.ok()) return job.status();
   if (!job->has_value()) return false;
-  cancel.set_job_id((*job)->job_id());
-  cancel.set_group((*job)->task_tracker_node_group());
-  cancel.set_task_id((*job)->task_id());
+  operation.set_job_id((*job)->job_id());
+  operation.set_group((*job)->task_tracker_node_group());
+  operation.set_task_id((*job)->task_id());
   return true;
 }
 
@@ -607,8 +609,9 @@ Submitter::Told Submitter::Store(std::vector<Held> held) {
       told.emplace_back(std::move(one.entry), std::move(answer));
       continue;
     }
-    records.emplace_back(KeyOf(one.entry), one.entry.cancel ? EncodeRecord(*one.entry.cancel)
-                                                            : EncodeRecord(one.entry.item->job()));
+    records.emplace_back(KeyOf(one.entry), one.entry.operation
+                                               ? EncodeRecord(*one.entry.operation)
+                                               : EncodeRecord(one.entry.item->job()));
     stored.push_back(std::move(one));
   }
   if (stored.empty()) return told;
@@ -622,7 +625,7 @@ Submitter::Told Submitter::Store(std::vector<Held> held) {
     Answer answer;
     if (put.ok()) {
       answer.job_id =
-          one.entry.cancel ? one.entry.cancel->job_id() : one.entry.item->job().job_id();
+          one.entry.operation ? one.entry.operation->job_id() : one.entry.item->job().job_id();
       answer.outcome = SubmitOutcome::kStored;
     } else {
       const std::string why =
@@ -721,7 +724,7 @@ void Submitter::Close(std::int64_t patience_ms) {
     lock.unlock();
     // The call is still under way and reads its request, so the items are copied.
     for (std::size_t i = 0; i < batch->entries.size(); ++i) {
-      if (batch->entries[i].cancel) continue;
+      if (batch->entries[i].operation) continue;
       batch->entries[i].item =
           std::make_unique<v1::SubmitItem>(batch->request.items(static_cast<int>(i)));
     }

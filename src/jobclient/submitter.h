@@ -1,4 +1,4 @@
-// The way of submits and cancels to the JobTracker.
+// The way of submits, and of operations on what was submitted, to the JobTracker.
 #pragma once
 
 #include <array>
@@ -26,12 +26,12 @@
 
 namespace lts::jobclient {
 
-// What became of one submit or cancel.
+// What became of one submit or operation.
 struct Answer {
   Status status;
   std::string job_id;
   SubmitOutcome outcome = SubmitOutcome::kAccepted;
-  JobState state = JobState::kCancelled;  // of cancels
+  JobState state = JobState::kCancelled;  // of operations
 };
 
 // Where a blocking caller waits for a known number of answers. Shared by the caller and what it
@@ -64,10 +64,10 @@ class Latch {
   bool waiting_ = false;
 };
 
-// One thing to send: a submit, or a cancel when `cancel` is set.
+// One thing to send: a submit, or an operation when that is set.
 struct Entry {
   std::unique_ptr<v1::SubmitItem> item;
-  std::unique_ptr<v1::CancelRequest> cancel;
+  std::unique_ptr<v1::OperateRequest> operation;
   std::int64_t deadline_us = 0;  // on the monotonic clock
   std::size_t bytes = 0;
   std::uint64_t number = 0;  // in the order of hand-over; set by the Submitter
@@ -89,22 +89,22 @@ struct SubmitterOptions {
   DurationMs try_ms = 3'000;
 };
 
-// The way of all submits and cancels of a client. What concerns one group goes through one lane, of
-// which there is a fixed number, and of a lane only one request at a time is under way, whoever
+// The way of all submits and operations of a client. What concerns one group goes through one lane,
+// of which there is a fixed number, and of a lane only one request at a time is under way, whoever
 // owns the group's partition before, meanwhile or afterwards: that keeps the order. To each
 // JobTracker at most one request is under way; it takes, in the order of hand-over, what has
 // gathered in all lanes that lead there and are free. With one JobTracker, or while the owners are
 // not known, that is one queue. What a JobTracker could not take, since a partition has no owner
 // for now, is sent again after a pause, beside the others: it keeps its own lanes alone. A
 // JobTracker that does not answer in time is left for another one; what became of the request there
-// is not known. A cancel by job id, whose group is not known, waits for everything before it and
-// holds up everything behind it. No timer waits for more. The thread that finds a JobTracker free
-// sends; the RPC thread that brings an answer sends what has gathered, then wakes the callers. What
-// cannot be delivered is put into the FailStore before its caller is told, or fails.
+// is not known. An operation by job id, whose group is not known, waits for everything before it
+// and holds up everything behind it. No timer waits for more. The thread that finds a JobTracker
+// free sends; the RPC thread that brings an answer sends what has gathered, then wakes the callers.
+// What cannot be delivered is put into the FailStore before its caller is told, or fails.
 //
-// A submit or cancel of a task of which a record waits in the FailStore goes there too, behind it.
-// A cancel is stored with the id of the submit it stands behind, so that it hits that job alone,
-// however often and however late it is sent.
+// A submit or operation of a task of which a record waits in the FailStore goes there too, behind
+// it. An operation is stored with the id of the submit it stands behind, so that it hits that job
+// alone, however often and however late it is sent.
 //
 // Borrows everything it is given: `trackers` and `routes`; `store`, null for none; `disk`, a strand
 // that may block; `callbacks`, on which `Entry::done` runs. Thread-safe. To end: Close, then stop
@@ -148,8 +148,8 @@ class Submitter {
   };
   using Told = std::vector<std::pair<Entry, Answer>>;
 
-  // Those of groups, by hash, and one for cancels by job id. As many as a cluster has partitions,
-  // so that a lane leads to one owner mostly.
+  // Those of groups, by hash, and one for operations by job id. As many as a cluster has
+  // partitions, so that a lane leads to one owner mostly.
   static constexpr std::size_t kLanes = 16;
   static constexpr std::size_t kByIdLane = kLanes;
   struct Lane {
@@ -172,7 +172,7 @@ class Submitter {
   bool Claim(const BatchPtr& batch);
   Status EndOfTry(const Batch& batch, const Status& status) const;
   void OnSubmitted(const BatchPtr& batch, const Status& status, v1::SubmitResponse& response);
-  void OnCancelled(const BatchPtr& batch, const Status& status, const v1::CancelResponse& response);
+  void OnOperated(const BatchPtr& batch, const Status& status, const v1::OperateResponse& response);
   // The request of `batch` ended: `told` have their answers, `failed` could not be delivered.
   void Settle(const BatchPtr& batch, Told told, std::vector<Held> failed);
   Status NobodyKnown() const;
@@ -190,9 +190,9 @@ class Submitter {
   // Puts what can be stored into the FailStore; the rest fails. On `disk` when there is a store.
   Told Store(std::vector<Held> held);
   bool MayBeBehind(const Entry& entry, const std::unordered_set<std::string>& held_keys) const;
-  // Makes the cancel one of the stored submit that it stands behind. On `disk`. False when there is
-  // none any more; what the store says when it cannot be read.
-  Result<bool> AimAtStored(v1::CancelRequest& cancel);
+  // Makes the operation one of the stored submit that it stands behind. On `disk`. False when there
+  // is none any more; what the store says when it cannot be read.
+  Result<bool> AimAtStored(v1::OperateRequest& operation);
   void Finish(const BatchPtr& batch, Told told);
   // Lets go of all lanes of `batch` that are not in `kept`.
   void FreeLanesLocked(Batch& batch, const Lanes& kept);

@@ -1,4 +1,4 @@
-// Submitting, cancelling, waiting.
+// Submitting, operations on what was submitted, waiting.
 #include <grpcpp/support/server_callback.h>
 
 #include <memory>
@@ -22,11 +22,11 @@ class ClientServiceImpl final : public v1::ClientService::CallbackService {
                  [reply = reply](v1::SubmitResponse answer) { reply.Send(std::move(answer)); });
     return reactor;
   }
-  grpc::ServerUnaryReactor* Cancel(grpc::CallbackServerContext*, const v1::CancelRequest* request,
-                                   v1::CancelResponse* response) override {
-    auto [reply, reactor] = rpc::UnaryReply<v1::CancelResponse>::Make(response);
-    queries_.Cancel(*request,
-                    [reply = reply](v1::CancelResponse answer) { reply.Send(std::move(answer)); });
+  grpc::ServerUnaryReactor* Operate(grpc::CallbackServerContext*, const v1::OperateRequest* request,
+                                    v1::OperateResponse* response) override {
+    auto [reply, reactor] = rpc::UnaryReply<v1::OperateResponse>::Make(response);
+    queries_.Operate(
+        *request, [reply = reply](v1::OperateResponse answer) { reply.Send(std::move(answer)); });
     return reactor;
   }
   grpc::ServerUnaryReactor* Wait(grpc::CallbackServerContext*, const v1::WaitRequest* request,

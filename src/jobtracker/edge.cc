@@ -89,7 +89,7 @@ class Edge::Desk final : public Outbox {
     std::size_t open = 0;
   };
   std::unordered_map<core::RequestId, PendingSubmit> submits;
-  std::unordered_map<core::RequestId, std::function<void(core::CancelReply)>> cancels;
+  std::unordered_map<core::RequestId, std::function<void(core::OperateReply)>> operations;
   std::unordered_map<core::StreamId, WorkerSink> workers;
   // Feedback streams, known to the core; and those that are told to it when it serves.
   struct Subscription {
@@ -132,12 +132,12 @@ class Edge::Desk final : public Outbox {
     }
   }
 
-  void Cancelled(std::vector<core::CancelReply> replies) override {
-    for (core::CancelReply& reply : replies) {
-      const auto found = cancels.find(reply.request);
-      if (found == cancels.end()) continue;
+  void Operated(std::vector<core::OperateReply> replies) override {
+    for (core::OperateReply& reply : replies) {
+      const auto found = operations.find(reply.request);
+      if (found == operations.end()) continue;
       const auto done = std::move(found->second);
-      cancels.erase(found);
+      operations.erase(found);
       done(std::move(reply));
     }
   }
@@ -217,7 +217,7 @@ class Edge::Desk final : public Outbox {
       }
       pending.call->Answered(pending.open);
     }
-    for (auto& [request, done] : std::exchange(cancels, {})) {
+    for (auto& [request, done] : std::exchange(operations, {})) {
       done({request, StatusCode::kUnavailable, model::JobState::kWaiting, {}, message});
     }
     for (auto& [id, sink] : std::exchange(workers, {})) sink->Close();
@@ -280,7 +280,7 @@ void Edge::Look() const {
   if (cluster_.look) cluster_.look();
 }
 
-// ---- submit, cancel, wait
+// ---- submit, operate, wait
 // -------------------------------------------------------------------------------------------
 
 void Edge::Submit(v1::SubmitRequest request, std::function<void(v1::SubmitResponse)> done) {
@@ -414,12 +414,11 @@ void Edge::PassOn(const Route& to, v1::SubmitRequest request, std::vector<std::u
       });
 }
 
-void Edge::Cancel(const std::string& group, const std::string& task_id, const JobId& id,
-                  std::function<void(core::CancelReply)> done) {
-  Desk& desk = DeskOf(PartitionOf(group));
-  core::CancelEvent event{++last_request_, group, task_id, id};
+void Edge::Operate(core::OperateEvent event, std::function<void(core::OperateReply)> done) {
+  Desk& desk = DeskOf(PartitionOf(event.group));
+  event.request = ++last_request_;
   desk.strand->Post([&desk, event = std::move(event), done = std::move(done)]() mutable {
-    desk.cancels.emplace(event.request, std::move(done));
+    desk.operations.emplace(event.request, std::move(done));
     desk.host->Handle(std::move(event));
   });
 }

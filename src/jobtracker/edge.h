@@ -79,13 +79,14 @@ class Edge {
   PartitionHost& HostOf(std::uint32_t partition) const;
   std::uint32_t PartitionOf(const std::string& group) const;
   std::uint32_t partitions() const { return options_.partitions; }
+  const model::JobLimits& limits() const { return options_.limits; }
 
   // Each callback is called once, on the strand of a partition, on a thread of RPC, or before the
   // method returns. A submit goes to the owners of its items' partitions, once; one that was passed
   // on already, and all other methods, are for what is served here.
   void Submit(v1::SubmitRequest request, std::function<void(v1::SubmitResponse)> done);
-  void Cancel(const std::string& group, const std::string& task_id, const model::JobId& id,
-              std::function<void(core::CancelReply)> done);
+  // `event.request` is given here.
+  void Operate(core::OperateEvent event, std::function<void(core::OperateReply)> done);
   // Calls `done` with the next final row of the job, kDeadlineExceeded after `timeout_ms`,
   // kUnavailable when the partition is lost, or kResourceExhausted. `armed` is called first, when
   // nothing that ends from then on can be missed.

@@ -42,6 +42,7 @@ std::optional<model::JobKey> KeyOf(const store::Mutation& mutation) {
     Key operator()(const store::DeleteSchedule& m) const { return model::JobKey{m.id, 0}; }
     Key operator()(const store::InsertFeedback& m) const { return m.row.key; }
     Key operator()(const store::DeleteFeedback&) const { return std::nullopt; }
+    Key operator()(const store::InsertLog& m) const { return m.row.key; }
     Key operator()(const store::PutWorker&) const { return std::nullopt; }
     Key operator()(const store::DeleteWorker&) const { return std::nullopt; }
   };
@@ -276,7 +277,7 @@ void PartitionHost::Handle(core::Event event) {
 bool PartitionHost::Admit(core::Event& event) {
   const bool trouble = !store_trouble_.ok();
   auto* submit = std::get_if<core::SubmitEvent>(&event);
-  if (trouble && (submit != nullptr || std::holds_alternative<core::CancelEvent>(event))) {
+  if (trouble && (submit != nullptr || std::holds_alternative<core::OperateEvent>(event))) {
     Refuse(std::move(event),
            store_trouble_.code() == StatusCode::kResourceExhausted ? StatusCode::kResourceExhausted
                                                                    : StatusCode::kUnavailable,
@@ -380,8 +381,8 @@ void PartitionHost::Refuse(core::Event event, StatusCode code, const std::string
           {submit->request, i, code, core::SubmitOutcome::kAccepted, submit->items[i].id, message});
     }
     outbox_.Submitted(std::move(replies));
-  } else if (const auto* cancel = std::get_if<core::CancelEvent>(&event)) {
-    outbox_.Cancelled({{cancel->request, code, model::JobState::kWaiting, {}, message}});
+  } else if (const auto* operate = std::get_if<core::OperateEvent>(&event)) {
+    outbox_.Operated({{operate->request, code, model::JobState::kWaiting, operate->id, message}});
   } else if (const auto* hello = std::get_if<core::HelloEvent>(&event)) {
     core::WorkerSend refusal;
     refusal.stream = hello->stream;
@@ -401,7 +402,8 @@ void PartitionHost::RefuseOffender(const Status& why) {
   const bool its_fault = why.code() != StatusCode::kDataLoss && why.code() != StatusCode::kInternal;
   const StatusCode code = its_fault ? StatusCode::kInvalidArgument : why.code();
   const std::string message = "the store refuses it: " + why.message();
-  const bool asked_for = !committing_.submit_replies.empty() || !committing_.cancel_replies.empty();
+  const bool asked_for =
+      !committing_.submit_replies.empty() || !committing_.operate_replies.empty();
   for (core::SubmitReply& reply : committing_.submit_replies) {
     if (reply.code != StatusCode::kOk) continue;
     reply.code = code;
@@ -409,12 +411,12 @@ void PartitionHost::RefuseOffender(const Status& why) {
     LTS_ERROR("job refused by the store partition={} job={} error=\"{}\"", options_.core.partition,
               reply.id.ToString(), why.ToString());
   }
-  for (core::CancelReply& reply : committing_.cancel_replies) {
+  for (core::OperateReply& reply : committing_.operate_replies) {
     reply.code = code;
     reply.message = message;
   }
   outbox_.Submitted(std::exchange(committing_.submit_replies, {}));
-  outbox_.Cancelled(std::exchange(committing_.cancel_replies, {}));
+  outbox_.Operated(std::exchange(committing_.operate_replies, {}));
   if (asked_for) return;
   // A result, or something that came due: it would come again for ever. The rows stay in the store
   // as they are; results of them are stale from now on.
@@ -555,7 +557,7 @@ void PartitionHost::Release(core::Effects effects) {
     }
     outbox_.Submitted(std::move(effects.submit_replies));
   }
-  if (!effects.cancel_replies.empty()) outbox_.Cancelled(std::move(effects.cancel_replies));
+  if (!effects.operate_replies.empty()) outbox_.Operated(std::move(effects.operate_replies));
   for (core::WorkerSend& message : effects.worker_sends) outbox_.ToWorker(std::move(message));
   for (core::FeedbackSend& message : effects.feedback_sends) outbox_.ToFeedback(std::move(message));
   if (!watches_.empty()) {

@@ -43,7 +43,7 @@ class Outbox {
  public:
   virtual ~Outbox() = default;
   virtual void Submitted(std::vector<core::SubmitReply> replies) = 0;
-  virtual void Cancelled(std::vector<core::CancelReply> replies) = 0;
+  virtual void Operated(std::vector<core::OperateReply> replies) = 0;
   virtual void ToWorker(core::WorkerSend message) = 0;
   virtual void ToFeedback(core::FeedbackSend message) = 0;
   // A cycle of a watched job ended, durably.

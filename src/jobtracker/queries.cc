@@ -119,32 +119,6 @@ Queries::Queries(QueriesOptions options, store::JobStore& store, Edge& edge, Str
       pending_(metrics, "queries.pending.max", options_.pending_max),
       logs_pending_(metrics, "logs.pending.max", options_.logs_pending_max) {}
 
-template <typename Request, typename Response>
-bool Queries::PassOn(const std::string& group,
-                     void (rpc::Channel::*method)(const Request&, std::int64_t,
-                                                  rpc::Channel::Done<Response>),
-                     const Request& request, DurationMs deadline_ms, const Done<Response>& done,
-                     std::function<void(Status)> otherwise) {
-  if (request.forwarded()) return false;
-  const auto owner = edge_.OwnerElsewhere(edge_.PartitionOf(group));
-  if (!owner) return false;
-  Request passed_on = request;
-  passed_on.set_forwarded(true);
-  edge_.cluster().peers->Call(
-      owner->address, method, passed_on, deadline_ms,
-      [this, owner = *owner, done, otherwise = std::move(otherwise)](const Status& status,
-                                                                     Response response) {
-        if (status.ok()) {
-          done(std::move(response));
-          return;
-        }
-        edge_.Look();
-        otherwise(Status::Unavailable(fmt::format("the JobTracker {} at {} does not answer: {}",
-                                                  owner.owner, owner.address, status.message())));
-      });
-  return true;
-}
-
 void Queries::SetAddress(std::string address) {
   const std::lock_guard lock(address_mutex_);
   address_ = std::move(address);
@@ -672,44 +646,6 @@ std::optional<v1::WaitResponse> Queries::EndFor(const JobId& id, const Found& fo
   if (!view) return std::nullopt;
   *response.mutable_job() = *std::move(view);
   return response;
-}
-
-void Queries::Cancel(v1::CancelRequest request, Done<v1::CancelResponse> done) {
-  const auto answer = [done](core::CancelReply reply) {
-    v1::CancelResponse response;
-    response.set_code(rpc::ToProto(reply.code));
-    response.set_message(reply.message);
-    if (!reply.id.empty()) response.set_job_id(reply.id.ToString());
-    response.set_state(rpc::ToProto(reply.state));
-    done(std::move(response));
-  };
-  const auto unavailable = [answer](const Status& status) {
-    answer({0, status.code(), model::JobState::kWaiting, {}, status.message()});
-  };
-  if (request.job_id().empty()) {
-    if (request.group().empty() || request.task_id().empty()) {
-      unavailable(Status::InvalidArgument("give a job id, or a group and a task id"));
-      return;
-    }
-    if (PassOn(request.group(), &rpc::Channel::Cancel, request, kPeerMs, done, unavailable)) return;
-    edge_.Cancel(request.group(), request.task_id(), {}, answer);
-    return;
-  }
-  Read(done, [this, request = std::move(request), done, answer, unavailable] {
-    auto resolved = Resolve(request.job_id(), {}, {});
-    if (!resolved.ok()) {
-      unavailable(resolved.status());
-      return;
-    }
-    const auto& [id, found] = *resolved;
-    if (const HistoryRow* end = found.End()) {
-      answer({0, StatusCode::kFailedPrecondition, end->state, id,
-              fmt::format("job {} has ended already: {}", id.ToString(), model::Name(end->state))});
-      return;
-    }
-    if (PassOn(found.group(), &rpc::Channel::Cancel, request, kPeerMs, done, unavailable)) return;
-    edge_.Cancel(found.group(), found.task_id(), id, answer);
-  });
 }
 
 void Queries::AppendLogs(v1::AppendLogsRequest request, Done<v1::AppendLogsResponse> done) {

@@ -6,6 +6,8 @@
 // kResourceExhausted before the method returns.
 #pragma once
 
+#include <fmt/core.h>
+
 #include <atomic>
 #include <functional>
 #include <map>
@@ -62,8 +64,8 @@ class Queries {
   void Explain(v1::ExplainRequest request, Done<v1::ExplainResponse> done);
   void Logs(v1::LogsRequest request, Done<v1::LogsResponse> done);
   void Wait(v1::WaitRequest request, Done<v1::WaitResponse> done);
-  // A job is found by its id first; then the cancel goes where it lives.
-  void Cancel(v1::CancelRequest request, Done<v1::CancelResponse> done);
+  // A job is found by its id first; then the operation goes where it lives.
+  void Operate(v1::OperateRequest request, Done<v1::OperateResponse> done);
   void Routes(Done<v1::RoutesResponse> done);
   void Nodes(const v1::NodesRequest& request, Done<v1::NodesResponse> done);
   void Groups(const v1::GroupsRequest& request, Done<v1::GroupsResponse> done);
@@ -100,6 +102,8 @@ class Queries {
   // `on_core` for each partition, `then` once after all of them.
   void WithEveryCore(std::function<void(std::uint32_t, const core::Partition*)> on_core,
                      std::function<void()> then);
+  // Submits a job that has ended once more, under the new id.
+  void Rerun(const v1::OperateRequest& request, const Done<v1::OperateResponse>& done);
   // What a wait is answered with now: the end of a job; of a schedule its earliest run beyond the
   // `known` ones, else its own end.
   using KnownRuns = std::set<std::pair<model::JobKey, std::int32_t>>;
@@ -155,6 +159,32 @@ void Queries::Read(const Done<Response>& done, std::function<void()> query) {
     return;
   }
   reads_.Post([slot = std::move(slot), query = std::move(query)] { query(); });
+}
+
+template <typename Request, typename Response>
+bool Queries::PassOn(const std::string& group,
+                     void (rpc::Channel::*method)(const Request&, std::int64_t,
+                                                  rpc::Channel::Done<Response>),
+                     const Request& request, DurationMs deadline_ms, const Done<Response>& done,
+                     std::function<void(Status)> otherwise) {
+  if (request.forwarded()) return false;
+  const auto owner = edge_.OwnerElsewhere(edge_.PartitionOf(group));
+  if (!owner) return false;
+  Request passed_on = request;
+  passed_on.set_forwarded(true);
+  edge_.cluster().peers->Call(
+      owner->address, method, passed_on, deadline_ms,
+      [this, owner = *owner, done, otherwise = std::move(otherwise)](const Status& status,
+                                                                     Response response) {
+        if (status.ok()) {
+          done(std::move(response));
+          return;
+        }
+        edge_.Look();
+        otherwise(Status::Unavailable(fmt::format("the JobTracker {} at {} does not answer: {}",
+                                                  owner.owner, owner.address, status.message())));
+      });
+  return true;
 }
 
 }  // namespace lts

@@ -77,7 +77,8 @@ Result<RetryPolicy> ParseRetryPolicy(std::string_view text) {
     if (!max.ok() || *kind == RetryPolicy::Kind::kFixed) return refused();
     policy.max_ms = *max;
   }
-  LTS_RETURN_IF_ERROR(ValidateRetryPolicy(policy));
+  LTS_RETURN_IF_ERROR(
+      ValidateRetryPolicy(policy).WithContext("retry \"" + std::string(text) + "\""));
   return policy;
 }
 
@@ -89,14 +90,14 @@ std::string ToString(const RetryPolicy& policy) {
 
 Status ValidateRetryPolicy(const RetryPolicy& policy) {
   if (policy.initial_ms < 1 || policy.initial_ms > kDelayMsMax) {
-    return Status::InvalidArgument("retry: the first delay of " +
-                                   std::to_string(policy.initial_ms) + " ms is not in 1ms to 30d");
+    return Status::InvalidArgument("retry.initial_ms " + std::to_string(policy.initial_ms) +
+                                   ": must be 1 to " + std::to_string(kDelayMsMax) + " (30d)");
   }
   if (policy.kind == RetryPolicy::Kind::kFixed) return Status::Ok();
   if (policy.max_ms < policy.initial_ms || policy.max_ms > kDelayMsMax) {
-    return Status::InvalidArgument("retry: the longest delay of " + std::to_string(policy.max_ms) +
-                                   " ms is not in " + FormatDuration(policy.initial_ms) +
-                                   " (the first delay) to 30d");
+    return Status::InvalidArgument("retry.max_ms " + std::to_string(policy.max_ms) + ": must be " +
+                                   std::to_string(policy.initial_ms) + " (retry.initial_ms) to " +
+                                   std::to_string(kDelayMsMax) + " (30d)");
   }
   return Status::Ok();
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/duration.h"
 #include "model/cron.h"
 #include "model/time_zone.h"
 
@@ -10,6 +11,8 @@ namespace lts::model {
 namespace {
 
 constexpr TimeMs kEndOfFiresMs = 7'258'118'400'000;  // 2200-01-01T00:00:00Z
+// Local times and UTC differ by less than this everywhere.
+constexpr TimeMs kZoneReachMs = 2 * kDayMs;
 
 std::int64_t FloorSeconds(TimeMs time_ms) {
   return time_ms >= 0 ? time_ms / 1000 : -((999 - time_ms) / 1000);
@@ -108,6 +111,8 @@ Result<std::shared_ptr<const FireTimes>> MakeFireTimes(const JobSpec& spec, Time
   // Strictly after the acceptance, as the user's "now" has passed by then; at the start time
   // itself.
   Bounds cron_bounds = bounds;
+  // The last year ends in local time, which the expression knows.
+  if (spec.end_time_ms <= 0) cron_bounds.last = kEndOfFiresMs + kZoneReachMs;
   if (accepted_ms >= spec.start_time_ms) cron_bounds.first = accepted_ms + 1;
   return std::shared_ptr<const FireTimes>(
       std::make_shared<CronFireTimes>(*cron, *zone, cron_bounds));

@@ -213,7 +213,7 @@ Result<std::shared_ptr<const TimeZone>> TimeZoneCache::Find(const std::string& n
                                  "; install the package tzdata, or use the zone UTC");
     }
     return Status::InvalidArgument("time zone \"" + name + "\" is unknown: no such file in " +
-                                   folder_);
+                                   folder_ + "; expected a name like Europe/Berlin or UTC");
   }
   const std::uintmax_t size = std::filesystem::file_size(path, error);
   if (error || size > kFileBytesMax) return BadFile(name, "is too large");

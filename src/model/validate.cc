@@ -175,9 +175,9 @@ Status ValidateTimes(const JobSpec& spec) {
 
 Status ValidateRepeat(const JobSpec& spec) {
   if (spec.repeat_count == 0 && spec.repeat_interval_ms == 0) return Status::Ok();
-  if (spec.repeat_count != -1) {
-    LTS_RETURN_IF_ERROR(CheckRange("repeat_count", spec.repeat_count, 1, kRepeatCountMax)
-                            .WithContext("repeating needs a count, or -1 for no end"));
+  if (spec.repeat_count != -1 && (spec.repeat_count < 1 || spec.repeat_count > kRepeatCountMax)) {
+    return Bad("repeat_count", std::to_string(spec.repeat_count),
+               "must be 1 to " + std::to_string(kRepeatCountMax) + ", or -1 for no end");
   }
   return CheckRange("repeat_interval_ms", spec.repeat_interval_ms, kRepeatIntervalMsMin,
                     kJobDurationMsMax);
@@ -198,10 +198,15 @@ Status ValidateSchedule(const JobSpec& spec, const JobLimits& limits, TimeMs now
   const auto fires = MakeFireTimes(spec, now_ms, limits.default_time_zone);
   if (!fires.ok()) return fires.status();
   if (!(*fires)->Next(now_ms - 1)) {
+    const std::string right =
+        "expected one from now on, up to " +
+        (spec.end_time_ms > 0 ? "end_time_ms " + std::to_string(spec.end_time_ms)
+                              : "the year 2199");
     if (spec.IsCron()) {
-      return Bad("cron_expression", Quoted(spec.cron), "there is no fire time left");
+      return Bad("cron_expression", Quoted(spec.cron), "there is no fire time left; " + right);
     }
-    return Bad("end_time_ms", std::to_string(spec.end_time_ms), "there is no fire time left");
+    return Bad("end_time_ms", std::to_string(spec.end_time_ms),
+               "there is no fire time left; " + right);
   }
   return Status::Ok();
 }

@@ -14,8 +14,8 @@
 namespace lts::v1 {
 class SubmitRequest;
 class SubmitResponse;
-class CancelRequest;
-class CancelResponse;
+class OperateRequest;
+class OperateResponse;
 class WaitRequest;
 class WaitResponse;
 class GetRequest;
@@ -81,8 +81,8 @@ class Channel {
 
   virtual void Submit(const v1::SubmitRequest&, std::int64_t deadline_ms,
                       Done<v1::SubmitResponse>) = 0;
-  virtual void Cancel(const v1::CancelRequest&, std::int64_t deadline_ms,
-                      Done<v1::CancelResponse>) = 0;
+  virtual void Operate(const v1::OperateRequest&, std::int64_t deadline_ms,
+                       Done<v1::OperateResponse>) = 0;
   virtual void Wait(const v1::WaitRequest&, std::int64_t deadline_ms, Done<v1::WaitResponse>) = 0;
   virtual void Get(const v1::GetRequest&, std::int64_t deadline_ms, Done<v1::GetResponse>) = 0;
   virtual void List(const v1::ListRequest&, std::int64_t deadline_ms, Done<v1::ListResponse>) = 0;

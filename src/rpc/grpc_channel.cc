@@ -270,10 +270,10 @@ class GrpcChannel final : public Channel {
     Call("Submit", request, deadline_ms, std::move(done),
          [this](auto... call) { client_.async()->Submit(std::move(call)...); });
   }
-  void Cancel(const v1::CancelRequest& request, std::int64_t deadline_ms,
-              Done<v1::CancelResponse> done) override {
-    Call("Cancel", request, deadline_ms, std::move(done),
-         [this](auto... call) { client_.async()->Cancel(std::move(call)...); });
+  void Operate(const v1::OperateRequest& request, std::int64_t deadline_ms,
+               Done<v1::OperateResponse> done) override {
+    Call("Operate", request, deadline_ms, std::move(done),
+         [this](auto... call) { client_.async()->Operate(std::move(call)...); });
   }
   void Wait(const v1::WaitRequest& request, std::int64_t deadline_ms,
             Done<v1::WaitResponse> done) override {

@@ -40,8 +40,9 @@ struct JobRow {
   std::int32_t snoozes = 0;
   std::int32_t lost = 0;  // attempts lost with their TaskTracker
   bool cancel_requested = false;
-  model::Token mark;        // token of the attempt that was last marked; empty: none was
-  std::string mark_worker;  // identity of its TaskTracker
+  bool suspend_requested = false;  // what follows the attempt that runs waits to be resumed
+  model::Token mark;               // token of the attempt that was last marked; empty: none was
+  std::string mark_worker;         // identity of its TaskTracker
   bool operator==(const JobRow&) const = default;
 
   // Between attempts counts as executing for the run key.
@@ -62,6 +63,15 @@ struct ScheduleRow {
   TimeMs skip_last_ms = 0;
   std::int64_t skip_count = 0;
   std::string skip_reason;
+  // When its timing was set: at its acceptance (0: accepted_ms), or by the last update of it.
+  TimeMs timed_ms = 0;
+  // Fires up to this time do not run: it was suspended, or its timing changed, when they were due.
+  TimeMs silent_until_ms = 0;
+  std::string silent_reason;
+  // After a reset, fires up to shift_until_ms have cycles `shift` ms later than their times, so
+  // that they are not those that a clock which was ahead has had already.
+  std::int32_t shift = 0;
+  TimeMs shift_until_ms = 0;
   bool operator==(const ScheduleRow&) const = default;
 };
 
@@ -169,6 +179,10 @@ struct DeleteFeedback {
   std::string submit_group;
   std::uint64_t seq;
 };
+// A line of the life-cycle log that stands with what it tells of.
+struct InsertLog {
+  LogRow row;
+};
 struct PutWorker {
   WorkerRow row;
 };
@@ -179,7 +193,7 @@ struct DeleteWorker {
 
 using Mutation =
     std::variant<InsertJob, UpdateJob, DeleteJob, InsertHistory, PutSchedule, DeleteSchedule,
-                 InsertFeedback, DeleteFeedback, PutWorker, DeleteWorker>;
+                 InsertFeedback, DeleteFeedback, InsertLog, PutWorker, DeleteWorker>;
 
 // Applied in order, all or nothing.
 struct MutationBatch {

@@ -194,6 +194,26 @@ std::vector<Row> AllPages(Find find) {
   return rows;
 }
 
+// What every engine is tested with.
+class StoreContract : public ::testing::TestWithParam<std::string> {
+ protected:
+  StoreContract() : engine_(MakeEngine(GetParam())), store_(&engine_->Open(clock_)) {}
+
+  JobStore& store() { return *store_; }
+  void Reopen() { store_ = &engine_->Open(clock_); }
+
+  Ns Waiting(TimeMs due_before = INT64_MAX, std::size_t limit = 1000,
+             const std::optional<ReadyPosition>& after = std::nullopt) {
+    const auto rows = store().LoadWaiting(0, "g", after, due_before, limit);
+    EXPECT_TRUE(rows.ok()) << rows.status().ToString();
+    return Numbers(*rows);
+  }
+
+  HandClock clock_;
+  const std::unique_ptr<Engine> engine_;
+  JobStore* store_;
+};
+
 }  // namespace lts::store::testing
 
 #define EXPECT_OK(expr)                      \

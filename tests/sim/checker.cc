@@ -62,6 +62,7 @@ void Checker::OnWallStep(DurationMs by_ms) {
   OnTroubleEverywhere();
   if (by_ms >= 0) return;
   const std::int64_t now = world_.loop().now_us();
+  wall_high_ms_ = std::max(wall_high_ms_, world_.core_clock().WallMs() - by_ms);
   last_step_back_us_ = now;
   if (now >= stepped_back_until_us_) stepped_back_ms_ = 0;
   stepped_back_ms_ -= by_ms;
@@ -142,6 +143,7 @@ void Checker::Apply(std::uint32_t partition, const store::Mutation& mutation) {
       }
       feedback.deleted = true;
     }
+    void operator()(const store::InsertLog&) {}
     void operator()(const store::PutWorker&) {}
     void operator()(const store::DeleteWorker&) {}
   };
@@ -159,14 +161,17 @@ void Checker::InsertJob(std::uint32_t partition, const JobRow& row) {
       return;
     }
     Schedule& schedule = found->second;
-    if (schedule.fires->Next(key.cycle - 1) != key.cycle) {
+    if (schedule.row.state == JobState::kSuspended) {
+      Fail("I8", key.id, fmt::format("a suspended schedule fires, cycle {}", key.cycle));
+    }
+    const TimeMs fire = FireOf(schedule.row, key.cycle);
+    if (schedule.fires->Next(fire - 1) != fire || row.due_ms != fire) {
       Fail("I5", key.id, fmt::format("cycle {} is not a fire time of the schedule", key.cycle));
     }
     if (!schedule.generated.insert(key.cycle).second) {
       Fail("I5", key.id, fmt::format("fire {} has two occurrences", key.cycle));
     }
-    if (key.cycle > WallMax())
-      Fail("I6", key.id, fmt::format("fire {} is in the future", key.cycle));
+    if (fire > WallMax()) Fail("I6", key.id, fmt::format("fire {} is in the future", key.cycle));
     if (row.spec->repeat_count > 0 && row.spec->IsRepeat() &&
         schedule.generated.size() > static_cast<std::size_t>(row.spec->repeat_count)) {
       Fail("I5", key.id, "more runs than repeat_count");
@@ -177,8 +182,10 @@ void Checker::InsertJob(std::uint32_t partition, const JobRow& row) {
     }
     for (const JobKey& other_key : tasks_[{row.spec->group, row.spec->task_id}]) {
       const Row& other = jobs_.at(other_key);
-      if (other.row.kind != JobKind::kOneShot || other.row.Started() || other.ever_assigned)
+      if (row.kind != JobKind::kOneShot || other.row.kind != JobKind::kOneShot ||
+          other.row.Started() || other.ever_assigned) {
         continue;
+      }
       // The core may have handed it out in the meantime: then it tells so itself.
       const core::Partition* core = world_.OwnerCore(partition);
       if (core == nullptr) continue;
@@ -220,6 +227,8 @@ void Checker::UpdateJob(const store::UpdateJob& update) {
   }
   if (known.row.cancel_requested && !row.cancel_requested)
     Fail("I8", row.key.id, "a cancel was forgotten");
+  CheckCounts(known.row, row);
+  CheckSuspension(known.row, row);
   if (row.mark < known.row.mark) Fail("I7", row.key.id, "the mark went back");
   waiting_[row.spec->group].erase(PositionOf(known.row));
   if (row.state == JobState::kWaiting) waiting_[row.spec->group].insert(PositionOf(row));
@@ -257,10 +266,12 @@ void Checker::InsertHistory(std::uint32_t partition, const store::HistoryRow& ro
     const auto found = schedules_.find(row.key.id);
     if (found == schedules_.end()) return;
     std::int64_t count = 0;
-    for (auto fire = found->second.fires->Next(row.key.cycle - 1);
-         fire && *fire <= row.skipped_last_ms; fire = found->second.fires->Next(*fire)) {
+    const store::ScheduleRow& schedule = found->second.row;
+    for (auto fire = found->second.fires->Next(FireOf(schedule, row.key.cycle) - 1);
+         fire && *fire <= FireOf(schedule, row.skipped_last_ms);
+         fire = found->second.fires->Next(*fire)) {
       ++count;
-      if (found->second.generated.contains(*fire)) {
+      if (found->second.generated.contains(CycleOf(schedule, *fire))) {
         Fail("I6", row.key.id, fmt::format("fire {} ran and is counted as skipped", *fire));
       }
     }
@@ -278,6 +289,10 @@ void Checker::InsertHistory(std::uint32_t partition, const store::HistoryRow& ro
   }
   if (history.final) Fail("I4", row.key.id, Text(row.key) + " goes on after its end");
   CheckResult(partition, row);
+  history.last = row.outcome;
+  const auto ran = execution_of_.find({partition, row.token});
+  history.snoozed = row.outcome == Outcome::kExecuteLater && ran != execution_of_.end() &&
+                    executions_[ran->second].later_ms > 0;
   if (!row.final) return;
   history.final = true;
   history.state = row.state;
@@ -295,9 +310,49 @@ void Checker::InsertHistory(std::uint32_t partition, const store::HistoryRow& ro
          fmt::format("ended {} after {}", model::Name(row.state), model::Name(row.outcome)));
   }
   if (row.state == JobState::kCancelled && !cancel_ids_.contains(row.key.id) &&
-      !cancel_tasks_.contains({row.group, row.task_id})) {
+      !cancel_tasks_.contains({row.group, row.task_id}) && !terminate_ids_.contains(row.key.id) &&
+      !terminate_tasks_.contains({row.group, row.task_id})) {
     Fail("I8", row.key.id, "cancelled by nobody");
   }
+}
+
+// Retries are what a job has done wrong, or what it asked for without saying when.
+void Checker::CheckCounts(const JobRow& before, const JobRow& after) {
+  if (after.attempt != before.attempt + 1) return;
+  const KeyHistory& history = history_[after.key];
+  const bool failed = history.last == Outcome::kExecuteException ||
+                      history.last == Outcome::kTimedOut ||
+                      (history.last == Outcome::kExecuteLater && !history.snoozed);
+  const auto expect = [&](const char* what, std::int32_t was, std::int32_t is, bool grows) {
+    if (is == was + (grows ? 1 : 0)) return;
+    Fail("I4", after.key.id,
+         fmt::format("{} {} after {} and {}{}", is, what, was, model::Name(history.last),
+                     history.snoozed ? " with a delay" : ""));
+  };
+  expect("retries", before.retries, after.retries, failed);
+  expect("snoozes", before.snoozes, after.snoozes, history.snoozed);
+}
+
+void Checker::CheckSuspension(const JobRow& before, const JobRow& after) {
+  const bool next = after.attempt != before.attempt;
+  if (next && before.suspend_requested && after.state != JobState::kSuspended) {
+    Fail("I8", after.key.id, "the retry of a suspended job does not wait");
+  }
+  const bool freed = (before.state == JobState::kSuspended && after.state != before.state) ||
+                     (!next && before.suspend_requested && !after.suspend_requested &&
+                      after.state != JobState::kSuspended);
+  if (freed && !resume_ids_.contains(after.key.id) &&
+      !resume_tasks_.contains({after.spec->group, after.spec->task_id})) {
+    Fail("I8", after.key.id, "a suspended job goes on though nobody has resumed it");
+  }
+}
+
+TimeMs Checker::CycleOf(const store::ScheduleRow& row, TimeMs fire_ms) {
+  return fire_ms <= row.shift_until_ms ? fire_ms + row.shift : fire_ms;
+}
+
+TimeMs Checker::FireOf(const store::ScheduleRow& row, TimeMs cycle) {
+  return cycle - row.shift <= row.shift_until_ms ? cycle - row.shift : cycle;
 }
 
 // A result that counts is that of the attempt it names, and of its last execution.
@@ -365,22 +420,42 @@ void Checker::PutSchedule(std::uint32_t partition, const store::ScheduleRow& row
   }
   Schedule& schedule = found->second;
   if (schedule.ended) Fail("I2", row.id, "a schedule that has ended stands again");
-  if (row.last_fire_ms < schedule.row.last_fire_ms) Fail("I5", row.id, "the last fire went back");
+  const store::ScheduleRow before = schedule.row;
+  const bool reset = row.last_fire_ms < before.last_fire_ms && row.shift > 0 &&
+                     row.shift_until_ms >= before.last_fire_ms &&
+                     (row.shift != before.shift || row.shift_until_ms != before.shift_until_ms);
+  if (row.last_fire_ms < before.last_fire_ms && !reset) {
+    Fail("I5", row.id, "the last fire went back");
+  }
+  if (before.state == JobState::kSuspended && row.state == JobState::kActive &&
+      !resume_ids_.contains(row.id) &&
+      !resume_tasks_.contains({row.spec->group, row.spec->task_id})) {
+    Fail("I8", row.id, "a suspended schedule goes on though nobody has resumed it");
+  }
   schedule.row = row;
-  world_.Note(row.id, 6, "schedule last_fire={} runs={} skips={}", row.last_fire_ms, row.runs,
-              row.skip_count);
-  while (schedule.accounted_ms < row.last_fire_ms) {
+  world_.Note(row.id, 6, "schedule {} last_fire={} runs={} skips={} timed={} shift={}",
+              model::Name(row.state), row.last_fire_ms, row.runs, row.skip_count, row.timed_ms,
+              row.shift);
+  // What was due by the timing before is accounted for by it.
+  while (!reset && schedule.accounted_ms < row.last_fire_ms) {
     const auto fire = schedule.fires->Next(schedule.accounted_ms);
     if (!fire || *fire > row.last_fire_ms) break;
+    const TimeMs cycle = CycleOf(row, *fire);
     bool accounted =
-        schedule.generated.contains(*fire) ||
+        schedule.generated.contains(cycle) ||
         (row.skip_count > 0 && *fire >= row.skip_first_ms && *fire <= row.skip_last_ms);
     for (const auto& [first, last] : schedule.skipped) {
-      accounted = accounted || (*fire >= first && *fire <= last);
+      accounted = accounted || (cycle >= first && cycle <= last);
     }
     if (!accounted) Fail("I6", row.id, fmt::format("fire {} neither ran nor was skipped", *fire));
     schedule.accounted_ms = *fire;
   }
+  if (row.spec != before.spec || row.timed_ms != before.timed_ms) {
+    const auto fires =
+        model::MakeFireTimes(*row.spec, row.timed_ms != 0 ? row.timed_ms : row.accepted_ms, "UTC");
+    if (fires.ok()) schedule.fires = *fires;
+  }
+  if (reset || row.timed_ms != before.timed_ms) schedule.accounted_ms = row.last_fire_ms;
   if (row.runs != static_cast<std::int64_t>(schedule.generated.size())) {
     Fail("I5", row.id,
          fmt::format("{} runs counted, {} occurrences made", row.runs, schedule.generated.size()));
@@ -397,16 +472,20 @@ void Checker::OnSubmitReply(const core::SubmitReply& reply) {
   }
 }
 
-void Checker::OnCancelReply(const core::CancelReply& reply, const std::string& group,
-                            const std::string& task) {
+// An answer is given only once what it says is durable.
+void Checker::OnOperateReply(const core::OperateReply& reply, const core::OperateEvent& event) {
   if (reply.code != StatusCode::kOk) return;
-  world_.Note(reply.id, 8, "cancel answered {} group={} task={}", model::Name(reply.state), group,
-              task);
-  if (reply.state != JobState::kRunning) return;
-  for (const auto& [key, row] : jobs_) {
-    if (key.id == reply.id && key.cycle == 0 && !row.row.cancel_requested) {
-      Fail("I8", reply.id, "told that it is being cancelled, but that is not durable");
-    }
+  world_.Note(reply.id, 8, "operation {} answered {} group={} task={}",
+              static_cast<int>(event.kind), model::Name(reply.state), event.group, event.task_id);
+  if (reply.id == event.new_id && !inserted_.contains(reply.id)) {
+    Fail("I1", reply.id, "told that a run was made, but it is not in the store");
+  }
+  const auto row = jobs_.find({reply.id, 0});
+  const bool stops =
+      event.kind == core::OperationKind::kCancel || event.kind == core::OperationKind::kTerminate;
+  if (row != jobs_.end() && stops && reply.state == JobState::kRunning &&
+      !row->second.row.cancel_requested) {
+    Fail("I8", reply.id, "told that it is being cancelled, but that is not durable");
   }
 }
 
@@ -429,9 +508,11 @@ void Checker::OnAssign(std::uint32_t partition, const core::Assignment& assignme
     Fail("I4", ref.key.id,
          fmt::format("dispatched as attempt {}, the store says {}", ref.attempt, row.row.attempt));
   }
+  if (row.row.state == JobState::kSuspended) Fail("I8", ref.key.id, "dispatched while suspended");
   // A cancel may have become durable in the batch that this message waited for; its stop is in
   // line.
-  if (row.row.due_ms > WallMax()) {
+  // What was due once may have waited for a slot since, whatever the clock shows now.
+  if (row.row.due_ms > std::max(WallMax(), wall_high_ms_)) {
     Fail("I6", ref.key.id,
          fmt::format("dispatched {} ms before its time", row.row.due_ms - WallMax()));
   }
@@ -540,12 +621,13 @@ std::size_t Checker::OnStart(SimTaskTracker& worker, std::uint32_t partition,
   return index;
 }
 
-void Checker::OnFinish(std::size_t index, Outcome outcome) {
+void Checker::OnFinish(std::size_t index, Outcome outcome, DurationMs later_ms) {
   Execution& execution = executions_[index];
   world_.Note(execution.ref.key.id, 12, "ran to {} token={} at {}", model::Name(outcome),
               model::ToString(execution.ref.token), execution.worker->name());
   execution.running = false;
   execution.outcome = outcome;
+  execution.later_ms = later_ms;
   running_[execution.run_key].erase(index);
 }
 
@@ -559,11 +641,21 @@ void Checker::OnVanish(std::size_t index) {
 
 // ---- what clients do --------------------------------------------------------------------------
 
-void Checker::OnCancelAsked(const std::string& group, const std::string& task, const JobId& id) {
-  if (id.empty()) {
-    cancel_tasks_.insert({group, task});
-  } else {
-    cancel_ids_.insert(id);
+void Checker::OnOperationAsked(const core::OperateEvent& event) {
+  const auto note = [&](std::set<JobId>& ids, std::set<TaskName>& tasks) {
+    if (event.id.empty()) {
+      tasks.insert({event.group, event.task_id});
+    } else {
+      ids.insert(event.id);
+    }
+  };
+  switch (event.kind) {
+    case core::OperationKind::kCancel: note(cancel_ids_, cancel_tasks_); break;
+    case core::OperationKind::kTerminate: note(terminate_ids_, terminate_tasks_); break;
+    case core::OperationKind::kResume: note(resume_ids_, resume_tasks_); break;
+    case core::OperationKind::kSuspend:
+    case core::OperationKind::kTrigger:
+    case core::OperationKind::kUpdate: break;
   }
 }
 
@@ -588,7 +680,7 @@ void Checker::OnFeedbackAcked(const JobKey& key, std::int32_t attempt) {
 std::string Checker::LateSchedule(DurationMs late_ms) const {
   const TimeMs late = world_.core_clock().WallMs() - late_ms;
   for (const auto& [id, schedule] : schedules_) {
-    if (schedule.ended) continue;
+    if (schedule.ended || schedule.row.state == JobState::kSuspended) continue;
     const model::JobSpec& spec = *schedule.row.spec;
     // Catching up one by one behind a cycle that has not ended is not late.
     bool busy = false;
@@ -609,6 +701,18 @@ std::string Checker::LateSchedule(DurationMs late_ms) const {
       return fmt::format("schedule {} has no further fire and stands", id.ToString());
   }
   return {};
+}
+
+std::vector<std::pair<JobId, std::pair<std::string, std::string>>> Checker::SuspendedJobs() const {
+  std::vector<std::pair<JobId, std::pair<std::string, std::string>>> found;
+  for (const auto& [key, row] : jobs_) {
+    const JobRow& job = row.row;
+    if (job.kind == JobKind::kOccurrence) continue;
+    if (job.state == JobState::kSuspended || job.suspend_requested) {
+      found.push_back({key.id, {job.spec->group, job.spec->task_id}});
+    }
+  }
+  return found;
 }
 
 std::vector<JobId> Checker::ActiveSchedules() const {

@@ -31,8 +31,7 @@ class Checker {
   void OnApplied(std::uint32_t partition, const store::MutationBatch& batch);
   // ---- what the JobTracker says
   void OnSubmitReply(const core::SubmitReply& reply);
-  void OnCancelReply(const core::CancelReply& reply, const std::string& group,
-                     const std::string& task);
+  void OnOperateReply(const core::OperateReply& reply, const core::OperateEvent& event);
   void OnAssign(std::uint32_t partition, const core::Assignment& assignment);
   // The stream is gone: the attempt waits for the next hello, or the end of the lease.
   void OnAssignedNowhere(const core::Assignment& assignment);
@@ -46,10 +45,10 @@ class Checker {
   // ---- what runs
   std::size_t OnStart(SimTaskTracker& worker, std::uint32_t partition,
                       const core::Assignment& assignment);
-  void OnFinish(std::size_t execution, model::Outcome outcome);
+  void OnFinish(std::size_t execution, model::Outcome outcome, DurationMs later_ms);
   void OnVanish(std::size_t execution);
   // ---- what clients do
-  void OnCancelAsked(const std::string& group, const std::string& task, const model::JobId& id);
+  void OnOperationAsked(const core::OperateEvent& event);
   void OnFeedbackDelivered(const store::FeedbackRow& row);
   void OnFeedbackAcked(const model::JobKey& key, std::int32_t attempt);
 
@@ -66,6 +65,8 @@ class Checker {
   }
   bool WasInserted(const model::JobId& id) const { return inserted_.contains(id); }
   std::vector<model::JobId> ActiveSchedules() const;
+  // With group and task.
+  std::vector<std::pair<model::JobId, std::pair<std::string, std::string>>> SuspendedJobs() const;
   std::size_t rows() const { return jobs_.size(); }
   std::size_t resident_rows() const;
 
@@ -83,14 +84,16 @@ class Checker {
     std::uint32_t partition = 0;
     std::shared_ptr<const model::FireTimes> fires;
     TimeMs accounted_ms = 0;
-    std::set<TimeMs> generated;
-    std::vector<std::pair<TimeMs, TimeMs>> skipped;
+    std::set<TimeMs> generated;                      // cycles
+    std::vector<std::pair<TimeMs, TimeMs>> skipped;  // cycles
     bool ended = false;
   };
   struct KeyHistory {
     std::set<std::int32_t> attempts;
     bool final = false;
     model::JobState state = model::JobState::kWaiting;
+    model::Outcome last = model::Outcome::kNone;
+    bool snoozed = false;  // the last one asked for a later time
   };
   struct Execution {
     core::AttemptRef ref;
@@ -101,6 +104,7 @@ class Checker {
     bool running = true;
     bool vanished = false;
     model::Outcome outcome = model::Outcome::kNone;
+    DurationMs later_ms = 0;
   };
   struct Feedback {
     store::FeedbackRow row;
@@ -117,6 +121,10 @@ class Checker {
   void InsertHistory(std::uint32_t partition, const store::HistoryRow& row);
   void CheckResult(std::uint32_t partition, const store::HistoryRow& row);
   void PutSchedule(std::uint32_t partition, const store::ScheduleRow& row);
+  void CheckCounts(const store::JobRow& before, const store::JobRow& after);
+  void CheckSuspension(const store::JobRow& before, const store::JobRow& after);
+  static TimeMs CycleOf(const store::ScheduleRow& row, TimeMs fire_ms);
+  static TimeMs FireOf(const store::ScheduleRow& row, TimeMs cycle);
   void CheckOrder(std::uint32_t partition, const std::string& group);
   void Fail(const std::string& invariant, const model::JobId& job, const std::string& what);
   static std::string RunKeyOf(const store::JobRow& row);
@@ -139,12 +147,15 @@ class Checker {
   std::map<model::JobKey, Feedback> feedback_;
   std::set<model::JobId> cancel_ids_;
   std::set<TaskName> cancel_tasks_;
+  std::set<model::JobId> terminate_ids_, resume_ids_;
+  std::set<TaskName> terminate_tasks_, resume_tasks_;
   std::map<std::uint32_t, std::int64_t> acquired_us_;
   std::map<std::uint32_t, std::int64_t> loaded_us_;
   std::map<std::uint32_t, std::int64_t> trouble_until_us_;
   std::map<std::string, std::optional<Position>>
       order_wanted_;  // by group: the least urgent that was handed out
   std::int64_t trouble_everywhere_until_us_ = 0;
+  TimeMs wall_high_ms_ = 0;  // that the clock showed before it stepped back
   DurationMs stepped_back_ms_ = 0;
   std::int64_t stepped_back_until_us_ = 0;
   std::int64_t last_step_back_us_ = -1;

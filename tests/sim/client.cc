@@ -65,8 +65,8 @@ void SimClient::Kill() {
 void SimClient::Act() {
   if (!world_.active() || acts_left_ <= 0) return;
   --acts_left_;
-  if (world_.random().Chance(0.15)) {
-    CancelSome();
+  if (world_.random().Chance(0.25)) {
+    OperateSome();
   } else {
     SubmitSome();
   }
@@ -285,22 +285,60 @@ void SimClient::Forward(std::vector<FailRecord> batch, Forwarder::Done done) {
   });
 }
 
-void SimClient::CancelSome() {
+void SimClient::OperateSome() {
   if (order_.empty()) return;
   Random& r = world_.random();
   const std::size_t recent = std::min<std::size_t>(order_.size(), 20);
   const Submission& submission = submissions_.at(order_[order_.size() - 1 - r.Below(recent)]);
-  core::CancelEvent event;
+  core::OperateEvent event;
   event.group = submission.spec->group;
   event.task_id = submission.spec->task_id;
+  using Kind = core::OperationKind;
+  event.kind = r.Pick({Kind::kCancel, Kind::kCancel, Kind::kSuspend, Kind::kResume, Kind::kResume,
+                       Kind::kTerminate, Kind::kTrigger, Kind::kUpdate});
   if (r.Chance(0.5)) event.id = submission.id;
-  world_.Note(submission.id, 32, "client {} cancels task {} by_id={}", number_, event.task_id,
-              !event.id.empty());
-  world_.checker().OnCancelAsked(event.group, event.task_id, event.id);
-  SendCancel(std::move(event), 3);
+  if (event.kind == Kind::kResume) event.reset = r.Chance(0.3);
+  if (event.kind == Kind::kTrigger) {
+    event.new_id = *model::JobId::Parse(ids_.Next(clock_.WallMs()));
+    runs_made_[event.new_id] = false;
+    if (submission.spec->IsSchedule() && r.Chance(0.5)) event.params["by"] = "hand";
+  }
+  if (event.kind == Kind::kUpdate) event.update = DrawUpdate(*submission.spec);
+  world_.Note(submission.id, 32, "client {} operates {} on task {} by_id={}", number_,
+              static_cast<int>(event.kind), event.task_id, !event.id.empty());
+  world_.checker().OnOperationAsked(event);
+  Send(std::move(event), 3);
 }
 
-void SimClient::SendCancel(core::CancelEvent event, int tries) {
+std::shared_ptr<const model::JobUpdate> SimClient::DrawUpdate(const model::JobSpec& spec) {
+  Random& r = world_.random();
+  auto update = std::make_shared<model::JobUpdate>();
+  model::JobSpec& values = update->values;
+  const auto change = [&](double share, const char* field) {
+    if (!r.Chance(share)) return false;
+    update->fields.emplace_back(field);
+    return true;
+  };
+  if (change(0.4, "priority")) values.priority = r.Pick({1, 100, 500});
+  if (change(0.2, "max_retry_times")) {
+    values.max_retry_times = static_cast<std::int32_t>(r.Pick({0, 2}));
+  }
+  if (change(0.2, "expires_in_ms")) values.expires_in_ms = r.Between(100, 10'000);
+  if (spec.IsSchedule()) {
+    if (spec.IsCron() && change(0.5, "cron_expression")) {
+      values.cron = r.Pick({"* * * * * ?", "*/3 * * * * ?", "@every 2s"});
+    }
+    if (spec.IsRepeat() && change(0.5, "repeat_interval_ms"))
+      values.repeat_interval_ms = r.Pick({300, 2'000});
+    if (change(0.2, "rely_on_prev_cycle")) values.rely_on_prev_cycle = r.Chance(0.5);
+    if (change(0.2, "misfire")) values.misfire = model::MisfirePolicy::kSkip;
+  } else if (change(0.4, "trigger_delay_ms")) {
+    values.trigger_delay_ms = r.Between(0, 5'000);
+  }
+  return update;
+}
+
+void SimClient::Send(core::OperateEvent event, int tries) {
   if (tries == 0) return;
   auto answered = std::make_shared<bool>(false);
   const std::uint32_t partition = world_.PartitionOfGroup(event.group);
@@ -308,28 +346,46 @@ void SimClient::SendCancel(core::CancelEvent event, int tries) {
   world_.SendDatagram(place(), World::PlaceOf(target), [this, event, answered, partition, target] {
     SimTracker* tracker = world_.tracker(target);
     if (tracker == nullptr) return;
-    tracker->Cancel(partition, event, [answered](const core::CancelReply& reply) {
-      *answered = *answered || reply.code == StatusCode::kOk || reply.code == StatusCode::kNotFound;
-    });
+    tracker->Operate(partition, event,
+                     [this, answered, made = event.new_id](const core::OperateReply& reply) {
+                       *answered = *answered || (reply.code != StatusCode::kUnavailable &&
+                                                 reply.code != StatusCode::kResourceExhausted);
+                       if (reply.code == StatusCode::kOk && !made.empty() && reply.id == made) {
+                         runs_made_[made] = true;
+                       }
+                     });
   });
-  After(kCallTimeoutUs, [this, event, answered, partition, tries] {
+  After(kCallTimeoutUs, [this, event, answered, partition, tries]() mutable {
     if (*answered) return;
     ++targets_[partition];
-    SendCancel(event, tries - 1);
+    event.maybe_sent = true;
+    Send(std::move(event), tries - 1);
   });
 }
 
-void SimClient::CancelSchedule(const model::JobId& id) {
+void SimClient::OperateSchedule(const model::JobId& id, core::OperationKind kind, bool reset) {
   for (const auto& [text, submission] : submissions_) {
     if (submission.id != id) continue;
-    core::CancelEvent event;
+    core::OperateEvent event;
     event.group = submission.spec->group;
     event.task_id = submission.spec->task_id;
     event.id = id;
-    world_.checker().OnCancelAsked(event.group, event.task_id, id);
-    SendCancel(std::move(event), 3);
+    event.kind = kind;
+    event.reset = reset;
+    world_.checker().OnOperationAsked(event);
+    Send(std::move(event), 3);
     return;
   }
+}
+
+void SimClient::Resume(const std::string& group, const std::string& task, const model::JobId& id) {
+  core::OperateEvent event;
+  event.group = group;
+  event.task_id = task;
+  event.id = id;
+  event.kind = core::OperationKind::kResume;
+  world_.checker().OnOperationAsked(event);
+  Send(std::move(event), 3);
 }
 
 void SimClient::Subscribe(std::uint32_t partition) {
@@ -389,6 +445,11 @@ void SimClient::OnFeedback(const StreamPtr& stream, const core::FeedbackSend& se
 }
 
 void SimClient::AtEnd() {
+  for (const auto& [id, told] : runs_made_) {
+    if (told && !world_.checker().WasInserted(id)) {
+      world_.Fail("I1", id, "a trigger was told that its run was made, and it is nowhere");
+    }
+  }
   for (const auto& [text, submission] : submissions_) {
     if (submission.stored && !submission.answered) {
       world_.Fail("I11", submission.id, "was told STORED and never got through");

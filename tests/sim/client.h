@@ -28,8 +28,9 @@ class SimClient {
   std::int64_t Waiting() const { return fail_store_.Usage().count - fail_store_.Usage().parked; }
   // What was told to users holds.
   void AtEnd();
-  // Cancels until there is nothing to cancel.
-  void CancelSchedule(const model::JobId& id);
+  // If the schedule is one of its own.
+  void OperateSchedule(const model::JobId& id, core::OperationKind kind, bool reset = false);
+  void Resume(const std::string& group, const std::string& task, const model::JobId& id);
 
  private:
   struct Submission {
@@ -48,8 +49,9 @@ class SimClient {
   void After(std::int64_t delay_us, std::function<void()> task);
   void Act();
   void SubmitSome();
-  void CancelSome();
-  void SendCancel(core::CancelEvent event, int tries);
+  void OperateSome();
+  void Send(core::OperateEvent event, int tries);
+  std::shared_ptr<const model::JobUpdate> DrawUpdate(const model::JobSpec& spec);
   model::JobSpec DrawSpec();
   void Store(const std::string& id);
   void Answered(std::uint64_t call, const std::vector<core::SubmitReply>& replies);
@@ -67,6 +69,7 @@ class SimClient {
   SimFailStore fail_store_;
   std::map<std::string, Submission> submissions_;
   std::vector<std::string> order_;
+  std::map<model::JobId, bool> runs_made_;  // by triggers; whether one was told so
   int acts_left_;
   std::uint64_t fresh_ = 0;
 

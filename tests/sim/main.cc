@@ -47,6 +47,18 @@ bool PlantFault(const std::string& name, Config* config) {
     faults.forget_running_at_restart = true;
   } else if (name == "dispatch_before_hello") {
     faults.dispatch_before_hello = true;
+  } else if (name == "retry_survives_cancel") {
+    faults.retry_survives_cancel = true;
+  } else if (name == "fire_while_suspended") {
+    faults.fire_while_suspended = true;
+  } else if (name == "snooze_counts_as_retry") {
+    faults.snooze_counts_as_retry = true;
+  } else if (name == "result_ends_other_cycle") {
+    faults.result_ends_other_cycle = true;
+  } else if (name == "fire_lost_when_clock_steps_back") {
+    faults.fire_lost_when_clock_steps_back = true;
+  } else if (name == "at_most_once_again") {
+    faults.at_most_once_again = true;
   } else {
     return name.empty();
   }
@@ -130,10 +142,16 @@ std::vector<std::string> Required() {
                                     "registry outage",
                                     "owners looked at without a registry",
                                     "row refused for good",
-                                    "submit refused by name"};
+                                    "submit refused by name",
+                                    "suspended",
+                                    "resumed",
+                                    "updated",
+                                    "triggered",
+                                    "terminated",
+                                    "reset after a step back"};
   for (const char* when : {"before", "inside", "after"}) {
     for (const char* kind : {"submit", "fire", "mark", "next attempt", "cancel", "end", "history",
-                             "schedule", "feedback", "worker"}) {
+                             "schedule", "feedback", "worker", "operation"}) {
       names.push_back(fmt::format("crash {} commit: {}", when, kind));
     }
   }

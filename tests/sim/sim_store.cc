@@ -19,6 +19,7 @@ std::set<std::string> KindsOf(const store::MutationBatch& batch) {
     }
     std::string operator()(const store::UpdateJob& m) const {
       if (m.row.cancel_requested) return "cancel";
+      if (m.row.state == model::JobState::kSuspended || m.row.suspend_requested) return "operation";
       return m.row.state == model::JobState::kRunning ? "mark" : "next attempt";
     }
     std::string operator()(const store::DeleteJob&) const { return "end"; }
@@ -27,6 +28,7 @@ std::set<std::string> KindsOf(const store::MutationBatch& batch) {
     std::string operator()(const store::DeleteSchedule&) const { return "schedule"; }
     std::string operator()(const store::InsertFeedback&) const { return "feedback"; }
     std::string operator()(const store::DeleteFeedback&) const { return "feedback"; }
+    std::string operator()(const store::InsertLog&) const { return "operation"; }
     std::string operator()(const store::PutWorker&) const { return "worker"; }
     std::string operator()(const store::DeleteWorker&) const { return "worker"; }
   };

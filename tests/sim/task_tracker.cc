@@ -397,7 +397,7 @@ void SimTaskTracker::End(const RunKey& key, core::AttemptResult result) {
   result.run_ms = (now_us() - found->second.started_us) / 1000;
   if (result.outcome == Outcome::kKilled) result.later_delay_ms = 0;
   result.message = "said " + std::string(model::Name(result.outcome));
-  world_.checker().OnFinish(found->second.execution, result.outcome);
+  world_.checker().OnFinish(found->second.execution, result.outcome, result.later_delay_ms);
   running_.erase(found);
   const Status stored = fail_store_.Put(FailKind::kResult, RecordKey(result.ref), Encode(result));
   if (!stored.ok()) world_.Fail("I11", result.ref.key.id, stored.ToString());

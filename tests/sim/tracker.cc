@@ -13,8 +13,8 @@ class SimTracker::PartOutbox final : public Outbox {
   void Submitted(std::vector<core::SubmitReply> replies) override {
     for (const core::SubmitReply& reply : replies) tracker_.Answer(reply);
   }
-  void Cancelled(std::vector<core::CancelReply> replies) override {
-    for (const core::CancelReply& reply : replies) tracker_.Answer(reply);
+  void Operated(std::vector<core::OperateReply> replies) override {
+    for (const core::OperateReply& reply : replies) tracker_.Answer(reply);
   }
   void ToWorker(core::WorkerSend message) override {
     tracker_.ToWorker(partition_, std::move(message));
@@ -172,8 +172,8 @@ void SimTracker::Submit(std::uint32_t partition, std::vector<core::SubmitItem> i
   });
 }
 
-void SimTracker::Cancel(std::uint32_t partition, core::CancelEvent event, CancelDone done,
-                        bool forwarded) {
+void SimTracker::Operate(std::uint32_t partition, core::OperateEvent event, OperateDone done,
+                         bool forwarded) {
   if (const auto owner = OwnerElsewhere(partition); owner && !forwarded) {
     World& world = world_;
     const std::string here = World::PlaceOf(index_);
@@ -183,9 +183,9 @@ void SimTracker::Cancel(std::uint32_t partition, core::CancelEvent event, Cancel
                         done = std::move(done)] {
                          SimTracker* tracker = world.tracker(owner);
                          if (tracker == nullptr) return;
-                         tracker->Cancel(
+                         tracker->Operate(
                              partition, event,
-                             [&world, here, there, done](core::CancelReply reply) {
+                             [&world, here, there, done](core::OperateReply reply) {
                                world.SendDatagram(
                                    there, here, [done, reply = std::move(reply)] { done(reply); });
                              },
@@ -198,9 +198,8 @@ void SimTracker::Cancel(std::uint32_t partition, core::CancelEvent event, Cancel
         event.request = ++last_request_;
         Pending& pending = pending_[event.request];
         pending.partition = partition;
-        pending.cancel_done = std::move(done);
-        pending.group = event.group;
-        pending.task = event.task_id;
+        pending.operate_done = std::move(done);
+        pending.operation = event;
         hosts_[partition]->Handle(std::move(event));
       });
 }
@@ -216,13 +215,13 @@ void SimTracker::Answer(const core::SubmitReply& reply) {
   done.submit_done(std::move(done.replies));
 }
 
-void SimTracker::Answer(const core::CancelReply& reply) {
+void SimTracker::Answer(const core::OperateReply& reply) {
   const auto found = pending_.find(reply.request);
   if (found == pending_.end()) return;
-  world_.checker().OnCancelReply(reply, found->second.group, found->second.task);
+  world_.checker().OnOperateReply(reply, found->second.operation);
   Pending done = std::move(found->second);
   pending_.erase(found);
-  done.cancel_done(reply);
+  done.operate_done(reply);
 }
 
 void SimTracker::FromStream(const StreamPtr& stream, core::Event event) {
@@ -287,10 +286,10 @@ void SimTracker::OnReset(std::uint32_t partition) {
     }
     Pending failed = std::move(it->second);
     it = pending_.erase(it);
-    if (failed.cancel_done) {
-      core::CancelReply reply;
+    if (failed.operate_done) {
+      core::OperateReply reply;
       reply.code = StatusCode::kUnavailable;
-      failed.cancel_done(reply);
+      failed.operate_done(reply);
     } else {
       failed.submit_done(std::move(failed.replies));
     }

@@ -25,7 +25,7 @@ namespace lts::sim {
 class SimTracker {
  public:
   using SubmitDone = std::function<void(std::vector<core::SubmitReply>)>;
-  using CancelDone = std::function<void(core::CancelReply)>;
+  using OperateDone = std::function<void(core::OperateReply)>;
 
   SimTracker(World& world, int index);
   ~SimTracker();
@@ -46,8 +46,8 @@ class SimTracker {
   // From the network. The done functions run at the JobTracker; sending the answer is theirs.
   void Submit(std::uint32_t partition, std::vector<core::SubmitItem> items, SubmitDone done,
               bool forwarded = false);
-  void Cancel(std::uint32_t partition, core::CancelEvent event, CancelDone done,
-              bool forwarded = false);
+  void Operate(std::uint32_t partition, core::OperateEvent event, OperateDone done,
+               bool forwarded = false);
   void FromStream(const StreamPtr& stream, core::Event event);
   void StreamClosed(const StreamPtr& stream);
 
@@ -58,12 +58,12 @@ class SimTracker {
     std::size_t missing = 0;
     std::vector<core::SubmitReply> replies;
     SubmitDone submit_done;
-    CancelDone cancel_done;
-    std::string group, task;
+    OperateDone operate_done;
+    core::OperateEvent operation;
   };
 
   void Answer(const core::SubmitReply& reply);
-  void Answer(const core::CancelReply& reply);
+  void Answer(const core::OperateReply& reply);
   void ToWorker(std::uint32_t partition, core::WorkerSend message);
   void ToFeedback(core::FeedbackSend message);
   void OnReset(std::uint32_t partition);

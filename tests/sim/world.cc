@@ -402,6 +402,14 @@ void World::ArmFaults() {
     Count(by_ms < 0 ? "clock stepped back" : "clock stepped forth");
     clock_of(i).Step(by_ms);
     if (!config_.cluster()) checker_.OnWallStep(by_ms);
+    if (by_ms < 0 && random_.Chance(0.5)) {
+      // Somebody notices that schedules are silent.
+      for (const model::JobId& id : checker_.ActiveSchedules()) {
+        for (const auto& client : clients_) {
+          if (client->alive()) client->OperateSchedule(id, core::OperationKind::kResume, true);
+        }
+      }
+    }
   });
 }
 
@@ -514,6 +522,12 @@ bool World::Run() {
       coverage_["expired"] += stats.expired;
       coverage_["skipped fire"] += stats.skipped_fires;
       coverage_["replaced"] += stats.replaced;
+      coverage_["suspended"] += stats.suspended;
+      coverage_["resumed"] += stats.resumed;
+      coverage_["updated"] += stats.updated;
+      coverage_["triggered"] += stats.triggered;
+      coverage_["terminated"] += stats.terminated;
+      coverage_["reset after a step back"] += stats.resets;
     }
   }
   if (!failure_.empty()) return false;
@@ -532,7 +546,11 @@ bool World::Run() {
     // Again and again: a client may have had schedules in its FailStore.
     if (second % 10 == 0) {
       for (const model::JobId& id : checker_.ActiveSchedules()) {
-        for (const auto& client : clients_) client->CancelSchedule(id);
+        for (const auto& client : clients_)
+          client->OperateSchedule(id, core::OperationKind::kCancel);
+      }
+      for (const auto& [id, task] : checker_.SuspendedJobs()) {
+        clients_.front()->Resume(task.first, task.second, id);
       }
     }
     loop_.RunUntil(loop_.now_us() + kSecondUs);

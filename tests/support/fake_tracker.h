@@ -46,9 +46,9 @@ class FakeTracker {
         answer.set_job_id(item.job().job_id());
         return answer;
       };
-  std::function<v1::CancelResponse(const v1::CancelRequest&)> on_cancel =
-      [](const v1::CancelRequest& request) {
-        v1::CancelResponse response;
+  std::function<v1::OperateResponse(const v1::OperateRequest&)> on_cancel =
+      [](const v1::OperateRequest& request) {
+        v1::OperateResponse response;
         response.set_job_id(request.job_id().empty() ? "cancelled-id" : request.job_id());
         response.set_state(v1::CANCELLED);
         return response;
@@ -300,11 +300,11 @@ class FakeTracker::FakeChannel final : public rpc::Channel {
           });
     });
   }
-  void Cancel(const v1::CancelRequest& request, std::int64_t deadline_ms,
-              Done<v1::CancelResponse> done) override {
+  void Operate(const v1::OperateRequest& request, std::int64_t deadline_ms,
+               Done<v1::OperateResponse> done) override {
     strand_.Post([this, request, deadline_ms, done = std::move(done)]() mutable {
       if (!Arrives(done)) return;
-      v1::CancelResponse response;
+      v1::OperateResponse response;
       Mode mode;
       {
         const std::lock_guard lock(tracker_.mutex_);
@@ -313,7 +313,7 @@ class FakeTracker::FakeChannel final : public rpc::Channel {
         response = tracker_.on_cancel(request);
         tracker_.ChangedLocked();
       }
-      Answer<v1::CancelResponse>(mode, std::move(response), deadline_ms, std::move(done));
+      Answer<v1::OperateResponse>(mode, std::move(response), deadline_ms, std::move(done));
     });
   }
   void Wait(const v1::WaitRequest& request, std::int64_t deadline_ms,

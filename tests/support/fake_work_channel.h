@@ -134,7 +134,7 @@ class FakeWorkTracker {
     void Submit(const v1::SubmitRequest&, std::int64_t, Done<v1::SubmitResponse> done) override {
       No(done);
     }
-    void Cancel(const v1::CancelRequest&, std::int64_t, Done<v1::CancelResponse> done) override {
+    void Operate(const v1::OperateRequest&, std::int64_t, Done<v1::OperateResponse> done) override {
       No(done);
     }
     void Wait(const v1::WaitRequest&, std::int64_t, Done<v1::WaitResponse> done) override {

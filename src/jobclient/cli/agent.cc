@@ -53,14 +53,16 @@ int Agent(const Context& context) {
 
 }  // namespace
 
-void AddAgent(CLI::App& app, Context& context) {
-  CLI::App* verb =
-      AddVerb(app, "agent",
-              "stay: send what is in the FailStore, print feedback as JSON lines, until "
-              "SIGTERM",
-              "jobclient agent --client-group order_service");
-  AddGroupOptions(*verb, context);
-  verb->callback([&context] { context.action = [&context] { return Agent(context); }; });
+Verb AgentVerb() {
+  return {
+      .name = "agent",
+      .summary = "stay: send what is in the FailStore, print feedback as JSON lines, until SIGTERM",
+      .usage = "[--client-group G] [--data-path FOLDER]",
+      .examples = {"jobclient agent --client-group order_service"},
+      .declare = [](CLI::App& verb, Context& context) -> Action {
+        AddGroupOptions(verb, context);
+        return [&context] { return Agent(context); };
+      }};
 }
 
 }  // namespace lts::jobclient::cli

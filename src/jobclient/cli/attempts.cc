@@ -36,15 +36,17 @@ int Attempts(const Context& context, const PageFlags& flags) {
 
 }  // namespace
 
-void AddAttempts(CLI::App& app, Context& context) {
-  const auto flags = std::make_shared<PageFlags>();
-  CLI::App* verb = AddVerb(app, "attempts", "list attempts, newest first",
-                           "jobclient attempts --group demo --since 1h -o json");
-  verb->add_option("JOB_ID", flags->job_id, "of this job");
-  AddPageFlags(*verb, *flags);
-  verb->callback([&context, flags] {
-    context.action = [&context, flags] { return Attempts(context, *flags); };
-  });
+Verb AttemptsVerb() {
+  return {.name = "attempts",
+          .summary = "list attempts, newest first",
+          .usage = "[JOB_ID | --group G --task T] [--state S] [--since TIME] [--limit N | --all]",
+          .examples = {"jobclient attempts --group demo --since 1h -o json"},
+          .declare = [](CLI::App& verb, Context& context) -> Action {
+            const auto flags = std::make_shared<PageFlags>();
+            verb.add_option("JOB_ID", flags->job_id, "of this job");
+            AddPageFlags(verb, *flags);
+            return [&context, flags] { return Attempts(context, *flags); };
+          }};
 }
 
 }  // namespace lts::jobclient::cli

@@ -14,7 +14,7 @@ namespace lts::jobclient::cli {
 namespace {
 
 // Says where the submit waits that is still to be sent, and where it may wait if `may_wait`.
-void SayWhereItWaits(const Context& context, const v1::CancelRequest& request, bool may_wait) {
+void SayWhereItWaits(const Context& context, const v1::OperateRequest& request, bool may_wait) {
   const Result<FailFolders> folders = FindFailFolders(context);
   if (!folders.ok()) return;  // the call before has complained of the same options
   const auto note = [&context](const std::string& text) {
@@ -44,12 +44,12 @@ int Cancel(const Context& context, const JobName& name) {
     return context.Usage(complaint);
   auto trackers = context.Connect();
   if (!trackers.ok()) return context.Fail(trackers.status());
-  v1::CancelRequest request;
+  v1::OperateRequest request;
   request.set_job_id(name.job_id);
   request.set_group(name.group);
   request.set_task_id(name.task_id);
-  const Result<v1::CancelResponse> response =
-      (*trackers)->Call(&rpc::Channel::Cancel, request, kCallTimeoutMs);
+  const Result<v1::OperateResponse> response =
+      (*trackers)->Call(&rpc::Channel::Operate, request, kCallTimeoutMs);
   const Status status = response.ok() ? rpc::StatusOf(*response) : response.status();
   if (!status.ok()) {
     const int code = context.Fail(status);
@@ -69,15 +69,17 @@ int Cancel(const Context& context, const JobName& name) {
 
 }  // namespace
 
-void AddCancel(CLI::App& app, Context& context) {
-  const auto name = std::make_shared<JobName>();
-  CLI::App* verb = AddVerb(
-      app, "cancel", "cancel a job or schedule; RUNNING means that the attempt was told to stop",
-      "jobclient cancel --group demo --task hello");
-  AddJobName(*verb, *name);
-  AddGroupOptions(*verb, context);
-  verb->callback(
-      [&context, name] { context.action = [&context, name] { return Cancel(context, *name); }; });
+Verb CancelVerb() {
+  return {.name = "cancel",
+          .summary = "cancel a job or schedule; RUNNING means that the attempt was told to stop",
+          .usage = "JOB_ID | --group G --task T",
+          .examples = {"jobclient cancel --group demo --task nightly"},
+          .declare = [](CLI::App& verb, Context& context) -> Action {
+            const auto name = std::make_shared<JobName>();
+            AddJobName(verb, *name);
+            AddGroupOptions(verb, context);
+            return [&context, name] { return Cancel(context, *name); };
+          }};
 }
 
 }  // namespace lts::jobclient::cli

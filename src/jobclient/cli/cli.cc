@@ -1,6 +1,7 @@
 #include "jobclient/cli/cli.h"
 
 #include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <ctime>
 #include <filesystem>
@@ -8,6 +9,7 @@
 
 #include "common/daemon.h"
 #include "common/duration.h"
+#include "common/nearest.h"
 #include "common/options.h"
 #include "jobclient/client_options.h"
 
@@ -37,22 +39,29 @@ int DaysInMonth(int year, int month) {
   return month == 4 || month == 6 || month == 9 || month == 11 ? 30 : 31;
 }
 
-void AddVerbs(CLI::App& app, Context& context) {
-  AddSubmit(app, context);
-  AddGet(app, context);
-  AddList(app, context);
-  AddAttempts(app, context);
-  AddWait(app, context);
-  AddCancel(app, context);
-  AddExplain(app, context);
-  AddLogs(app, context);
-  AddNodes(app, context);
-  AddGroups(app, context);
-  AddPartitions(app, context);
-  AddCron(app, context);
-  AddAgent(app, context);
-  AddFeedback(app, context);
-  AddFailStore(app, context);
+// The verb that was named, the innermost; `app` itself if none was.
+const CLI::App* Named(const CLI::App& app) {
+  const auto named = app.get_subcommands();
+  return named.empty() ? &app : Named(*named.front());
+}
+
+// What CLI11 did not expect: an option, a verb, or one argument too many.
+std::string Unexpected(const CLI::App& verb, const std::string& word) {
+  const std::string path = PathOf(verb);
+  if (!word.starts_with("-")) {
+    if (!VerbsBelow(verb).empty()) return UnknownVerb(verb, word);
+    return fmt::format("\"{}\": {} takes no such argument", word, path);
+  }
+  std::vector<std::string> names;
+  for (const CLI::App* app = &verb; app != nullptr; app = app->get_parent()) {
+    for (const CLI::Option* option : app->get_options()) {
+      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+    }
+  }
+  const std::string_view nearest =
+      Nearest(word.substr(0, word.find('=')), {names.begin(), names.end()});
+  return fmt::format("{}: {} has no such option{}", word, path,
+                     nearest.empty() ? "" : fmt::format("; did you mean {}?", nearest));
 }
 
 }  // namespace
@@ -141,25 +150,29 @@ Result<Connection> Context::Connect() const {
   return connection;
 }
 
-CLI::App* AddVerb(CLI::App& app, const std::string& name, const std::string& text,
-                  const std::string& example) {
-  CLI::App* verb = app.add_subcommand(name, text);
-  verb->footer("Example:\n  " + example);
-  verb->fallthrough();  // --registry, -o … may follow the verb
-  return verb;
+std::string UnknownVerb(const CLI::App& app, const std::string& word) {
+  std::vector<std::string_view> names;
+  for (const CLI::App* verb : VerbsBelow(app)) names.push_back(verb->get_name());
+  std::string what = fmt::format("\"{}\": {} has no such verb", word, PathOf(app));
+  if (const std::string_view nearest = Nearest(word, names); !nearest.empty()) {
+    return what + fmt::format("; did you mean {}?", nearest);
+  }
+  return names.empty() ? what : what + fmt::format("; there are {}", fmt::join(names, ", "));
 }
 
 void AddGroupOptions(CLI::App& verb, Context& context) {
   verb.add_option("--client-group", context.client_group,
-                  "node group of the client (default: nodeGroup of the configuration)");
+                  "node group of the client (default: nodeGroup of the configuration)")
+      ->type_name("G");
   verb.add_option("--data-path", context.data_path,
-                  "folder of the FailStore (default: dataPath of the configuration)");
+                  "folder of the FailStore (default: dataPath of the configuration)")
+      ->type_name("FOLDER");
 }
 
 void AddJobName(CLI::App& verb, JobName& name) {
   verb.add_option("JOB_ID", name.job_id, "id of the job");
-  verb.add_option("--group", name.group, "TaskTracker node group of the task");
-  verb.add_option("--task", name.task_id, "task id");
+  verb.add_option("--group", name.group, "TaskTracker node group of the task")->type_name("G");
+  verb.add_option("--task", name.task_id, "task id")->type_name("T");
 }
 
 std::string Complaint(const JobName& name) {
@@ -229,7 +242,8 @@ Result<DurationMs> ParseDurationOption(std::string_view option, std::string_view
   const Result<DurationMs> duration = ParseDuration(text);
   if (duration.ok()) return duration;
   return Status::InvalidArgument(
-      fmt::format("{} \"{}\": expected a duration such as 500ms, 10s, 1h30m", option, text));
+      fmt::format("{} \"{}\": expected a duration such as 500ms, 10s, 1h30m, at most {}", option,
+                  text, FormatDuration(kDurationMsMax)));
 }
 
 bool ReadLine(std::istream& in, std::size_t bytes_max, std::string* line, bool* cut) {
@@ -271,12 +285,12 @@ int Run(const std::vector<std::string>& arguments, Environment& env) {
       "file=/etc/hosts --wait");
   app.add_option("--registry", context.registry,
                  "where the cluster is: jobtracker://host:port[,host:port…], or\n"
-                 "zookeeper://host:2181[,host:2181…][/chroot]");
-  app.add_option("--config", context.config, "configuration file (default: conf/jobclient.cfg)");
-  app.add_option("-o,--output", context.format, "table, or json: one object a line")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, Format>{{"table", Format::kTable}, {"json", Format::kJson}}))
-      ->type_name("table|json");
+                 "zookeeper://host:2181[,host:2181…][/chroot]")
+      ->type_name("URL");
+  app.add_option("--config", context.config, "configuration file (default: conf/jobclient.cfg)")
+      ->type_name("FILE");
+  std::string format;
+  AddChoice(app, "-o,--output", "table|json", format, "table, or json: one object a line");
   bool version = false;
   bool help_config = false;
   bool print_conf = false;
@@ -292,20 +306,23 @@ int Run(const std::vector<std::string>& arguments, Environment& env) {
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
     app.parse(reversed);
   } catch (const CLI::CallForHelp&) {
-    const auto chosen = app.get_subcommands();
-    const CLI::App* described = &app;
-    while (!described->get_subcommands().empty()) described = described->get_subcommands().front();
-    env.out << (chosen.empty() ? app.help() : described->help());
+    env.out << HelpOf(*Named(app));
     return env.out.flush() ? kOk : kError;
+  } catch (const CLI::ExtrasError&) {
+    const std::vector<std::string> extras = app.remaining(true);
+    return context.Usage(Unexpected(*Named(app), extras.empty() ? "" : extras.front()) +
+                         "; see: " + PathOf(*Named(app)) + " --help");
   } catch (const CLI::ParseError& error) {
-    std::string where = "jobclient";
-    for (const CLI::App* named = &app; !named->get_subcommands().empty();) {
-      named = named->get_subcommands().front();
-      where += " " + named->get_name();
-    }
-    env.err << "jobclient: " << error.what() << "; see: " << where << " --help\n";
-    return kUsage;
+    return context.Usage(std::string(error.what()) + "; see: " + PathOf(*Named(app)) + " --help");
   }
+  const CLI::App& named = *Named(app);
+  if (named.get_parent() != nullptr && !VerbsBelow(named).empty()) {
+    std::vector<std::string_view> verbs;
+    for (const CLI::App* verb : VerbsBelow(named)) verbs.push_back(verb->get_name());
+    return context.Usage(fmt::format("{} needs a verb: {}; see: {} --help", PathOf(named),
+                                     fmt::join(verbs, ", "), PathOf(named)));
+  }
+  if (format == "json") context.format = Format::kJson;
   if (version) {
     env.out << "jobclient " << Version() << '\n';
   } else if (help_config) {

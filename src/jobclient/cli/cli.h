@@ -15,6 +15,7 @@
 #include "common/clock.h"
 #include "common/options.h"
 #include "discovery/discovery.h"
+#include "jobclient/cli/verbs.h"
 #include "jobclient/trackers.h"
 #include "lts/job_client.h"
 #include "lts/status.h"
@@ -50,6 +51,7 @@ struct Environment {
   // For verbs that stay: called before they start threads, and to wait for SIGTERM or SIGINT.
   std::function<void()> block_signals;
   std::function<void()> wait_for_stop;
+  bool err_is_terminal = false;
 };
 
 enum class Format { kTable, kJson };
@@ -75,7 +77,7 @@ struct Context {
   std::string client_group;
   std::string data_path;
   Format format = Format::kTable;
-  std::function<int()> action;  // set by the verb that was named
+  Action action;  // set by the verb that was named
 
   // Prints "jobclient: message" on `err`; gives the exit code.
   int Fail(const Status& status) const;
@@ -93,11 +95,11 @@ struct Context {
 
 inline constexpr std::int64_t kCallTimeoutMs = 10'000;
 
-// Makes a verb: its name, what it does, and an example for its --help.
-CLI::App* AddVerb(CLI::App& app, const std::string& name, const std::string& text,
-                  const std::string& example);
 // --client-group and --data-path.
 void AddGroupOptions(CLI::App& verb, Context& context);
+
+// What to say of a word that is no verb below `app`: which one is near, or which there are.
+std::string UnknownVerb(const CLI::App& app, const std::string& word);
 
 // A job named by its id, or by group and task.
 struct JobName {
@@ -119,22 +121,6 @@ Result<DurationMs> ParseDurationOption(std::string_view option, std::string_view
 // A line without its end, at most `bytes_max` of it; false at the end of the input. What is cut off
 // is skipped and `*cut` says so.
 bool ReadLine(std::istream& in, std::size_t bytes_max, std::string* line, bool* cut);
-
-void AddAgent(CLI::App& app, Context& context);
-void AddAttempts(CLI::App& app, Context& context);
-void AddCancel(CLI::App& app, Context& context);
-void AddCron(CLI::App& app, Context& context);
-void AddExplain(CLI::App& app, Context& context);
-void AddFailStore(CLI::App& app, Context& context);
-void AddFeedback(CLI::App& app, Context& context);
-void AddGet(CLI::App& app, Context& context);
-void AddGroups(CLI::App& app, Context& context);
-void AddList(CLI::App& app, Context& context);
-void AddLogs(CLI::App& app, Context& context);
-void AddNodes(CLI::App& app, Context& context);
-void AddPartitions(CLI::App& app, Context& context);
-void AddSubmit(CLI::App& app, Context& context);
-void AddWait(CLI::App& app, Context& context);
 
 // The program: arguments without the program's name; gives the exit code.
 int Run(const std::vector<std::string>& arguments, Environment& env);

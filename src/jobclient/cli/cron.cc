@@ -40,10 +40,6 @@ Result<Fires> NextFires(std::string_view expression, const std::string& zone_nam
   if (!cron.ok()) return cron.status();
   const auto zone = model::FindTimeZone(zone_name);
   if (!zone.ok()) return zone.status();
-  if (from_s < kFromMin || from_s > kFromMax) {
-    return Status::InvalidArgument(
-        fmt::format("start {} is not in {} … {}", from_s, kFromMin, kFromMax));
-  }
   Fires fires;
   for (int i = 0; i < count; ++i) {
     const auto next = cron->NextAfter(from_s, **zone);
@@ -63,23 +59,61 @@ std::string FiresText(const Fires& fires) {
   return text;
 }
 
-// "expression TAB zone TAB start"; what follows another TAB is ignored.
-std::string AnswerLine(std::string_view line, int count) {
+Json FiresJson(const std::string& expression, const std::string& zone, Json from,
+               const Result<Fires>& fires) {
+  Json json;
+  json["expression"] = expression;
+  json["timeZone"] = zone;
+  json["from"] = std::move(from);
+  json["fires"] = Json::array();
+  json["exhausted"] = fires.ok() && fires->exhausted;
+  json["invalid"] = fires.ok() ? Json(nullptr) : Json(fires.status().message());
+  if (!fires.ok()) return json;
+  for (const std::int64_t second : fires->seconds) {
+    json["fires"].push_back(FormatUtc(second * 1000));
+  }
+  return json;
+}
+
+// A line of a file: "expression TAB zone TAB start"; what follows another TAB is ignored.
+struct CronLine {
+  std::string expression;
+  std::string zone = "UTC";
+  std::optional<std::int64_t> from_s;
+};
+
+Status ReadCronLine(std::string_view line, CronLine* out) {
   const std::size_t first = line.find('\t');
+  out->expression = line.substr(0, first);
   const std::size_t second = first == std::string_view::npos ? first : line.find('\t', first + 1);
   if (second == std::string_view::npos) {
-    return "invalid: expected an expression, a zone and a start in epoch seconds, separated by "
-           "TABs";
+    return Status::InvalidArgument(
+        "expected an expression, a zone and a start in epoch seconds, separated by TABs");
   }
-  const std::string zone(line.substr(first + 1, second - first - 1));
+  if (second > first + 1) out->zone = line.substr(first + 1, second - first - 1);
   std::string_view start = line.substr(second + 1);
   start = start.substr(0, start.find('\t'));
   const Result<std::int64_t> from_s = ParseInteger(start);
-  if (!from_s.ok()) {
-    return fmt::format("invalid: start \"{}\": expected epoch seconds", start);
+  if (!from_s.ok() || *from_s < kFromMin || *from_s > kFromMax) {
+    return Status::InvalidArgument(fmt::format("start \"{}\": expected epoch seconds from {} to {}",
+                                               start, kFromMin, kFromMax));
   }
+  out->from_s = *from_s;
+  return Status::Ok();
+}
+
+std::string AnswerLine(const Context& context, std::string_view text, bool cut, int count) {
+  CronLine line;
+  const Status read =
+      cut ? Status::InvalidArgument(fmt::format("longer than {} bytes", kLineBytesMax))
+          : ReadCronLine(text, &line);
   const Result<Fires> fires =
-      NextFires(line.substr(0, first), zone.empty() ? "UTC" : zone, *from_s, count);
+      read.ok() ? NextFires(line.expression, line.zone, *line.from_s, count) : Result<Fires>(read);
+  if (context.format == Format::kJson) {
+    return Dump(FiresJson(line.expression, line.zone,
+                          line.from_s ? Json(FormatUtc(*line.from_s * 1000)) : Json(nullptr),
+                          fires));
+  }
   return fires.ok() ? FiresText(*fires) : "invalid: " + fires.status().message();
 }
 
@@ -92,9 +126,7 @@ int CronFile(const Context& context, const CronFlags& flags) {
   bool cut = false;
   while (ReadLine(in, kLineBytesMax, &line, &cut)) {
     if (line.find_first_not_of(" \t") == std::string::npos || line[0] == '#') continue;
-    context.env.out << (cut ? fmt::format("invalid: longer than {} bytes", kLineBytesMax)
-                            : AnswerLine(line, flags.count))
-                    << '\n';
+    context.env.out << AnswerLine(context, line, cut, flags.count) << '\n';
   }
   if (in.bad()) return context.Fail(Status::Internal(fmt::format("{} cannot be read", flags.file)));
   return kOk;
@@ -108,48 +140,50 @@ int CronNext(const Context& context, const CronFlags& flags) {
   if (!flags.file.empty()) return CronFile(context, flags);
   const std::int64_t from_s = flags.from_s.value_or(context.env.clock.WallMs() / 1000);
   const Result<Fires> fires = NextFires(flags.expression, flags.zone, from_s, flags.count);
-  if (!fires.ok()) return context.Fail(fires.status());
+  if (!fires.ok()) {
+    return context.Fail(fires.status().WithContext(fmt::format("\"{}\"", flags.expression)));
+  }
   if (context.format == Format::kTable) {
     context.env.out << FiresText(*fires) << '\n';
     return kOk;
   }
-  Json json;
-  json["expression"] = flags.expression;
-  json["timeZone"] = flags.zone;
-  json["from"] = FormatUtc(from_s * 1000);
-  Json list = Json::array();
-  for (const std::int64_t second : fires->seconds) list.push_back(FormatUtc(second * 1000));
-  json["fires"] = std::move(list);
-  json["exhausted"] = fires->exhausted;
-  context.env.out << Dump(json) << '\n';
+  context.env.out << Dump(FiresJson(flags.expression, flags.zone, Json(FormatUtc(from_s * 1000)),
+                                    fires))
+                  << '\n';
   return kOk;
 }
 
 }  // namespace
 
-void AddCron(CLI::App& app, Context& context) {
-  const auto flags = std::make_shared<CronFlags>();
-  CLI::App* cron = AddVerb(app, "cron", "look at cron expressions, offline",
-                           "jobclient cron next '0 30 2 ? * MON-FRI' --tz Europe/Berlin");
-  cron->require_subcommand(1);
-  CLI::App* verb =
-      AddVerb(*cron, "next",
-              "print the next fires in epoch seconds, separated by commas; - stands for: no "
-              "more",
-              "jobclient cron next '0 30 2 ? * MON-FRI' --tz Europe/Berlin --from 1767225600 "
-              "-n 3");
-  verb->add_option("EXPR", flags->expression,
-                   "Quartz (6 or 7 fields) or Unix (5 fields) text, @daily …");
-  verb->add_option("--tz", flags->zone, "IANA time zone (default: UTC)");
-  verb->add_option("--from", flags->from_s, "epoch seconds; fires after it (default: now)");
-  verb->add_option("-n", flags->count, "how many (default: 5)")->check(CLI::Range(1, 100'000));
-  verb->add_option(
-      "--file", flags->file,
-      "lines of expression TAB zone TAB start in epoch seconds; - is standard input. One "
-      "output line for each that is neither blank nor #");
-  verb->callback([&context, flags] {
-    context.action = [&context, flags] { return CronNext(context, *flags); };
-  });
+Verb CronVerb() {
+  return {.name = "cron",
+          .summary = "look at cron expressions, offline",
+          .examples = {"jobclient cron next '0 30 2 ? * MON-FRI' --tz Europe/Berlin"}};
+}
+
+Verb CronNextVerb() {
+  return {
+      .name = "cron next",
+      .summary =
+          "print the next fires in epoch seconds, separated by commas; - stands for: no more",
+      .usage = "EXPR [--tz ZONE] [--from EPOCH_S] [-n COUNT] | --file FILE [-n COUNT]",
+      .examples = {"jobclient cron next '0 30 2 ? * MON-FRI' --tz Europe/Berlin --from 1767225600 "
+                   "-n 3"},
+      .declare = [](CLI::App& verb, Context& context) -> Action {
+        const auto flags = std::make_shared<CronFlags>();
+        verb.add_option("EXPR", flags->expression,
+                        "Quartz (6 or 7 fields) or Unix (5 fields) text, @daily …");
+        verb.add_option("--tz", flags->zone, "IANA time zone (default: UTC)")->type_name("ZONE");
+        AddNumber(verb, "--from", flags->from_s, "epoch seconds; fires after it (default: now)",
+                  kFromMin, kFromMax);
+        AddNumber(verb, "-n", flags->count, "how many (default: 5)", 1, 100'000);
+        verb.add_option(
+                "--file", flags->file,
+                "lines of expression TAB zone TAB start in epoch seconds; - is standard input. One "
+                "output line for each that is neither blank nor #")
+            ->type_name("FILE");
+        return [&context, flags] { return CronNext(context, *flags); };
+      }};
 }
 
 }  // namespace lts::jobclient::cli

@@ -45,13 +45,16 @@ int Explain(const Context& context, const JobName& name) {
 
 }  // namespace
 
-void AddExplain(CLI::App& app, Context& context) {
-  const auto name = std::make_shared<JobName>();
-  CLI::App* verb = AddVerb(app, "explain", "tell why a job runs or does not run",
-                           "jobclient explain --group demo --task hello");
-  AddJobName(*verb, *name);
-  verb->callback(
-      [&context, name] { context.action = [&context, name] { return Explain(context, *name); }; });
+Verb ExplainVerb() {
+  return {.name = "explain",
+          .summary = "tell why a job runs or does not run",
+          .usage = "JOB_ID | --group G --task T",
+          .examples = {"jobclient explain --group demo --task hello"},
+          .declare = [](CLI::App& verb, Context& context) -> Action {
+            const auto name = std::make_shared<JobName>();
+            AddJobName(verb, *name);
+            return [&context, name] { return Explain(context, *name); };
+          }};
 }
 
 }  // namespace lts::jobclient::cli

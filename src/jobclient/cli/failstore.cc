@@ -1,5 +1,6 @@
 // jobclient failstore list, retry, drop: what waits on disk for a client group, or in one folder.
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,8 +38,11 @@ std::string RequestText(const FailRecord& record, std::string* job_id) {
     *job_id = job->job_id();
     return "SUBMIT";
   }
-  *job_id = std::get<v1::CancelRequest>(*request).job_id();
-  return "CANCEL";
+  const auto& operation = std::get<v1::OperateRequest>(*request);
+  *job_id = operation.job_id();
+  return v1::Operation_IsValid(operation.operation())
+             ? std::string(v1::Operation_Name(operation.operation()))
+             : "OPERATION";
 }
 
 Json RecordJson(const FailRecord& record, const std::string& folder) {
@@ -218,44 +222,61 @@ int Tidy(const Context& context, const Flags& flags, Tidying what) {
 
 void AddPath(CLI::App& verb, Flags& flags) {
   verb.add_option("--path", flags.path,
-                  "one folder instead of those of the client group; a TaskTracker's too");
+                  "one folder instead of those of the client group; a TaskTracker's too")
+      ->type_name("FOLDER");
 }
 
-void AddTidy(CLI::App& parent, Context& context, Tidying what, const std::string& name,
-             const std::string& text, const std::string& example) {
+Action DeclareTidy(CLI::App& verb, Context& context, Tidying what) {
   const auto flags = std::make_shared<Flags>();
-  CLI::App* verb = AddVerb(parent, name, text, example);
-  verb->add_option("ID", flags->ids, "ids of records, as `failstore list` shows them")
-      ->check(CLI::PositiveNumber);
-  verb->add_flag("--all", flags->all, "every parked record");
-  AddPath(*verb, *flags);
-  AddGroupOptions(*verb, context);
-  verb->callback([&context, flags, what] {
-    context.action = [&context, flags, what] { return Tidy(context, *flags, what); };
-  });
+  AddNumber(verb, "ID", flags->ids, "ids of records, as `failstore list` shows them", 1,
+            std::numeric_limits<std::int64_t>::max());
+  verb.add_flag("--all", flags->all, "every parked record");
+  AddPath(verb, *flags);
+  AddGroupOptions(verb, context);
+  return [&context, flags, what] { return Tidy(context, *flags, what); };
 }
+
+constexpr const char* kTidyUsage = "ID… | --all [--client-group G | --path FOLDER]";
 
 }  // namespace
 
-void AddFailStore(CLI::App& app, Context& context) {
-  CLI::App* fail_store = AddVerb(app, "failstore", "look at jobs kept on disk, and tidy up",
-                                 "jobclient failstore list --client-group order_service");
-  fail_store->require_subcommand(1);
-  const auto flags = std::make_shared<Flags>();
-  CLI::App* list =
-      AddVerb(*fail_store, "list",
-              "list what waits to be sent, and what a JobTracker refused for good (parked)",
-              "jobclient failstore list --client-group order_service -o json");
-  AddPath(*list, *flags);
-  AddGroupOptions(*list, context);
-  list->callback(
-      [&context, flags] { context.action = [&context, flags] { return List(context, *flags); }; });
-  AddTidy(*fail_store, context, Tidying::kRetry, "retry",
-          "put parked records back in line, to be sent once more",
-          "jobclient failstore retry --all --client-group order_service");
-  AddTidy(*fail_store, context, Tidying::kDrop, "drop",
-          "forget records for good: parked ones, or any by id",
-          "jobclient failstore drop 4113 --path data/default/TASK_TRACKER/demo/default/0");
+Verb FailStoreVerb() {
+  return {.name = "failstore",
+          .summary = "look at jobs kept on disk, and tidy up",
+          .examples = {"jobclient failstore list --client-group order_service"}};
+}
+
+Verb FailStoreListVerb() {
+  return {.name = "failstore list",
+          .summary = "list what waits to be sent, and what a JobTracker refused for good (parked)",
+          .usage = "[--client-group G | --path FOLDER]",
+          .examples = {"jobclient failstore list --client-group order_service -o json"},
+          .declare = [](CLI::App& verb, Context& context) -> Action {
+            const auto flags = std::make_shared<Flags>();
+            AddPath(verb, *flags);
+            AddGroupOptions(verb, context);
+            return [&context, flags] { return List(context, *flags); };
+          }};
+}
+
+Verb FailStoreRetryVerb() {
+  return {.name = "failstore retry",
+          .summary = "put parked records back in line, to be sent once more",
+          .usage = kTidyUsage,
+          .examples = {"jobclient failstore retry --all --client-group order_service"},
+          .declare = [](CLI::App& verb, Context& context) -> Action {
+            return DeclareTidy(verb, context, Tidying::kRetry);
+          }};
+}
+
+Verb FailStoreDropVerb() {
+  return {.name = "failstore drop",
+          .summary = "forget records for good: parked ones, or any by id",
+          .usage = kTidyUsage,
+          .examples = {"jobclient failstore drop 17 --client-group order_service"},
+          .declare = [](CLI::App& verb, Context& context) -> Action {
+            return DeclareTidy(verb, context, Tidying::kDrop);
+          }};
 }
 
 }  // namespace lts::jobclient::cli

@@ -138,21 +138,24 @@ int Feedback(const Context& context, const FeedbackFlags& flags) {
 
 }  // namespace
 
-void AddFeedback(CLI::App& app, Context& context) {
-  const auto flags = std::make_shared<FeedbackFlags>();
-  CLI::App* verb = AddVerb(
-      app, "feedback", "show the results that wait for a client group; with --ack they are taken",
-      "jobclient feedback --client-group order_service -o json");
-  AddGroupOptions(*verb, context);
-  verb->add_flag("--ack", flags->ack, "acknowledge what is shown: nobody else will get it");
-  verb->add_option("--limit", flags->limit, "at most so many (default: 100)")
-      ->check(CLI::Range(1, 1'000));
-  verb->add_option("--idle", flags->idle, "end when nothing came for so long (default: 1s)");
-  verb->add_option("--timeout", flags->timeout,
-                   "how long a JobTracker has to answer at all, else exit 6 (default: 10s)");
-  verb->callback([&context, flags] {
-    context.action = [&context, flags] { return Feedback(context, *flags); };
-  });
+Verb FeedbackVerb() {
+  return {
+      .name = "feedback",
+      .summary = "show the results that wait for a client group; with --ack they are taken",
+      .usage = "[--client-group G] [--ack] [--limit N] [--idle DURATION] [--timeout DURATION]",
+      .examples = {"jobclient feedback --client-group order_service -o json"},
+      .declare = [](CLI::App& verb, Context& context) -> Action {
+        const auto flags = std::make_shared<FeedbackFlags>();
+        AddGroupOptions(verb, context);
+        verb.add_flag("--ack", flags->ack, "acknowledge what is shown: nobody else will get it");
+        AddNumber(verb, "--limit", flags->limit, "at most so many (default: 100)", 1, 1'000);
+        verb.add_option("--idle", flags->idle, "end when nothing came for so long (default: 1s)")
+            ->type_name("DURATION");
+        verb.add_option("--timeout", flags->timeout,
+                        "how long a JobTracker has to answer at all, else exit 6 (default: 10s)")
+            ->type_name("DURATION");
+        return [&context, flags] { return Feedback(context, *flags); };
+      }};
 }
 
 }  // namespace lts::jobclient::cli

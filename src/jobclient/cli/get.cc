@@ -50,13 +50,16 @@ int Get(const Context& context, const JobName& name) {
 
 }  // namespace
 
-void AddGet(CLI::App& app, Context& context) {
-  const auto name = std::make_shared<JobName>();
-  CLI::App* verb = AddVerb(app, "get", "show a job: its definition, state and attempts",
-                           "jobclient get --group demo --task hello -o json");
-  AddJobName(*verb, *name);
-  verb->callback(
-      [&context, name] { context.action = [&context, name] { return Get(context, *name); }; });
+Verb GetVerb() {
+  return {.name = "get",
+          .summary = "show a job: its definition, state and attempts",
+          .usage = "JOB_ID | --group G --task T",
+          .examples = {"jobclient get --group demo --task hello -o json"},
+          .declare = [](CLI::App& verb, Context& context) -> Action {
+            const auto name = std::make_shared<JobName>();
+            AddJobName(verb, *name);
+            return [&context, name] { return Get(context, *name); };
+          }};
 }
 
 }  // namespace lts::jobclient::cli

@@ -41,10 +41,13 @@ int Groups(const Context& context) {
 
 }  // namespace
 
-void AddGroups(CLI::App& app, Context& context) {
-  CLI::App* verb = AddVerb(app, "groups", "list the TaskTracker node groups with their counters",
-                           "jobclient groups");
-  verb->callback([&context] { context.action = [&context] { return Groups(context); }; });
+Verb GroupsVerb() {
+  return {.name = "groups",
+          .summary = "list the TaskTracker node groups with their counters",
+          .examples = {"jobclient groups"},
+          .declare = [](CLI::App&, Context& context) -> Action {
+            return [&context] { return Groups(context); };
+          }};
 }
 
 }  // namespace lts::jobclient::cli

@@ -26,13 +26,16 @@ int List(const Context& context, const PageFlags& flags) {
 
 }  // namespace
 
-void AddList(CLI::App& app, Context& context) {
-  const auto flags = std::make_shared<PageFlags>();
-  CLI::App* verb = AddVerb(app, "list", "list jobs and schedules",
-                           "jobclient list --group demo --state FAILED --since 2h");
-  AddPageFlags(*verb, *flags);
-  verb->callback(
-      [&context, flags] { context.action = [&context, flags] { return List(context, *flags); }; });
+Verb ListVerb() {
+  return {.name = "list",
+          .summary = "list jobs and schedules",
+          .usage = "[--group G] [--task T] [--state S] [--since TIME] [--limit N | --all]",
+          .examples = {"jobclient list --group demo --state FAILED --since 2h"},
+          .declare = [](CLI::App& verb, Context& context) -> Action {
+            const auto flags = std::make_shared<PageFlags>();
+            AddPageFlags(verb, *flags);
+            return [&context, flags] { return List(context, *flags); };
+          }};
 }
 
 }  // namespace lts::jobclient::cli

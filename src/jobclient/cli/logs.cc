@@ -105,16 +105,19 @@ int Logs(const Context& context, const LogsFlags& flags) {
 
 }  // namespace
 
-void AddLogs(CLI::App& app, Context& context) {
-  const auto flags = std::make_shared<LogsFlags>();
-  CLI::App* verb = AddVerb(app, "logs", "show the business log of a job's newest attempt",
-                           "jobclient logs -f 01890f3e-7b1c-7cc8-98c4-dc0c0c07398f");
-  verb->add_option("JOB_ID", flags->job_id, "id of the job")->required();
-  verb->add_option("--attempt", flags->attempt, "of this attempt (default: the newest)")
-      ->check(CLI::Range(1, 1'000'000'000));
-  verb->add_flag("-f,--follow", flags->follow, "go on until the job has ended");
-  verb->callback(
-      [&context, flags] { context.action = [&context, flags] { return Logs(context, *flags); }; });
+Verb LogsVerb() {
+  return {.name = "logs",
+          .summary = "show the business log of a job's newest attempt",
+          .usage = "JOB_ID [--attempt N] [-f]",
+          .examples = {"jobclient logs -f 01890f3e-7b1c-7cc8-98c4-dc0c0c07398f"},
+          .declare = [](CLI::App& verb, Context& context) -> Action {
+            const auto flags = std::make_shared<LogsFlags>();
+            verb.add_option("JOB_ID", flags->job_id, "id of the job")->required();
+            AddNumber(verb, "--attempt", flags->attempt, "of this attempt (default: the newest)", 1,
+                      1'000'000'000);
+            verb.add_flag("-f,--follow", flags->follow, "go on until the job has ended");
+            return [&context, flags] { return Logs(context, *flags); };
+          }};
 }
 
 }  // namespace lts::jobclient::cli

@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <iostream>
 
 #include "common/clock.h"
@@ -17,6 +19,7 @@ int main(int argc, char** argv) {
                                        lts::HomeFolder(),
                                        clock,
                                        [] { lts::BlockSignals(); },
-                                       [] { lts::WaitForStopSignal({}); }};
+                                       [] { lts::WaitForStopSignal({}); },
+                                       isatty(STDERR_FILENO) == 1};
   return lts::jobclient::cli::Run({argv + 1, argv + argc}, env);
 }

@@ -39,10 +39,13 @@ int Nodes(const Context& context) {
 
 }  // namespace
 
-void AddNodes(CLI::App& app, Context& context) {
-  CLI::App* verb =
-      AddVerb(app, "nodes", "list the nodes of the cluster", "jobclient nodes -o json");
-  verb->callback([&context] { context.action = [&context] { return Nodes(context); }; });
+Verb NodesVerb() {
+  return {.name = "nodes",
+          .summary = "list the nodes of the cluster",
+          .examples = {"jobclient nodes -o json"},
+          .declare = [](CLI::App&, Context& context) -> Action {
+            return [&context] { return Nodes(context); };
+          }};
 }
 
 }  // namespace lts::jobclient::cli

@@ -8,7 +8,6 @@
 
 #include "jobclient/cli/cli.h"
 #include "jobclient/cli/output.h"
-#include "model/job.h"
 #include "rpc/codec.h"
 
 namespace lts::jobclient::cli {
@@ -24,13 +23,17 @@ struct PageFlags {
   bool all = false;
 };
 
+inline constexpr const char* kStates =
+    "WAITING|RUNNING|SUSPENDED|SUCCEEDED|FAILED|CANCELLED|EXPIRED|DEAD|REPLACED|SKIPPED|ACTIVE|"
+    "ENDED|RETRY_YIELDED";
+
 inline void AddPageFlags(CLI::App& verb, PageFlags& flags) {
-  verb.add_option("--group", flags.group, "of this TaskTracker node group");
-  verb.add_option("--task", flags.task_id, "of this task");
-  verb.add_option("--state", flags.state, "in this state, as in WAITING or DEAD");
-  verb.add_option("--since", flags.since, "since this time (RFC 3339), or this long ago (2h)");
-  verb.add_option("--limit", flags.limit, "at most so many (default: 100)")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000'000}));
+  verb.add_option("--group", flags.group, "of this TaskTracker node group")->type_name("G");
+  verb.add_option("--task", flags.task_id, "of this task")->type_name("T");
+  AddChoice(verb, "--state", kStates, flags.state, "in this state");
+  verb.add_option("--since", flags.since, "since this time (RFC 3339), or this long ago (2h)")
+      ->type_name("TIME");
+  AddNumber(verb, "--limit", flags.limit, "at most so many (default: 100)", 1, 1'000'000'000);
   verb.add_flag("--all", flags.all, "without a limit");
 }
 
@@ -41,12 +44,6 @@ int RunPages(const Context& context, const PageFlags& flags,
              void (rpc::Channel::*method)(const Request&, std::int64_t,
                                           rpc::Channel::Done<Response>),
              Request request, const PrintPage& print) {
-  if (!flags.state.empty() && !model::JobStateFromName(flags.state)) {
-    return context.Usage(
-        "--state \"" + flags.state +
-        "\": expected WAITING RUNNING SUSPENDED SUCCEEDED FAILED CANCELLED EXPIRED DEAD "
-        "REPLACED SKIPPED ACTIVE ENDED or RETRY_YIELDED");
-  }
   request.set_group(flags.group);
   request.set_task_id(flags.task_id);
   request.set_state(flags.state);

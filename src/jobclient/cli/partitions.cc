@@ -32,10 +32,13 @@ int Partitions(const Context& context) {
 
 }  // namespace
 
-void AddPartitions(CLI::App& app, Context& context) {
-  CLI::App* verb = AddVerb(app, "partitions", "list the partitions and which JobTracker owns them",
-                           "jobclient partitions");
-  verb->callback([&context] { context.action = [&context] { return Partitions(context); }; });
+Verb PartitionsVerb() {
+  return {.name = "partitions",
+          .summary = "list the partitions and which JobTracker owns them",
+          .examples = {"jobclient partitions"},
+          .declare = [](CLI::App&, Context& context) -> Action {
+            return [&context] { return Partitions(context); };
+          }};
 }
 
 }  // namespace lts::jobclient::cli

@@ -1,46 +1,26 @@
 // jobclient submit
 #include <fmt/core.h>
-#include <google/protobuf/util/json_util.h>
 
-#include <fstream>
+#include <iterator>
 #include <memory>
-#include <optional>
 
 #include "jobclient/cli/cli.h"
+#include "jobclient/cli/job_flags.h"
 #include "jobclient/cli/output.h"
+#include "jobclient/cli/submit_file.h"
 #include "jobclient/cli/wait_end.h"
 #include "jobclient/client_core.h"
-#include "lts/v1/types.pb.h"
-#include "model/cron.h"
-#include "model/retry.h"
-#include "rpc/codec.h"
 
 namespace lts::jobclient::cli {
 namespace {
 
-constexpr std::size_t kLineBytesMax = 2U << 20;  // a job of the largest payload, in Base64, fits
-constexpr std::size_t kChunk = 1'000;
-constexpr std::size_t kPayloadBytesMax = 1U << 20;
-
 struct SubmitFlags {
-  std::string file;
+  FileFlags file;
+  bool dry_run = false;
   std::string group;
   std::string task;
   std::string job_id;
-  std::string runner;
-  std::vector<std::string> params;
-  std::string payload;
-  std::string at;
-  std::string in;
-  std::string cron;
-  std::string zone;
-  std::string every;
-  std::optional<std::int64_t> count;
-  std::optional<std::int32_t> priority;
-  std::int32_t retries = 0;
-  std::string retry;
-  std::string timeout;
-  std::string expires;
+  JobFlags job;
   bool replace = false;
   bool feedback = false;
   bool fail_if_exists = false;
@@ -51,95 +31,12 @@ struct SubmitFlags {
   std::string wait_timeout;
 };
 
-Status SetDuration(std::string_view option, const std::string& text, DurationMs* out) {
-  const Result<DurationMs> duration = ParseDurationOption(option, text);
-  if (!duration.ok()) return duration.status();
-  *out = *duration;
-  return Status::Ok();
-}
-
-Status ReadPayload(const std::string& path, std::istream& standard_input, std::string* payload) {
-  std::ifstream file;
-  if (path != "-") file.open(path, std::ios::binary);
-  std::istream& in = path == "-" ? standard_input : file;
-  if (!in) return Status::NotFound(fmt::format("--payload {}: cannot be opened", path));
-  std::string bytes(kPayloadBytesMax + 1, '\0');
-  in.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  bytes.resize(static_cast<std::size_t>(in.gcount()));
-  if (in.bad()) return Status::Internal(fmt::format("--payload {}: cannot be read", path));
-  if (bytes.size() > kPayloadBytesMax) {
-    return Status::FailedPrecondition(
-        fmt::format("--payload {}: more than 1 MiB, which no job.payload.max allows", path));
-  }
-  *payload = std::move(bytes);
-  return Status::Ok();
-}
-
-Status SetTimes(const SubmitFlags& flags, model::JobSpec* spec) {
-  const int kinds =
-      !flags.at.empty() + !flags.in.empty() + !flags.cron.empty() + !flags.every.empty();
-  if (kinds > 1) return Status::InvalidArgument("give one of --at, --in, --cron and --every");
-  if (!flags.zone.empty() && flags.cron.empty())
-    return Status::InvalidArgument("--tz goes with --cron");
-  if (flags.count && flags.every.empty())
-    return Status::InvalidArgument("--count goes with --every");
-  if (!flags.at.empty()) {
-    const Result<TimeMs> at = ParseTime(flags.at);
-    if (!at.ok()) return at.status().WithContext("--at");
-    spec->trigger_time_ms = *at;
-  }
-  if (!flags.in.empty()) {
-    DurationMs delay_ms = 0;
-    LTS_RETURN_IF_ERROR(SetDuration("--in", flags.in, &delay_ms));
-    spec->trigger_delay_ms = delay_ms;
-  }
-  if (!flags.cron.empty()) {
-    const auto cron = model::CronExpression::Parse(flags.cron);
-    if (!cron.ok()) return cron.status().WithContext("--cron");
-    spec->cron = flags.cron;
-    spec->time_zone = flags.zone;
-  }
-  if (!flags.every.empty()) {
-    LTS_RETURN_IF_ERROR(SetDuration("--every", flags.every, &spec->repeat_interval_ms));
-    spec->repeat_count = flags.count.value_or(-1);
-  }
-  return Status::Ok();
-}
-
 Result<model::JobSpec> SpecFromFlags(const SubmitFlags& flags, std::istream& standard_input) {
   model::JobSpec spec;
   spec.job_id = flags.job_id;
   spec.task_id = flags.task;
   spec.group = flags.group;
-  spec.runner = flags.runner;
-  for (const std::string& param : flags.params) {
-    const std::size_t equals = param.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      return Status::InvalidArgument(fmt::format("--param \"{}\": expected KEY=VALUE", param));
-    }
-    const bool first =
-        spec.params.emplace(param.substr(0, equals), param.substr(equals + 1)).second;
-    if (!first) return Status::InvalidArgument(fmt::format("--param \"{}\": given before", param));
-  }
-  if (!flags.payload.empty()) {
-    LTS_RETURN_IF_ERROR(ReadPayload(flags.payload, standard_input, &spec.payload));
-  }
-  LTS_RETURN_IF_ERROR(SetTimes(flags, &spec));
-  if (flags.priority) spec.priority = *flags.priority;
-  spec.max_retry_times = flags.retries;
-  if (!flags.retry.empty()) {
-    const auto policy = model::ParseRetryPolicy(flags.retry);
-    if (!policy.ok()) return policy.status().WithContext("--retry");
-    spec.retry = *policy;
-  }
-  if (!flags.timeout.empty()) {
-    LTS_RETURN_IF_ERROR(SetDuration("--timeout", flags.timeout, &spec.timeout_ms));
-  }
-  if (!flags.expires.empty()) {
-    DurationMs expires_ms = 0;
-    LTS_RETURN_IF_ERROR(SetDuration("--expires", flags.expires, &expires_ms));
-    spec.expires_in_ms = expires_ms;
-  }
+  LTS_RETURN_IF_ERROR(ApplyJobFlags(flags.job, standard_input, &spec));
   spec.replace_on_exist = flags.replace;
   spec.need_feedback = flags.feedback;
   spec.fail_if_exists = flags.fail_if_exists;
@@ -148,39 +45,18 @@ Result<model::JobSpec> SpecFromFlags(const SubmitFlags& flags, std::istream& sta
   return spec;
 }
 
-Json ReceiptJson(const SubmitReceipt& receipt, const std::string& task, const std::string& group) {
-  Json json;
-  json["jobId"] = receipt.job_id;
-  json["taskId"] = task;
-  json["taskTrackerNodeGroup"] = group;
-  json["outcome"] = std::string(SubmitOutcomeName(receipt.outcome));
-  return json;
-}
-
-const std::vector<Printer::Column> kReceiptColumns = {{"JOB ID", "jobId"},
-                                                      {"TASK", "taskId"},
-                                                      {"GROUP", "taskTrackerNodeGroup"},
-                                                      {"OUTCOME", "outcome"}};
-
-void SayWhereStored(const Context& context, const JobClientOptions& options, ClientCore& client) {
-  context.env.err << "jobclient: stored in " << client.fail_store()->path()
-                  << "; it is sent by the next process with node group " << options.node_group
-                  << " and data path " << options.data_path
-                  << ", for instance: jobclient agent --client-group " << options.node_group
-                  << " --data-path '" << options.data_path << "'\n";
-}
-
 int SubmitOne(const Context& context, const SubmitFlags& flags, const JobClientOptions& options,
               ClientCore& client) {
   Result<model::JobSpec> spec = SpecFromFlags(flags, context.env.in);
   if (!spec.ok()) return context.Fail(spec.status());
   DurationMs wait_ms = kWaitForever;
   if (!flags.wait_timeout.empty()) {
-    const Status set = SetDuration("--wait-timeout", flags.wait_timeout, &wait_ms);
-    if (!set.ok()) return context.Fail(set);
+    const auto limit = ParseDurationOption("--wait-timeout", flags.wait_timeout);
+    if (!limit.ok()) return context.Fail(limit.status());
+    wait_ms = *limit;
   }
   const Result<SubmitReceipt> receipt = client.Submit(std::move(spec).value());
-  if (!receipt.ok()) return context.Fail(receipt.status());
+  if (!receipt.ok()) return context.Fail(WithOption(receipt.status()));
   if (receipt->outcome == SubmitOutcome::kStored) SayWhereStored(context, options, client);
   const Json json = ReceiptJson(*receipt, flags.task, flags.group);
   if (!flags.wait) {
@@ -188,174 +64,99 @@ int SubmitOne(const Context& context, const SubmitFlags& flags, const JobClientO
     return kOk;
   }
   context.env.err << "jobclient: " << Dump(json) << '\n';
-  return WaitForEnd(context, client, receipt->job_id, wait_ms, /*message_only=*/true,
-                    /*runs_so_far=*/true);
+  return WaitForEnd(context, client, receipt->job_id, wait_ms, /*runs_so_far=*/true);
 }
 
-// One line of a file that is to be submitted.
-struct Line {
-  std::size_t number = 0;
-  std::string task;
-  std::string group;
-};
+// The lines of a file say everything of their jobs.
+constexpr const char* kOwnJobOptions[] = {"--group",        "--task",           "--job-id",
+                                          "--replace",      "--fail-if-exists", "--feedback",
+                                          "--at-most-once", "--overlap"};
 
-Result<model::JobSpec> SpecFromLine(const std::string& text, bool cut, Line* line) {
-  if (cut) return Status::InvalidArgument(fmt::format("longer than {} bytes", kLineBytesMax));
-  v1::Job job;
-  const auto parsed = google::protobuf::util::JsonStringToMessage(text, &job);
-  if (!parsed.ok()) return Status::InvalidArgument(parsed.message().ToString());
-  line->task = job.task_id();
-  line->group = job.task_tracker_node_group();
-  auto spec = rpc::JobFromProto(std::move(job));
-  if (!spec.ok()) return spec.status();
-  return std::move(**spec);
-}
-
-int SubmitFile(const Context& context, const SubmitFlags& flags, const JobClientOptions& options,
-               ClientCore& client) {
-  std::ifstream file;
-  if (flags.file != "-") file.open(flags.file, std::ios::binary);
-  std::istream& in = flags.file == "-" ? context.env.in : file;
-  if (!in) return context.Fail(Status::NotFound(fmt::format("{} cannot be opened", flags.file)));
-
-  Printer printer(context, kReceiptColumns);
-  int code = kOk;
-  bool any_bad = false;
-  bool told_where = false;
-  std::size_t number = 0;
-  std::string text;
-  bool cut = false;
-  bool more = true;
-  while (more) {
-    std::vector<Line> lines;
-    std::vector<Result<model::JobSpec>> specs;
-    while (specs.size() < kChunk && (more = ReadLine(in, kLineBytesMax, &text, &cut))) {
-      Line line;
-      line.number = ++number;
-      if (text.find_first_not_of(" \t") != std::string::npos) {
-        Result<model::JobSpec> spec = SpecFromLine(text, cut, &line);
-        lines.push_back(std::move(line));
-        specs.push_back(std::move(spec));
-      }
-      // Jobs that come in slowly are not kept waiting for a full chunk.
-      if (in.rdbuf()->in_avail() <= 0) break;
-    }
-    bool reached = specs.empty();
-    const std::vector<Result<SubmitReceipt>> receipts = client.SubmitAll(std::move(specs));
-    for (std::size_t i = 0; i < receipts.size(); ++i) {
-      if (receipts[i].ok()) {
-        if (receipts[i]->outcome == SubmitOutcome::kStored && !told_where) {
-          SayWhereStored(context, options, client);
-          told_where = true;
-        }
-        printer.Print(ReceiptJson(*receipts[i], lines[i].task, lines[i].group));
-        reached = true;
-        continue;
-      }
-      const Status& why = receipts[i].status();
-      context.env.err << "jobclient: line " << lines[i].number << ": " << why.message() << '\n';
-      if (why.code() == StatusCode::kInvalidArgument) any_bad = true;
-      if (why.code() != StatusCode::kUnavailable) reached = true;
-      if (code == kOk) code = ExitCodeFor(why.code());
-    }
-    printer.EndPage();
-    context.env.out.flush();
-    if (!reached) {
-      context.env.err << "jobclient: stopped after line " << number
-                      << ": no JobTracker is reachable; the lines after it were not sent\n";
-      break;
+int Submit(const Context& context, const CLI::App& verb, const SubmitFlags& flags) {
+  if (!flags.file.file.empty()) {
+    std::vector<std::string> job_options = JobFlagNames();
+    job_options.insert(job_options.end(), std::begin(kOwnJobOptions), std::end(kOwnJobOptions));
+    for (const std::string& option : job_options) {
+      if (verb.count(option) == 0) continue;
+      return context.Usage(fmt::format(
+          "{} does not go with --file: each line of the file says it of its job", option));
     }
   }
-  if (in.bad()) return context.Fail(Status::Internal(fmt::format("{} cannot be read", flags.file)));
-  return any_bad ? kError : code;
-}
-
-int Submit(const Context& context, const SubmitFlags& flags) {
-  if (flags.file.empty() && (flags.group.empty() || flags.task.empty())) {
+  if (flags.file.file.empty() && (flags.group.empty() || flags.task.empty())) {
     return context.Usage(
         "submit needs --group and --task, or --file; see: jobclient submit --help");
   }
-  if (flags.wait && !flags.file.empty())
+  if (flags.wait && !flags.file.file.empty())
     return context.Usage("--wait waits for one job, not for --file");
+  if (flags.wait && flags.dry_run)
+    return context.Usage("--wait waits for a job that runs, not for --dry-run");
   const Result<JobClientOptions> options = context.LoadOptions(flags.store);
   if (!options.ok()) return context.Fail(options.status());
   if (flags.store && options->fail_store.empty()) {
     return context.Usage("--store: job.fail.store=none in the configuration; set it to rocksdb");
   }
+  if (flags.dry_run) {
+    if (!flags.file.file.empty()) return CheckFile(context, flags.file, *options);
+    Result<model::JobSpec> spec = SpecFromFlags(flags, context.env.in);
+    if (!spec.ok()) return context.Fail(spec.status());
+    return CheckOne(context, *std::move(spec), *options, WithOption);
+  }
   const auto channels = context.Channels(*options);
   if (!channels.ok()) return context.Fail(channels.status());
   auto client = ClientCore::Open(*options, *channels, Presence::kPassing);
   if (!client.ok()) return context.Fail(client.status());
-  return flags.file.empty() ? SubmitOne(context, flags, *options, **client)
-                            : SubmitFile(context, flags, *options, **client);
+  return flags.file.file.empty() ? SubmitOne(context, flags, *options, **client)
+                                 : SubmitFile(context, flags.file, *options, **client);
+}
+
+Action Declare(CLI::App& verb, Context& context) {
+  const auto flags = std::make_shared<SubmitFlags>();
+  const auto text = [&verb](const char* name, std::string& value, const char* type,
+                            const char* what) {
+    verb.add_option(name, value, what)->type_name(type);
+  };
+  text("--file", flags->file.file, "FILE",
+       "jobs in protobuf JSON form, one a line; - is standard input");
+  text("--group", flags->group, "G", "TaskTracker node group that runs it");
+  text("--task", flags->task, "T", "task id, the identity within the group");
+  text("--job-id", flags->job_id, "UUID", "UUIDv7 of your own; sent twice it makes one job");
+  AddJobFlags(verb, flags->job);
+  verb.add_flag("--dry-run", flags->dry_run,
+                "say what would be done, or what is wrong; send nothing, ask no JobTracker");
+  verb.add_flag("--no-progress", flags->file.no_progress,
+                "--file: no bar on the terminal, however long it takes");
+  verb.add_flag("--replace", flags->replace, "replace a waiting job of the same task");
+  verb.add_flag("--fail-if-exists", flags->fail_if_exists, "fail when the task has a waiting job");
+  verb.add_flag("--feedback", flags->feedback, "tell the client group how it ended");
+  verb.add_flag("--at-most-once", flags->at_most_once,
+                "never repeat an attempt with an unknown outcome");
+  verb.add_flag("--overlap", flags->overlap, "schedules: fire while the previous cycle runs");
+  verb.add_flag("--store", flags->store,
+                "keep the job in the FailStore when no JobTracker takes it");
+  verb.add_flag(
+      "--wait", flags->wait,
+      "wait for the end (of a schedule: of its first run), print the final message; exit 0 or 8");
+  text("--wait-timeout", flags->wait_timeout, "DURATION",
+       "give up waiting after this time, exit 7");
+  AddGroupOptions(verb, context);
+  return [&context, &verb, flags] { return Submit(context, verb, *flags); };
 }
 
 }  // namespace
 
-void AddSubmit(CLI::App& app, Context& context) {
-  const auto flags = std::make_shared<SubmitFlags>();
-  CLI::App* verb =
-      AddVerb(app, "submit", "submit a job, or a file of jobs",
-              "jobclient submit --group demo --task hello --runner word_count "
-              "--param file=/etc/hosts --wait\n"
-              "  jobclient submit --group demo --task nightly --cron '0 0 3 * * ?' --tz "
-              "Europe/Berlin --runner word_count --param file=/etc/hosts\n"
-              "  echo '{\"taskId\":\"t1\",\"taskTrackerNodeGroup\":\"demo\"}' | jobclient "
-              "submit --file -");
-  verb->add_option("--file", flags->file,
-                   "jobs in protobuf JSON form, one a line; - is standard input");
-  verb->add_option("--group", flags->group, "TaskTracker node group that runs it");
-  verb->add_option("--task", flags->task, "task id, the identity within the group");
-  verb->add_option("--job-id", flags->job_id, "UUIDv7 of your own; sent twice it makes one job");
-  verb->add_option("--runner", flags->runner,
-                   "runner at the TaskTracker (default: that of the group)");
-  verb->add_option("--param", flags->params, "a parameter, KEY=VALUE; may be repeated")
-      ->allow_extra_args(false);
-  verb->add_option("--payload", flags->payload, "file with the payload; - is standard input");
-  verb->add_option("--at", flags->at, "run at this time (RFC 3339)");
-  verb->add_option("--in", flags->in, "run after this time, as in 10s, 3h");
-  verb->add_option("--cron", flags->cron, "run by this cron expression");
-  verb->add_option("--tz", flags->zone, "IANA time zone of --cron (default: the cluster's)");
-  verb->add_option("--every", flags->every, "run again and again, so far apart");
-  verb->add_option("--count", flags->count,
-                   "runs altogether of --every, -1 without end (default: -1)");
-  verb->add_option("--priority", flags->priority, "-10000 … 10000, lower first (default: 100)");
-  verb->add_option("--retries", flags->retries, "how often to try again (default: 0)");
-  verb->add_option("--retry", flags->retry,
-                   "delay of retries: fixed:500ms, linear:1s, exponential:1s..1m");
-  verb->add_option("--timeout", flags->timeout, "of one execution");
-  verb->add_option("--expires", flags->expires, "EXPIRED when not started within this time");
-  verb->add_flag("--replace", flags->replace, "replace a waiting job of the same task");
-  verb->add_flag("--fail-if-exists", flags->fail_if_exists, "fail when the task has a waiting job");
-  verb->add_flag("--feedback", flags->feedback, "tell the client group how it ended");
-  verb->add_flag("--at-most-once", flags->at_most_once,
-                 "never repeat an attempt with an unknown outcome");
-  verb->add_flag("--overlap", flags->overlap, "schedules: fire while the previous cycle runs");
-  verb->add_flag("--store", flags->store,
-                 "keep the job in the FailStore when no JobTracker takes it");
-  verb->add_flag(
-      "--wait", flags->wait,
-      "wait for the end (of a schedule: of its first run), print the final message; exit 0 or 8");
-  verb->add_option("--wait-timeout", flags->wait_timeout,
-                   "give up waiting after this time, exit 7");
-  AddGroupOptions(*verb, context);
-  verb->callback([&context, flags, verb] {
-    // The lines of a file say everything of their jobs.
-    for (const char* option :
-         {"--group",        "--task",    "--job-id",   "--runner",         "--param",
-          "--payload",      "--at",      "--in",       "--cron",           "--tz",
-          "--every",        "--count",   "--priority", "--retries",        "--retry",
-          "--timeout",      "--expires", "--replace",  "--fail-if-exists", "--feedback",
-          "--at-most-once", "--overlap"}) {
-      if (flags->file.empty() || verb->count(option) == 0) continue;
-      context.action = [&context, option] {
-        return context.Usage(fmt::format(
-            "{} does not go with --file: each line of the file says it of its job", option));
-      };
-      return;
-    }
-    context.action = [&context, flags] { return Submit(context, *flags); };
-  });
+Verb SubmitVerb() {
+  return {.name = "submit",
+          .summary = "submit a job, or a file of jobs",
+          .usage = "--group G --task T [OPTIONS] | --file FILE [OPTIONS]",
+          .examples = {"jobclient submit --group demo --task hello --runner word_count "
+                       "--param file=/etc/hosts --wait",
+                       "jobclient submit --group demo --task nightly --cron '0 0 3 * * ?' --tz "
+                       "Europe/Berlin --runner word_count --param file=/etc/hosts",
+                       "echo '{\"taskId\":\"t1\",\"taskTrackerNodeGroup\":\"demo\"}' | jobclient "
+                       "submit --file -",
+                       "echo '{\"taskId\":\"t2\",\"taskTrackerNodeGroup\":\"demo\"}' | jobclient "
+                       "submit --file - --dry-run"},
+          .declare = Declare};
 }
 
 }  // namespace lts::jobclient::cli

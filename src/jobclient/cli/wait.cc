@@ -6,13 +6,40 @@
 #include "jobclient/cli/wait_end.h"
 
 namespace lts::jobclient::cli {
+namespace {
+
+struct WaitFlags {
+  std::string job_id;
+  std::string timeout;
+};
+
+int Wait(const Context& context, const WaitFlags& flags) {
+  DurationMs timeout_ms = kWaitForever;
+  if (!flags.timeout.empty()) {
+    const Result<DurationMs> given = ParseDurationOption("--timeout", flags.timeout);
+    if (!given.ok()) return context.Fail(given.status());
+    timeout_ms = *given;
+  }
+  const Result<JobClientOptions> options = context.LoadOptions(false);
+  if (!options.ok()) return context.Fail(options.status());
+  const auto channels = context.Channels(*options);
+  if (!channels.ok()) return context.Fail(channels.status());
+  auto client = ClientCore::Open(*options, *channels, Presence::kPassing);
+  if (!client.ok()) return context.Fail(client.status());
+  // Who was there once is waited for, however long; but not a cluster that is not found.
+  const Status found = (*client)->trackers().AwaitFound();
+  if (!found.ok()) return context.Fail(found);
+  return WaitForEnd(context, **client, flags.job_id, timeout_ms, /*runs_so_far=*/false);
+}
+
+}  // namespace
 
 int WaitForEnd(const Context& context, ClientCore& client, const std::string& job_id,
-               DurationMs timeout_ms, bool message_only, bool runs_so_far) {
+               DurationMs timeout_ms, bool runs_so_far) {
   const Result<v1::JobView> job =
       client.Wait(job_id, Milliseconds(timeout_ms), runs_so_far ? 1 : 0);
   if (!job.ok()) return context.Fail(job.status());
-  if (!message_only && context.format == Format::kJson) {
+  if (context.format == Format::kJson) {
     context.env.out << Dump(JobJson(*job)) << '\n';
   } else {
     context.env.out << job->message() << '\n';
@@ -22,40 +49,21 @@ int WaitForEnd(const Context& context, ClientCore& client, const std::string& jo
   return kJobFailed;
 }
 
-void AddWait(CLI::App& app, Context& context) {
-  struct Flags {
-    std::string job_id;
-    std::string timeout;
-  };
-  const auto flags = std::make_shared<Flags>();
-  CLI::App* verb =
-      AddVerb(app, "wait",
-              "wait for the end of a job (of a schedule: of its first run from now) and "
-              "print its final message; exit 0 when it succeeded, else 8",
-              "jobclient wait 01890f3e-7b1c-7cc8-98c4-dc0c0c07398f --timeout 10m");
-  verb->add_option("JOB_ID", flags->job_id, "id of the job")->required();
-  verb->add_option("--timeout", flags->timeout, "give up after this time, exit 7 (default: never)");
-  verb->callback([&context, flags] {
-    context.action = [&context, flags]() -> int {
-      DurationMs timeout_ms = kWaitForever;
-      if (!flags->timeout.empty()) {
-        const Result<DurationMs> given = ParseDurationOption("--timeout", flags->timeout);
-        if (!given.ok()) return context.Fail(given.status());
-        timeout_ms = *given;
-      }
-      const Result<JobClientOptions> options = context.LoadOptions(false);
-      if (!options.ok()) return context.Fail(options.status());
-      const auto channels = context.Channels(*options);
-      if (!channels.ok()) return context.Fail(channels.status());
-      auto client = ClientCore::Open(*options, *channels, Presence::kPassing);
-      if (!client.ok()) return context.Fail(client.status());
-      // Who was there once is waited for, however long; but not a cluster that is not found.
-      const Status found = (*client)->trackers().AwaitFound();
-      if (!found.ok()) return context.Fail(found);
-      return WaitForEnd(context, **client, flags->job_id, timeout_ms, /*message_only=*/false,
-                        /*runs_so_far=*/false);
-    };
-  });
+Verb WaitVerb() {
+  return {.name = "wait",
+          .summary =
+              "wait for the end of a job (of a schedule: of its first run from now) and print "
+              "its final message; exit 0 when it succeeded, else 8",
+          .usage = "JOB_ID [--timeout DURATION]",
+          .examples = {"jobclient wait 01890f3e-7b1c-7cc8-98c4-dc0c0c07398f --timeout 10m"},
+          .declare = [](CLI::App& verb, Context& context) -> Action {
+            const auto flags = std::make_shared<WaitFlags>();
+            verb.add_option("JOB_ID", flags->job_id, "id of the job")->required();
+            verb.add_option("--timeout", flags->timeout,
+                            "give up after this time, exit 7 (default: never)")
+                ->type_name("DURATION");
+            return [&context, flags] { return Wait(context, *flags); };
+          }};
 }
 
 }  // namespace lts::jobclient::cli

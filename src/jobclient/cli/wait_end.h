@@ -10,10 +10,10 @@ namespace lts::jobclient::cli {
 
 inline constexpr DurationMs kWaitForever = 100LL * 365 * 86'400'000;
 
-// Prints the final message alone, or the whole job when `message_only` is false and JSON is asked
-// for. Exit code 0 when the job succeeded, 8 when it ended otherwise, 7 when the time is up. Of a
-// schedule it waits for one run, from now on or, with `runs_so_far`, the first there is.
+// Prints the final message alone, or as JSON the whole job. Exit code 0 when the job succeeded, 8
+// when it ended otherwise, 7 when the time is up. Of a schedule it waits for one run, from now on
+// or, with `runs_so_far`, the first there is.
 int WaitForEnd(const Context& context, ClientCore& client, const std::string& job_id,
-               DurationMs timeout_ms, bool message_only, bool runs_so_far);
+               DurationMs timeout_ms, bool runs_so_far);
 
 }  // namespace lts::jobclient::cli

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -13,6 +15,7 @@
 #include "lts/status.h"
 #include "model/job.h"
 #include "model/job_id.h"
+#include "model/update.h"
 #include "store/job_store.h"
 #include "store/rows.h"
 
@@ -60,13 +63,28 @@ struct SubmitEvent {
   std::uint32_t first_index = 0;  // of items[0] in the request; replies count from it
 };
 
-// Cancels what stands under a task, or only the job or schedule `id` when it is not empty. Group
-// and task are always given: the shell finds them for a bare id.
-struct CancelEvent {
+enum class OperationKind : std::uint8_t {
+  kCancel = 0,     // ends it; an executing attempt is told to stop, and nothing follows it
+  kSuspend = 1,    // nothing starts until it is resumed; an executing attempt goes on
+  kResume = 2,     // fires that were due meanwhile are skipped
+  kTerminate = 3,  // stops what executes now; a schedule goes on
+  kTrigger = 4,    // runs it now: a schedule by a run of its own, a one-shot by being due
+  kUpdate = 5,     // changes fields
+};
+
+// What is done to what stands under a task, or only to the job or schedule `id` when it is not
+// empty. Group and task are always given: the shell finds them for a bare id.
+struct OperateEvent {
   RequestId request = 0;
   std::string group;
   std::string task_id;
   model::JobId id;
+  OperationKind kind = OperationKind::kCancel;
+  bool reset = false;                         // kResume: a last fire in the future is forgotten
+  model::JobId new_id;                        // kTrigger: of the run that it makes
+  bool maybe_sent = false;                    // kTrigger: as of a submit
+  std::map<std::string, std::string> params;  // kTrigger: over those of the job
+  std::shared_ptr<const model::JobUpdate> update;  // kUpdate
 };
 
 struct HelloEvent {
@@ -144,7 +162,7 @@ struct ReadFailed {
 // A time that NextTimer() named has come.
 struct TickEvent {};
 
-using Event = std::variant<SubmitEvent, CancelEvent, HelloEvent, WorkerEvent, WorkerClosedEvent,
+using Event = std::variant<SubmitEvent, OperateEvent, HelloEvent, WorkerEvent, WorkerClosedEvent,
                            FeedbackHelloEvent, FeedbackAckEvent, FeedbackClosedEvent, LookupAnswer,
                            RefillAnswer, FeedbackRefillAnswer, ReadFailed, TickEvent>;
 
@@ -162,11 +180,11 @@ struct SubmitReply {
   std::string message;
 };
 
-struct CancelReply {
+struct OperateReply {
   RequestId request = 0;
   StatusCode code = StatusCode::kOk;
-  model::JobState state = model::JobState::kCancelled;
-  model::JobId id;
+  model::JobState state = model::JobState::kCancelled;  // that it is in now
+  model::JobId id;  // what it was done to; of a trigger: the run
   std::string message;
 };
 
@@ -235,7 +253,7 @@ struct FeedbackRefillRequest {
 struct Effects {
   store::MutationBatch batch;
   std::vector<SubmitReply> submit_replies;
-  std::vector<CancelReply> cancel_replies;
+  std::vector<OperateReply> operate_replies;
   std::vector<WorkerSend> worker_sends;
   std::vector<HeartbeatAnswer> heartbeats;
   std::vector<FeedbackSend> feedback_sends;
@@ -247,7 +265,7 @@ struct Effects {
   std::string fault;
 
   bool OnlyMutations() const {
-    return submit_replies.empty() && cancel_replies.empty() && worker_sends.empty() &&
+    return submit_replies.empty() && operate_replies.empty() && worker_sends.empty() &&
            feedback_sends.empty() && lookups.empty() && refills.empty() && feedback_refills.empty();
   }
 };

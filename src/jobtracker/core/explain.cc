@@ -17,6 +17,8 @@ std::vector<Explanation> Partition::Explain(const store::JobRow& row, Now now) c
                                job->worker->stream != 0 ? "" : ", which is not connected now"));
     if (known.cancel_requested)
       add("CANCEL_REQUESTED", "it was told to stop; it ends CANCELLED unless it succeeds");
+    if (known.suspend_requested)
+      add("SUSPEND_REQUESTED", "its retry, or the next cycle, waits until it is resumed");
     const DurationMs ran_ms = now.wall_ms - job->started_ms;
     if (known.spec->timeout_ms > 0 && ran_ms > known.spec->timeout_ms) {
       add("OUT_OF_TIME",

@@ -100,6 +100,14 @@ void Partition::SetTimes(HistoryRow& history, const Job& job, const AttemptResul
       history.ended_ms - std::clamp<DurationMs>(result.run_ms, 0, history.ended_ms - earliest);
 }
 
+// What was suspended while it executed waits from now on.
+void Partition::SuspendFollowing(JobRow& row) {
+  const auto next = model::NextState(row.state, JobEvent::kSuspend);
+  if (!next) Fault(fmt::format("job {} cannot be suspended", row.key.id.ToString()));
+  row.state = next.value_or(row.state);
+  row.suspend_requested = false;
+}
+
 void Partition::Retry(Job& job, DurationMs delay_ms, bool snooze, const AttemptResult& result,
                       const std::string& node) {
   HistoryRow history = HistoryOf(job, result.outcome, result.message);
@@ -112,8 +120,9 @@ void Partition::Retry(Job& job, DurationMs delay_ms, bool snooze, const AttemptR
   JobRow after = job.row;
   after.state = StateAfter(job, JobEvent::kRetry, result.outcome);
   after.mark_worker.clear();
+  if (after.suspend_requested) SuspendFollowing(after);
   ++after.attempt;
-  ++(snooze ? after.snoozes : after.retries);
+  ++(snooze && !options_.faults.snooze_counts_as_retry ? after.snoozes : after.retries);
   after.due_ms = now_.wall_ms + delay_ms;
   ++(snooze ? stats_.snoozed : stats_.retried);
   if (SharesRunKey(after)) job.task->holder = &job;  // between attempts it keeps its run key
@@ -137,13 +146,22 @@ bool Partition::CountsUnasked(const Job& job, const model::Token& token,
 
 void Partition::ApplyResult(const AttemptResult& result, Worker& worker) {
   Job* job = FindJob(result.ref.key);
+  if (options_.faults.result_ends_other_cycle && job == nullptr) {
+    for (Job* other : InOrder(worker.outstanding)) {
+      if (other->row.key.id == result.ref.key.id) job = other;
+    }
+  }
   const bool executing = job != nullptr && job->place == Job::Place::kExecuting;
   bool counts = job != nullptr && job->row.attempt == result.ref.attempt &&
                 !refused_.contains(result.ref.key);
   if (counts)
     counts =
         executing ? job->token == result.ref.token : CountsUnasked(*job, result.ref.token, worker);
-  if (options_.faults.result_without_token_check) counts = job != nullptr;
+  if (options_.faults.result_without_token_check ||
+      (job != nullptr && options_.faults.result_ends_other_cycle &&
+       job->row.key != result.ref.key)) {
+    counts = job != nullptr;
+  }
   if (!counts) {
     ++stats_.stale_results;
     return;
@@ -186,7 +204,7 @@ void Partition::ApplyResult(const AttemptResult& result, Worker& worker) {
       }
       break;
   }
-  if (job->row.cancel_requested) {
+  if (job->row.cancel_requested && !options_.faults.retry_survives_cancel) {
     ++stats_.cancelled;
     End(*job, JobEvent::kCancel, history());
     return;
@@ -243,7 +261,7 @@ void Partition::Lose(Job& job, Outcome outcome, const std::string& why) {
     End(job, JobEvent::kCancel, std::move(history));
     return;
   }
-  if (job.row.spec->at_most_once) {
+  if (job.row.spec->at_most_once && !options_.faults.at_most_once_again) {
     ++stats_.failed;
     history.message += " [outcome_unknown: at_most_once, so it is not run again]";
     End(job, JobEvent::kFail, std::move(history));
@@ -262,6 +280,7 @@ void Partition::Lose(Job& job, Outcome outcome, const std::string& why) {
   JobRow after = job.row;
   after.state = next;
   after.mark_worker.clear();
+  if (after.suspend_requested) SuspendFollowing(after);
   ++after.attempt;
   after.lost += losses;
   if (SharesRunKey(after)) job.task->holder = &job;
@@ -289,6 +308,7 @@ void Partition::Requeue(Job& job) {
     JobRow after = job.row;
     after.state = StateAfter(job, JobEvent::kHandBack, Outcome::kNone);
     after.mark_worker.clear();
+    if (after.suspend_requested) SuspendFollowing(after);
     Update(job, std::move(after));
   } else {
     Place(job);

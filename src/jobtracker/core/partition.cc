@@ -83,7 +83,7 @@ void Partition::Handle(Event event, Now now, Effects* effects) {
   struct Visitor {
     Partition& core;
     void operator()(SubmitEvent& e) { core.OnSubmit(std::move(e)); }
-    void operator()(CancelEvent& e) { core.OnCancel(std::move(e)); }
+    void operator()(OperateEvent& e) { core.OnOperate(std::move(e)); }
     void operator()(HelloEvent& e) { core.OnHello(std::move(e)); }
     void operator()(WorkerEvent& e) { core.OnWorker(std::move(e)); }
     void operator()(WorkerClosedEvent& e) { core.OnWorkerClosed(e.stream); }

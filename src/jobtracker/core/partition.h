@@ -9,7 +9,8 @@
 // The files follow the life of a job:
 //   partition.cc  the event switch, timers      submit.cc    acceptance, duplicates, replace
 //   dispatch.cc   ready -> TaskTracker          finish.cc    results, retries, ends
-//   plan.cc       fires of schedules            operations.cc cancel
+//   plan.cc       fires of schedules            operations.cc suspend, resume, update, trigger,
+//                                               terminate, cancel
 //   worker.cc     hello, leases, losses         feedback.cc  telling the submitting group
 //   window.cc     what of the backlog is held in memory, look-ups and refills
 //   explain.cc    why a job does or does not run
@@ -34,6 +35,7 @@
 #include "jobtracker/core/events.h"
 #include "model/schedule.h"
 #include "model/state.h"
+#include "model/validate.h"
 #include "store/job_store.h"
 #include "store/rows.h"
 
@@ -45,6 +47,12 @@ struct PlantedFaults {
   bool occurrence_without_fire_time = false;
   bool forget_running_at_restart = false;
   bool dispatch_before_hello = false;
+  bool retry_survives_cancel = false;
+  bool fire_while_suspended = false;
+  bool snooze_counts_as_retry = false;
+  bool result_ends_other_cycle = false;
+  bool fire_lost_when_clock_steps_back = false;
+  bool at_most_once_again = false;
 };
 
 struct PartitionOptions {
@@ -67,6 +75,8 @@ struct PartitionOptions {
   std::size_t memory_bytes_max = 128 << 20;  // of jobs in memory; above it windows are smaller
   std::size_t lookups_max = 100'000;     // operations that wait for a look-up or a group's opening
   std::size_t resident_max = 1'000'000;  // rows that share a run key, always in memory
+  std::size_t triggers_waiting = 10;     // of one task at most
+  model::JobLimits limits;               // of updated and triggered jobs
   std::size_t schedules_max = 1'000'000;
   std::size_t groups_max = 10'000;          // groups with jobs, schedules or TaskTrackers
   std::size_t workers_max = 10'000;         // TaskTrackers
@@ -97,6 +107,7 @@ struct PartitionStats {
   std::uint64_t accepted = 0, duplicates = 0, replaced = 0, refused = 0;
   std::uint64_t dispatched = 0, succeeded = 0, failed = 0, retried = 0, snoozed = 0, dead = 0,
                 cancelled = 0;
+  std::uint64_t suspended = 0, resumed = 0, updated = 0, triggered = 0, terminated = 0, resets = 0;
   std::uint64_t lost = 0, undelivered = 0, stale_results = 0, adopted = 0, early_results = 0;
   std::uint64_t fires = 0, skipped_fires = 0, yielded = 0, expired = 0;
   std::uint64_t marks = 0, lookups = 0, refills = 0, deferred = 0;
@@ -214,7 +225,7 @@ class Partition {
 
   // submit.cc
   void OnSubmit(SubmitEvent event);
-  void OnCancel(CancelEvent event);
+  void OnOperate(OperateEvent event);
   void Begin(Operation operation);
   void Run(Operation& operation);
   void RunSubmit(Operation& operation);
@@ -223,12 +234,15 @@ class Partition {
   void Reply(const Operation& operation, StatusCode code, SubmitOutcome outcome, model::JobId id,
              std::string message);
   bool NeedsLookup(const Operation& operation) const;
-  // Whether a copy of this submit may have been accepted, and its job have ended, before this one
-  // arrived.
+  // Whether a copy of what makes this job may have been accepted, and the job have ended, before
+  // this one arrived.
   bool MayBeLate(const model::JobId& id) const;
   void RememberResent(const model::JobId& id);
   void RememberEnded(const model::JobId& id);
-  bool RoomForResident(const Operation& operation);
+  // kResourceExhausted when no further row can be resident.
+  Status RoomForResident();
+  bool IsTooOld(const model::JobId& id) const;
+  std::string TooOldText(const model::JobId& id) const;
   void RefuseOperation(const Operation& operation, StatusCode code, std::string message);
   static PendingRead LookupFor(const Operation& operation);
   bool MustWaitForOpening(const Operation& operation);
@@ -236,10 +250,28 @@ class Partition {
   static std::string KeyOf(const std::string& group, const std::string& task);
 
   // operations.cc
-  void RunCancel(Operation& operation);
-  // The state it is in now.
+  struct Targets;
+  void RunOperate(Operation& operation);
+  Targets TargetsOf(const OperateEvent& event);
+  bool RoomToSuspend(const Targets& targets, OperateReply& reply);
+  void Cancel(const Targets& targets, OperateReply& reply);
+  void Suspend(const Targets& targets, OperateReply& reply);
+  void Resume(const OperateEvent& event, const Targets& targets, OperateReply& reply);
+  void Terminate(const Targets& targets, OperateReply& reply);
+  void Trigger(const Operation& operation, const Targets& targets, OperateReply& reply);
+  void TriggerSchedule(const Operation& operation, Schedule& schedule, OperateReply& reply);
+  void UpdateSpec(const OperateEvent& event, const Targets& targets, OperateReply& reply);
+  void UpdateOneShot(const model::UpdatedSpec& updated, Job& job, OperateReply& reply);
+  void UpdateSchedule(const model::UpdatedSpec& updated, Schedule& schedule, OperateReply& reply);
+  // Each gives the state it is in now.
   model::JobState CancelJob(Job& job);
+  model::JobState SuspendJob(Job& job);
+  model::JobState ResumeJob(Job& job);
+  // Makes what is known of an executing attempt durable with the row.
+  void MarkInto(const Job& job, store::JobRow& row) const;
   void CancelSchedule(Schedule& schedule, const std::string& message);
+  void Log(const model::JobId& id, const std::string& group, const std::string& task_id,
+           const char* type, std::string message);
 
   // window.cc
   Group& GroupOf(const std::string& name);
@@ -306,6 +338,7 @@ class Partition {
   store::HistoryRow HistoryOf(const Job& job, model::Outcome outcome,
                               const std::string& message) const;
   void SetTimes(store::HistoryRow& history, const Job& job, const AttemptResult& result) const;
+  void SuspendFollowing(store::JobRow& row);
   void Requeue(Job& job);  // the attempt never reached its TaskTracker
   static std::vector<Job*> InOrder(const std::unordered_set<Job*>& jobs);
 

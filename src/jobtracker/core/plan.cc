@@ -18,12 +18,17 @@ constexpr char kMisfire[] = "misfire: not generated within misfire.grace of its 
 constexpr char kOverlap[] = "overlap: the cycle before it runs or waits";
 constexpr char kTooMany[] = "overlap: too many occurrences wait";
 
+TimeMs CycleOf(const store::ScheduleRow& row, TimeMs fire_ms) {
+  return fire_ms <= row.shift_until_ms ? fire_ms + row.shift : fire_ms;
+}
+
 }  // namespace
 
 Partition::Schedule* Partition::AddSchedule(store::ScheduleRow row) {
   // A zone that this host does not know any more (it was checked at submit): the schedule stays,
   // silent; it is counted, and the shell says so. It is never dropped.
-  auto fires = model::MakeFireTimes(*row.spec, row.accepted_ms, options_.default_time_zone);
+  auto fires = model::MakeFireTimes(*row.spec, row.timed_ms != 0 ? row.timed_ms : row.accepted_ms,
+                                    options_.default_time_zone);
   auto owned = std::make_unique<Schedule>();
   Schedule* schedule = owned.get();
   if (fires.ok()) {
@@ -45,9 +50,11 @@ void Partition::ArmSchedule(Schedule& schedule) {
   const bool used_up =
       row.spec->IsRepeat() && row.spec->repeat_count > 0 && row.runs >= row.spec->repeat_count;
   schedule.next_ms.reset();
-  if (row.state == JobState::kActive && schedule.fires != nullptr && !used_up &&
-      !refused_.contains({row.id, 0})) {
-    schedule.next_ms = schedule.fires->Next(row.last_fire_ms);
+  if ((row.state == JobState::kActive || options_.faults.fire_while_suspended) &&
+      schedule.fires != nullptr && !used_up && !refused_.contains({row.id, 0})) {
+    schedule.next_ms = schedule.fires->Next(options_.faults.fire_lost_when_clock_steps_back
+                                                ? std::max(row.last_fire_ms, max_wall_ms_)
+                                                : row.last_fire_ms);
   }
   const TimeMs armed = schedule.next_ms.value_or(kNever);
   if (armed == schedule.armed_ms) return;
@@ -77,14 +84,25 @@ void Partition::Fire(Schedule& schedule) {
   const auto catch_up =
       static_cast<std::size_t>(spec.catch_up_max > 0 ? spec.catch_up_max : options_.catch_up_max);
 
-  std::vector<TimeMs> due;
   std::optional<TimeMs> next = schedule.fires->Next(schedule.row.last_fire_ms);
-  while (next && *next <= now_.wall_ms && due.size() < kFiresPerTick + catch_up) {
-    due.push_back(*next);
+  std::size_t silent = 0;
+  for (; next && *next <= schedule.row.silent_until_ms && *next <= now_.wall_ms &&
+         silent < kFiresPerTick;
+       ++silent) {
+    Skip(schedule, *next, schedule.row.silent_reason);
     next = schedule.fires->Next(*next);
   }
+  std::vector<TimeMs> due;
+  if (silent < kFiresPerTick) {
+    while (next && *next <= now_.wall_ms && due.size() < kFiresPerTick + catch_up) {
+      due.push_back(*next);
+      next = schedule.fires->Next(*next);
+    }
+  }
   if (due.empty()) {
+    if (silent > 0) effects_->batch.mutations.emplace_back(store::PutSchedule{schedule.row});
     ArmSchedule(schedule);
+    MaybeEndSchedule(schedule);
     return;
   }
   const auto missed = [&](TimeMs fire) { return fire < now_.wall_ms - options_.misfire_grace_ms; };
@@ -167,7 +185,7 @@ void Partition::Generate(Schedule& schedule, TimeMs fire_ms) {
   ++row.runs;
   ++stats_.fires;
   JobRow job;
-  job.key = {row.id, options_.faults.occurrence_without_fire_time ? 0 : fire_ms};
+  job.key = {row.id, options_.faults.occurrence_without_fire_time ? 0 : CycleOf(row, fire_ms)};
   job.kind = store::JobKind::kOccurrence;
   job.spec = row.spec;
   job.resident = true;
@@ -197,7 +215,7 @@ void Partition::FlushSkips(Schedule& schedule) {
   store::ScheduleRow& row = schedule.row;
   if (row.skip_count == 0) return;
   store::HistoryRow history;
-  history.key = {row.id, row.skip_first_ms};
+  history.key = {row.id, CycleOf(row, row.skip_first_ms)};
   history.attempt = 0;
   history.final = true;
   history.state = JobState::kSkipped;
@@ -209,7 +227,7 @@ void Partition::FlushSkips(Schedule& schedule) {
   history.ended_ms = now_.wall_ms;
   history.spec = row.spec;
   history.skipped = row.skip_count;
-  history.skipped_last_ms = row.skip_last_ms;
+  history.skipped_last_ms = CycleOf(row, row.skip_last_ms);
   effects_->batch.mutations.emplace_back(store::InsertHistory{std::move(history)});
   row.skip_count = 0;
   row.skip_first_ms = row.skip_last_ms = 0;

@@ -105,21 +105,29 @@ struct Partition::Schedule {
   std::optional<TimeMs> next_ms;
   TimeMs armed_ms = Partition::kNever;
   std::set<model::JobKey> occurrences;  // rows of this schedule that have not ended
+
+  TimeMs timed_ms() const { return row.timed_ms != 0 ? row.timed_ms : row.accepted_ms; }
 };
 
 struct Partition::Operation {
-  SubmitItem submit;  // submit.spec null: a cancel
+  SubmitItem submit;  // submit.spec null: `operate` counts
   RequestId request = 0;
   std::uint32_t index = 0;
-  CancelEvent cancel;
+  OperateEvent operate;
   // Filled by a look-up.
   bool looked_up = false;
-  bool id_ended = false;
+  bool made_ended = false;  // what it makes was made before, and has ended
 
   bool is_submit() const { return submit.spec != nullptr; }
-  const std::string& group() const { return is_submit() ? submit.spec->group : cancel.group; }
-  const std::string& task_id() const { return is_submit() ? submit.spec->task_id : cancel.task_id; }
-  const model::JobId& id() const { return is_submit() ? submit.id : cancel.id; }
+  const std::string& group() const { return is_submit() ? submit.spec->group : operate.group; }
+  const std::string& task_id() const {
+    return is_submit() ? submit.spec->task_id : operate.task_id;
+  }
+  // What it is about, empty: everything under the task.
+  const model::JobId& target() const { return is_submit() ? submit.id : operate.id; }
+  // What it makes, empty: nothing.
+  const model::JobId& made() const { return is_submit() ? submit.id : operate.new_id; }
+  bool maybe_sent() const { return is_submit() ? submit.maybe_sent : operate.maybe_sent; }
 };
 
 // A read that was asked for and has not been answered.

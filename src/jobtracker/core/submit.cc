@@ -21,31 +21,45 @@ std::string Partition::KeyOf(const std::string& group, const std::string& task) 
   return key.append(task);
 }
 
+bool Partition::IsTooOld(const JobId& id) const {
+  const TimeMs made = id.TimeOf();
+  return made < now_.wall_ms - options_.dedup_horizon_ms ||
+         made > now_.wall_ms + options_.future_id_max_ms;
+}
+
+std::string Partition::TooOldText(const JobId& id) const {
+  return fmt::format(
+      "job id {} was made outside the de-duplication horizon of {} days, or more than an hour in "
+      "the future; submit the job under a new id",
+      id.ToString(), options_.dedup_horizon_ms / 86'400'000);
+}
+
 void Partition::OnSubmit(SubmitEvent event) {
   for (std::size_t i = 0; i < event.items.size(); ++i) {
     Operation operation;
     operation.submit = std::move(event.items[i]);
     operation.request = event.request;
     operation.index = event.first_index + static_cast<std::uint32_t>(i);
-    const TimeMs made = operation.submit.id.TimeOf();
-    if (made < now_.wall_ms - options_.dedup_horizon_ms ||
-        made > now_.wall_ms + options_.future_id_max_ms) {
+    if (IsTooOld(operation.submit.id)) {
       ++stats_.refused;
       Reply(operation, StatusCode::kTooOld, SubmitOutcome::kAccepted, operation.submit.id,
-            fmt::format("job id {} was made outside the de-duplication horizon of {} days, or more "
-                        "than an hour in "
-                        "the future; submit the job under a new id",
-                        operation.submit.id.ToString(), options_.dedup_horizon_ms / 86'400'000));
+            TooOldText(operation.submit.id));
       continue;
     }
     Begin(std::move(operation));
   }
 }
 
-void Partition::OnCancel(CancelEvent event) {
+void Partition::OnOperate(OperateEvent event) {
   Operation operation;
   operation.request = event.request;
-  operation.cancel = std::move(event);
+  operation.operate = std::move(event);
+  const JobId& made = operation.made();
+  if (!made.empty() && IsTooOld(made)) {
+    ++stats_.refused;
+    RefuseOperation(operation, StatusCode::kTooOld, TooOldText(made));
+    return;
+  }
   Begin(std::move(operation));
 }
 
@@ -58,11 +72,13 @@ void Partition::Reply(const Operation& operation, StatusCode code, SubmitOutcome
 bool Partition::NeedsLookup(const Operation& operation) const {
   if (operation.looked_up) return false;
   if (one_by_one_) return true;
-  const JobId& id = operation.id();
-  const bool id_known = id.empty() || jobs_.contains({id, 0}) || schedules_.contains(id);
-  const bool asks_history =
-      operation.is_submit() ? operation.submit.maybe_sent || MayBeLate(id) : !id.empty();
-  if (!id_known && asks_history) return true;
+  const auto known = [&](const JobId& id) {
+    return jobs_.contains({id, 0}) || schedules_.contains(id);
+  };
+  const JobId& made = operation.made();
+  if (!made.empty() && !known(made) && (operation.maybe_sent() || MayBeLate(made))) return true;
+  const JobId& target = operation.target();
+  if (!operation.is_submit() && !target.empty() && !known(target)) return true;
   const auto group = groups_.find(operation.group());
   return group != groups_.end() && !group->second->Complete();
 }
@@ -113,15 +129,18 @@ void Partition::RefuseOperation(const Operation& operation, StatusCode code, std
   if (operation.is_submit()) {
     Reply(operation, code, SubmitOutcome::kAccepted, operation.submit.id, std::move(message));
   } else {
-    effects_->cancel_replies.push_back(
-        {operation.request, code, JobState::kWaiting, {}, std::move(message)});
+    effects_->operate_replies.push_back(
+        {operation.request, code, JobState::kWaiting, operation.target(), std::move(message)});
   }
 }
 
 Partition::PendingRead Partition::LookupFor(const Operation& operation) {
   PendingRead read;
   read.lookup.tasks.push_back({operation.group(), operation.task_id()});
-  if (!operation.id().empty()) read.lookup.ids.push_back(operation.id());
+  if (!operation.target().empty()) read.lookup.ids.push_back(operation.target());
+  if (!operation.made().empty() && operation.made() != operation.target()) {
+    read.lookup.ids.push_back(operation.made());
+  }
   read.keys.push_back(KeyOf(operation.group(), operation.task_id()));
   return read;
 }
@@ -213,7 +232,7 @@ void Partition::Run(Operation& operation) {
   if (operation.is_submit()) {
     RunSubmit(operation);
   } else {
-    RunCancel(operation);
+    RunOperate(operation);
   }
 }
 
@@ -233,7 +252,7 @@ void Partition::RunSubmit(Operation& operation) {
                       item.id.ToString(), same_id->task_id, same_id->group));
     return;
   }
-  if (operation.id_ended || jobs_.contains({item.id, 0}) || schedules_.contains(item.id)) {
+  if (operation.made_ended || jobs_.contains({item.id, 0}) || schedules_.contains(item.id)) {
     // Sent again after it was accepted: the same answer, nothing new (I2).
     ++stats_.duplicates;
     Reply(operation, StatusCode::kOk, SubmitOutcome::kAccepted, item.id, {});
@@ -271,26 +290,23 @@ void Partition::RunSubmit(Operation& operation) {
   }
 }
 
-// Rows that share a task are always in memory; false when there is no room for one more, and says
-// so.
-bool Partition::RoomForResident(const Operation& operation) {
+// Rows that share a task, or are suspended, are always in memory.
+Status Partition::RoomForResident() {
   if (resident_ >= options_.resident_max) {
     ++stats_.over_resident;
-    Reply(operation, StatusCode::kResourceExhausted, SubmitOutcome::kAccepted, operation.submit.id,
-          fmt::format("{} jobs share their task with another one (limit "
-                      "partition.resident.max={}); retry later",
-                      resident_, options_.resident_max));
-    return false;
+    return Status::ResourceExhausted(
+        fmt::format("{} jobs share their task with another one, or are suspended (limit "
+                    "partition.resident.max={}); retry later",
+                    resident_, options_.resident_max));
   }
   if (resident_bytes_ >= options_.memory_bytes_max) {
     ++stats_.over_memory;
-    Reply(operation, StatusCode::kResourceExhausted, SubmitOutcome::kAccepted, operation.submit.id,
-          fmt::format("jobs that share their task with another one take {} bytes of memory (limit "
-                      "partition.memory.max={}); retry later",
-                      resident_bytes_, options_.memory_bytes_max));
-    return false;
+    return Status::ResourceExhausted(
+        fmt::format("jobs that share their task with another one, or are suspended, take {} bytes "
+                    "of memory (limit partition.memory.max={}); retry later",
+                    resident_bytes_, options_.memory_bytes_max));
   }
-  return true;
+  return Status::Ok();
 }
 
 void Partition::SubmitOneShot(Operation& operation, Group& group, Task* task) {
@@ -308,7 +324,12 @@ void Partition::SubmitOneShot(Operation& operation, Group& group, Task* task) {
   // Limits first: nothing ends for the sake of a job that is then refused. One that replaces
   // another takes its place among those that share a task.
   const bool replaces = spec.replace_on_exist && (waiting != nullptr || between != nullptr);
-  if (task != nullptr && waiting == nullptr && !replaces && !RoomForResident(operation)) return;
+  if (task != nullptr && waiting == nullptr && !replaces) {
+    if (const Status room = RoomForResident(); !room.ok()) {
+      Reply(operation, room.code(), SubmitOutcome::kAccepted, item.id, room.message());
+      return;
+    }
+  }
   if (waiting != nullptr) {
     const JobId standing = waiting->row.key.id;
     if (spec.fail_if_exists) {

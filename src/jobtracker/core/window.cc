@@ -87,7 +87,7 @@ Partition::Job* Partition::AddJob(JobRow row) {
   if (job->row.resident) CountResident(*job, 1);
   jobs_.emplace(job->row.key, std::move(owned));
   // A started row that is not executing is between attempts and keeps its run key.
-  if (job->row.attempt > 1 && job->row.state == JobState::kWaiting && SharesRunKey(job->row) &&
+  if (job->row.attempt > 1 && job->row.state != JobState::kRunning && SharesRunKey(job->row) &&
       !job->task->holder) {
     job->task->holder = job;
     for (Job* other : job->task->jobs) {
@@ -162,10 +162,8 @@ void Partition::Place(Job& job) {
   if (refused_.contains(job.row.key)) return;  // the store takes no end of it
   Group& group = *job.group;
   const JobRow& row = job.row;
-  if (row.state == JobState::kSuspended) {
-    return;
-  }
   if (row.expires_ms != 0) expiry_timers_.emplace(row.expires_ms, row.key);
+  if (row.state == JobState::kSuspended) return;
   if (row.due_ms > now_.wall_ms) {
     job.place = Job::Place::kDated;
     group.dated.insert(&job);
@@ -222,6 +220,15 @@ void Partition::Update(Job& job, JobRow after) {
       store::UpdateJob{after, job.row.priority, job.row.due_ms, job.row.resident, job.row.state});
   if (after.resident && !job.row.resident) CountResident(job, 1);
   if (job.place != Job::Place::kExecuting) Unplace(job);
+  if (job.row.expires_ms != 0 && job.row.expires_ms != after.expires_ms) {
+    expiry_timers_.erase({job.row.expires_ms, job.row.key});
+  }
+  if (after.spec != job.row.spec) {
+    const std::size_t bytes = sizeof(Job) + SpecBytes(*after.spec);
+    memory_bytes_ += bytes - job.bytes;
+    if (after.resident) resident_bytes_ += bytes - job.bytes;
+    job.bytes = bytes;
+  }
   job.row = std::move(after);
   if (job.place != Job::Place::kExecuting) Place(job);
 }
@@ -533,19 +540,20 @@ void Partition::OnLookup(LookupAnswer answer) {
     }
   } else {
     // The keys of operations whose rows changed meanwhile ask again; the others run now.
+    const auto id_touched = [&](const model::JobId& id) {
+      return !id.empty() &&
+             TouchedSince(static_cast<std::uint64_t>(std::hash<model::JobId>()(id)), read.ordinal);
+    };
     for (const std::string& key : read.keys) {
       Operation& first = waiting_keys_.at(key).front();
-      const bool touched =
-          TouchedSince(TaskHash(first.group(), first.task_id()), read.ordinal) ||
-          (!first.id().empty() &&
-           TouchedSince(static_cast<std::uint64_t>(std::hash<model::JobId>()(first.id())),
-                        read.ordinal));
+      const bool touched = TouchedSince(TaskHash(first.group(), first.task_id()), read.ordinal) ||
+                           id_touched(first.target()) || id_touched(first.made());
       if (touched) {
         WantLookup(LookupFor(first));
         continue;
       }
       first.looked_up = true;
-      first.id_ended = ended.contains(first.id());
+      first.made_ended = ended.contains(first.made());
       Run(first);
       ReleaseKey(key);
     }

@@ -174,6 +174,7 @@ class Validator {
 
   Status Check(const InsertFeedback&) { return Status::Ok(); }
   Status Check(const DeleteFeedback&) { return Status::Ok(); }
+  Status Check(const InsertLog&) { return Status::Ok(); }
   Status Check(const PutWorker&) { return Status::Ok(); }
   Status Check(const DeleteWorker&) { return Status::Ok(); }
 
@@ -246,6 +247,8 @@ class Applier {
     const FeedbackRow& row = m.row;
     p_.feedback[row.submit_group][{row.seq, row.key, row.attempt}] = row;
   }
+
+  void operator()(const InsertLog&) {}  // not of the partition
 
   void operator()(const DeleteFeedback& m) {
     EraseFrom(p_.feedback, m.submit_group, FeedbackKey(m.seq, m.key, m.attempt));
@@ -348,7 +351,13 @@ class MemoryJobStore final : public JobStore {
     if (*verdict == PartitionState::Commit::kApply) {
       LTS_RETURN_IF_ERROR(Validator(p).Check(batch));
       Applier applier(p);
-      for (const Mutation& mutation : batch.mutations) std::visit(applier, mutation);
+      for (const Mutation& mutation : batch.mutations) {
+        if (const auto* log = std::get_if<InsertLog>(&mutation)) {
+          AddLog(log->row);
+        } else {
+          std::visit(applier, mutation);
+        }
+      }
       p.state.commit_no = commit_no;
       p.state.next_seq = std::max(p.state.next_seq, batch.next_seq);
     }
@@ -497,10 +506,7 @@ class MemoryJobStore final : public JobStore {
 
   Status AppendLogs(const std::vector<LogRow>& rows) override {
     const std::lock_guard lock(mutex_);
-    for (const LogRow& row : rows) {
-      const LogKey key(row.key, row.attempt, row.line);
-      if (logs_.emplace(key, row).second) log_times_.insert({row.time_ms, key});
-    }
+    for (const LogRow& row : rows) AddLog(row);
     return Status::Ok();
   }
 
@@ -699,6 +705,11 @@ class MemoryJobStore final : public JobStore {
   const Clock& clock_;
   std::mutex mutex_;
   std::vector<Partition> partitions_;
+  void AddLog(const LogRow& row) {
+    const LogKey key(row.key, row.attempt, row.line);
+    if (logs_.emplace(key, row).second) log_times_.insert({row.time_ms, key});
+  }
+
   std::map<LogKey, LogRow> logs_;
   std::set<std::pair<TimeMs, LogKey>> log_times_;
 };

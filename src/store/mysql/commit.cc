@@ -58,6 +58,7 @@ class Picture {
   std::map<JobId, const ScheduleRow*> schedules;  // null: gone
   std::map<FeedbackKey, const FeedbackRow*> feedback;
   std::map<WorkerKey, const WorkerRow*> workers;
+  std::vector<const LogRow*> logs;
   CounterChanges counters;
 
  private:
@@ -132,6 +133,10 @@ class Picture {
     feedback[{m.row.submit_group, m.row.seq, m.row.key, m.row.attempt}] = &m.row;
     return Status::Ok();
   }
+  Status Apply(const InsertLog& m) {
+    logs.push_back(&m.row);
+    return Status::Ok();
+  }
   Status Apply(const DeleteFeedback& m) {
     feedback[{m.submit_group, m.seq, m.key, m.attempt}] = nullptr;
     return Status::Ok();
@@ -160,6 +165,7 @@ class Writer {
     if (step.ok()) step = WriteSchedules(picture.schedules, &counters);
     if (step.ok()) step = WriteFeedback(picture.feedback);
     if (step.ok()) step = WriteWorkers(picture.workers);
+    if (step.ok()) step = WriteLogs(connection_, picture.logs);
     if (step.ok()) step = WriteCounters(connection_, part_, counters);
     return step;
   }

@@ -6,33 +6,35 @@
 
 namespace lts::store::mysql {
 
-Status MysqlJobStore::AppendLogs(const std::vector<LogRow>& rows) {
-  if (rows.empty()) return Status::Ok();
+Step WriteLogs(Connection& connection, std::vector<const LogRow*> rows) {
   // In the order of keys: appends of two JobTrackers do not lock each other out. Of two lines with
   // one number the first is kept, so the order of equal ones stays.
-  std::vector<const LogRow*> sorted;
-  sorted.reserve(rows.size());
-  for (const LogRow& row : rows) sorted.push_back(&row);
-  std::stable_sort(sorted.begin(), sorted.end(), [](const LogRow* a, const LogRow* b) {
+  std::stable_sort(rows.begin(), rows.end(), [](const LogRow* a, const LogRow* b) {
     return std::tie(a->key, a->attempt, a->line) < std::tie(b->key, b->attempt, b->line);
   });
+  records::Scratch scratch;
+  std::string value;
+  MultiRow insert(
+      connection,
+      SqlText("INSERT INTO lts_job_log (job_id, cycle, attempt, line, time_ms, record) VALUES "),
+      SqlText(" ON DUPLICATE KEY UPDATE line = VALUES(line)"));
+  return insert.Run(
+      rows,
+      [&](const LogRow* row, SqlText* sql) {
+        records::Encode(*row, scratch, &value);
+        sql->Add("(", row->key.id, ", ", row->key.cycle, ", ", row->attempt, ", ", row->line, ", ",
+                 row->time_ms, ", ", value, ")");
+      },
+      [](const LogRow* row) { return "a log line of " + NameOf(row->key); });
+}
+
+Status MysqlJobStore::AppendLogs(const std::vector<LogRow>& rows) {
+  if (rows.empty()) return Status::Ok();
+  std::vector<const LogRow*> all;
+  all.reserve(rows.size());
+  for (const LogRow& row : rows) all.push_back(&row);
   // Each statement is its own transaction: lines that were told again change nothing.
-  return Read([&](Connection& connection) -> Step {
-    records::Scratch scratch;
-    std::string value;
-    MultiRow insert(
-        connection,
-        SqlText("INSERT INTO lts_job_log (job_id, cycle, attempt, line, time_ms, record) VALUES "),
-        SqlText(" ON DUPLICATE KEY UPDATE line = VALUES(line)"));
-    return insert.Run(
-        sorted,
-        [&](const LogRow* row, SqlText* sql) {
-          records::Encode(*row, scratch, &value);
-          sql->Add("(", row->key.id, ", ", row->key.cycle, ", ", row->attempt, ", ", row->line,
-                   ", ", row->time_ms, ", ", value, ")");
-        },
-        [](const LogRow* row) { return "a log line of " + NameOf(row->key); });
-  });
+  return Read([&](Connection& connection) -> Step { return WriteLogs(connection, all); });
 }
 
 Result<std::vector<LogRow>> MysqlJobStore::FindLogs(const model::JobKey& key, std::int32_t attempt,

@@ -111,4 +111,7 @@ class MultiRow {
 
 Step WriteCounters(Connection& connection, std::uint32_t part, const CounterChanges& changes);
 
+// Lines that stand already change nothing.
+Step WriteLogs(Connection& connection, std::vector<const LogRow*> rows);
+
 }  // namespace lts::store::mysql

@@ -136,6 +136,7 @@ void Encode(const JobRow& row, Scratch& scratch, std::string* out) {
   r.set_snoozes(row.snoozes);
   r.set_lost(row.lost);
   r.set_cancel_requested(row.cancel_requested);
+  r.set_suspend_requested(row.suspend_requested);
   r.set_mark_epoch(row.mark.epoch);
   r.set_mark_sequence(row.mark.sequence);
   r.set_mark_worker(row.mark_worker);
@@ -164,6 +165,7 @@ Result<JobRow> DecodeJob(const Position& at, const model::JobKey& key, std::stri
   row.snoozes = r.snoozes();
   row.lost = r.lost();
   row.cancel_requested = r.cancel_requested();
+  row.suspend_requested = r.suspend_requested();
   row.mark = {r.mark_epoch(), r.mark_sequence()};
   row.mark_worker = std::move(*r.mutable_mark_worker());
   return row;
@@ -180,6 +182,11 @@ void Encode(const ScheduleRow& row, std::uint32_t gid, Scratch& scratch, std::st
   r.set_skip_last_ms(row.skip_last_ms);
   r.set_skip_count(row.skip_count);
   r.set_skip_reason(row.skip_reason);
+  r.set_timed_ms(row.timed_ms);
+  r.set_silent_until_ms(row.silent_until_ms);
+  r.set_silent_reason(row.silent_reason);
+  r.set_shift(row.shift);
+  r.set_shift_until_ms(row.shift_until_ms);
   r.set_gid(gid);
   PutHead(row.state, false, out);
   Append(r, out);
@@ -201,6 +208,11 @@ Result<ScheduleRow> DecodeSchedule(const model::JobId& id, std::string_view valu
   row.skip_last_ms = r.skip_last_ms();
   row.skip_count = r.skip_count();
   row.skip_reason = std::move(*r.mutable_skip_reason());
+  row.timed_ms = r.timed_ms();
+  row.silent_until_ms = r.silent_until_ms();
+  row.silent_reason = std::move(*r.mutable_silent_reason());
+  row.shift = r.shift();
+  row.shift_until_ms = r.shift_until_ms();
   return row;
 }
 

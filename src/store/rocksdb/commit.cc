@@ -326,6 +326,16 @@ class BatchWriter {
     return Status::Ok();
   }
 
+  Status Apply(const InsertLog& m) {
+    const LogRow& row = m.row;
+    LogKey(&key_, row.key, row.attempt, row.line);
+    Encode(row, scratch_, &value_);
+    out_.Put(engine_.logs(), key_, value_);
+    LogTimeKey(&key_, row.time_ms, row.key, row.attempt, row.line);
+    out_.Put(engine_.logs(), key_, "");
+    return Status::Ok();
+  }
+
   Status Apply(const DeleteFeedback& m) {
     const auto gid = groups_.Find(m.submit_group);
     if (!gid) return Status::Ok();

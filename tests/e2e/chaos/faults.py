@@ -22,14 +22,15 @@ import harness
 LEASES = cluster.LEASES
 LANES = {
     "jobtrackers": ["jt_kill", "jt_pause", "jt_restart", "jt_freeze", "cut_jt_db", "cut_jt_db_long",
-                    "cut_jt_db_past_lease", "cut_jt_zk", "cut_jt_stores", "cut_jt_jt", "clock"],
+                    "cut_jt_db_past_lease", "cut_jt_zk", "cut_jt_stores", "cut_jt_stores_db_first", "cut_jt_jt",
+                    "clock"],
     "stores": ["zk_node", "zk_ensemble", "cut_zk_zk", "db_restart", "db_freeze"],
     "others": ["tt_kill", "tt_pause", "tt_freeze", "client_kill", "tt_restart", "cut_tt_jt", "failstore_full", "cut_client_jt"],
 }
 # The stores fail less often: what happens when they are there counts, too.
 QUIET_S = {"jobtrackers": (1, 3), "stores": (4, 14), "others": (1, 3)}
 # What brings a planted fault to light.
-REVEALING = {"no_store_fencing": ["cut_jt_db_long"], "no_token_check": ["tt_freeze"]}
+REVEALING = {"no_store_fencing": ["cut_jt_stores_db_first"], "no_token_check": ["tt_freeze"]}
 KINDS = sorted(sum(LANES.values(), []))
 ON_OWNER = LANES["jobtrackers"]
 
@@ -267,6 +268,19 @@ class Director:
         limit = LEASES["zk_session_ms"] + LEASES["tasktracker_lease_ms"] + LEASES["kill_grace_ms"]
         self._cut(record, [self._tracker(record, dice)], [self.cluster.db, *self.cluster.zookeepers],
                   limit / 1000 + dice.uniform(3, 8), limit)
+
+    def _cut_jt_stores_db_first(self, record, dice):
+        """It reaches the database again before ZooKeeper: only the store can tell it that it has a successor, and until then
+        it would serve beside that one."""
+        tracker = self._tracker(record, dice)
+        limit = 2 * LEASES["zk_session_ms"]
+        cut = self.network.cut([tracker.name], [zk.name for zk in self.cluster.zookeepers])
+        try:
+            self._cut(record, [tracker], [self.cluster.db], limit / 1000 + dice.uniform(0, 3.5), limit)
+            self._hold(dice.uniform(5, 8))
+        finally:
+            record["dropped"] = cut.heal()
+        confirm(record["dropped"] > 0, f"{tracker} has not tried to reach ZooKeeper")
 
     def _cut_jt_jt(self, record, dice):
         tracker = self._tracker(record, dice)

@@ -234,7 +234,7 @@ TEST_F(Finish, TimesToldByATaskTrackerStayBetweenAcceptanceAndNow) {
 
 TEST_F(Finish, CancelOfAWaitingJobEndsIt) {
   const model::JobId id = s.Accept(Shell::Spec("a"));
-  const CancelReply reply = s.Cancel("a");
+  const OperateReply reply = s.Cancel("a");
   EXPECT_EQ(reply.code, StatusCode::kOk);
   EXPECT_EQ(reply.state, JobState::kCancelled);
   EXPECT_EQ(s.EndOf(id), JobState::kCancelled);

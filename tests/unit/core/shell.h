@@ -124,11 +124,41 @@ class Shell {
     EXPECT_NE(reply.outcome, SubmitOutcome::kDuplicate);
     return reply.id;
   }
-  CancelReply Cancel(const std::string& task, const model::JobId& id = {}) {
-    cancel_replies.clear();
-    Handle(CancelEvent{++requests, "g", task, id});
-    EXPECT_LE(cancel_replies.size(), 1U);
-    return cancel_replies.empty() ? CancelReply{} : cancel_replies.front();
+  OperateReply Operate(OperateEvent event) {
+    event.request = ++requests;
+    event.group = "g";
+    operate_replies.clear();
+    Handle(std::move(event));
+    EXPECT_LE(operate_replies.size(), 1U);
+    return operate_replies.empty() ? OperateReply{} : operate_replies.front();
+  }
+  OperateReply Operate(OperationKind kind, const std::string& task, const model::JobId& id = {}) {
+    OperateEvent event;
+    event.task_id = task;
+    event.id = id;
+    event.kind = kind;
+    return Operate(std::move(event));
+  }
+  OperateReply Cancel(const std::string& task, const model::JobId& id = {}) {
+    return Operate(OperationKind::kCancel, task, id);
+  }
+  OperateReply Trigger(const std::string& task, const model::JobId& new_id,
+                       std::map<std::string, std::string> params = {}) {
+    OperateEvent event;
+    event.task_id = task;
+    event.kind = OperationKind::kTrigger;
+    event.new_id = new_id;
+    event.params = std::move(params);
+    return Operate(std::move(event));
+  }
+  OperateReply Update(const std::string& task, model::JobSpec values,
+                      std::vector<std::string> fields) {
+    OperateEvent event;
+    event.task_id = task;
+    event.kind = OperationKind::kUpdate;
+    event.update =
+        std::make_shared<model::JobUpdate>(model::JobUpdate{std::move(values), std::move(fields)});
+    return Operate(std::move(event));
   }
 
   // Connects a TaskTracker of group "g", or connects it again.
@@ -214,7 +244,7 @@ class Shell {
   std::uint64_t heartbeats_answered = 0;
   std::map<std::string, FakeWorker> workers;
   std::vector<SubmitReply> submit_replies;
-  std::vector<CancelReply> cancel_replies;
+  std::vector<OperateReply> operate_replies;
   std::vector<std::pair<StreamId, store::FeedbackRow>> feedback;
   // Reads are kept here instead of being answered while this is true.
   bool hold_reads = false;
@@ -236,7 +266,7 @@ class Shell {
       ASSERT_TRUE(status.ok()) << status.ToString();
     }
     for (SubmitReply& reply : effects.submit_replies) submit_replies.push_back(std::move(reply));
-    for (CancelReply& reply : effects.cancel_replies) cancel_replies.push_back(std::move(reply));
+    for (OperateReply& reply : effects.operate_replies) operate_replies.push_back(std::move(reply));
     heartbeats_answered += effects.heartbeats.size();
     for (const WorkerSend& send : effects.worker_sends) {
       for (auto& [name, worker] : workers) {

@@ -146,8 +146,8 @@ TEST_F(CliTest, CancelSaysWhereAStoredSubmitWaits) {
   EXPECT_THAT(err_, HasSubstr("job " + job_id + " waits in " + folder));
   tracker_.SetMode(FakeTracker::Mode::kAnswer);
   v1::Code code = v1::NOT_FOUND;
-  tracker_.on_cancel = [&code](const v1::CancelRequest&) {
-    v1::CancelResponse response;
+  tracker_.on_cancel = [&code](const v1::OperateRequest&) {
+    v1::OperateResponse response;
     response.set_code(code);
     return response;
   };

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -18,8 +19,10 @@ namespace lts::jobclient::cli {
 
 class FixedClock final : public Clock {
  public:
-  std::int64_t MonotonicUs() const override { return 0; }
+  std::int64_t MonotonicUs() const override { return monotonic_us.fetch_add(step_us); }
   TimeMs WallMs() const override { return 1'767'225'600'000; }  // 2026-01-01T00:00:00Z
+  mutable std::atomic<std::int64_t> monotonic_us = 0;
+  std::int64_t step_us = 0;  // from one look to the next
 };
 
 class CliTest : public ::testing::Test {
@@ -37,7 +40,8 @@ class CliTest : public ::testing::Test {
                     folder_.path(),
                     clock_,
                     [this] { ++blocked_; },
-                    [this] { on_wait_for_stop_(); }};
+                    [this] { on_wait_for_stop_(); },
+                    err_is_terminal_};
     const int code = cli::Run(arguments, env);
     out_ = out.str();
     err_ = err.str();
@@ -56,6 +60,7 @@ class CliTest : public ::testing::Test {
   std::map<std::string, std::string> variables_;
   std::function<void()> on_wait_for_stop_ = [] {};
   int blocked_ = 0;
+  bool err_is_terminal_ = false;
   std::string out_;
   std::string err_;
 };

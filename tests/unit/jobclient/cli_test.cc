@@ -1,6 +1,9 @@
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -35,33 +38,100 @@ v1::JobView View(v1::JobState state, const std::string& message) {
 
 // ---- usage
 
+std::vector<std::string> Words(const std::string& text) {
+  std::istringstream in(text);
+  return {std::istream_iterator<std::string>(in), {}};
+}
+
 TEST_F(CliTest, EveryVerbHasHelpWithAnExample) {
-  const std::vector<std::vector<std::string>> verbs = {{"submit"},
-                                                       {"get"},
-                                                       {"list"},
-                                                       {"attempts"},
-                                                       {"wait"},
-                                                       {"cancel"},
-                                                       {"explain"},
-                                                       {"logs"},
-                                                       {"nodes"},
-                                                       {"groups"},
-                                                       {"agent"},
-                                                       {"feedback"},
-                                                       {"cron", "next"},
-                                                       {"partitions"},
-                                                       {"failstore", "list"},
-                                                       {"failstore", "retry"},
-                                                       {"failstore", "drop"},
-                                                       {"cron"},
-                                                       {"failstore"},
-                                                       {}};
-  for (std::vector<std::string> verb : verbs) {
-    const std::string name = verb.empty() ? "jobclient" : verb.back();
+  for (const Verb& row : AllVerbs()) {
+    std::vector<std::string> verb = Words(row.name);
+    ASSERT_FALSE(row.examples.empty()) << row.name;
     verb.push_back("--help");
-    EXPECT_EQ(Run(verb), kOk) << name;
-    EXPECT_THAT(out_, HasSubstr("Example:\n  jobclient ")) << name;
+    EXPECT_EQ(Run(verb), kOk) << row.name;
     EXPECT_THAT(err_, IsEmpty());
+    EXPECT_THAT(out_, StartsWith(row.summary + "\nUsage: jobclient " + row.name)) << row.name;
+    EXPECT_THAT(out_, HasSubstr(row.usage + "\n"));
+    for (const std::string& example : row.examples) {
+      EXPECT_THAT(out_, HasSubstr("\n  " + example + "\n")) << row.name;
+      EXPECT_THAT(example, HasSubstr("jobclient " + row.name)) << row.name;
+    }
+    const std::string shown = out_;
+    verb.pop_back();
+    verb.insert(verb.begin(), "help");
+    EXPECT_EQ(Run(verb), kOk) << row.name;
+    EXPECT_EQ(out_, shown);
+  }
+  EXPECT_EQ(Run({"--help"}), kOk);
+  EXPECT_THAT(out_, HasSubstr("Example:\n  jobclient submit "));
+  for (const Verb& row : AllVerbs()) EXPECT_THAT(out_ + "next bash", HasSubstr(Words(row.name)[0]));
+  const std::string shown = out_;
+  EXPECT_EQ(Run({"help"}), kOk);
+  EXPECT_EQ(out_, shown);
+}
+
+TEST_F(CliTest, WhatAUsageNamesIsThere) {
+  ASSERT_EQ(Run({"help", "-o", "json"}), kOk) << err_;
+  for (const auto& row : Lines()) {
+    std::set<std::string> names;
+    for (const auto& option : row["options"]) {
+      std::istringstream all(option["name"].get<std::string>());
+      for (std::string name; std::getline(all, name, ',');) names.insert(name);
+    }
+    std::istringstream words(row["usage"].get<std::string>());
+    for (std::string word; words >> word;) {
+      word.erase(
+          std::remove_if(word.begin(), word.end(), [](char c) { return c == '[' || c == ']'; }),
+          word.end());
+      EXPECT_TRUE(word[0] != '-' || names.count(word) != 0) << row["verb"] << " " << word;
+    }
+  }
+}
+
+TEST_F(CliTest, HelpAsJsonHasTheWholeTable) {
+  ASSERT_EQ(Run({"help", "-o", "json"}), kOk) << err_;
+  ASSERT_EQ(Lines().size(), AllVerbs().size());
+  for (std::size_t i = 0; i < AllVerbs().size(); ++i) {
+    EXPECT_EQ(Lines()[i]["verb"], AllVerbs()[i].name);
+    EXPECT_EQ(Lines()[i]["examples"].size(), AllVerbs()[i].examples.size());
+  }
+  ASSERT_EQ(Run({"help", "cron", "-o", "json"}), kOk);
+  ASSERT_EQ(Lines().size(), 2U);
+  const auto next = Lines()[1];
+  EXPECT_EQ(next["verb"], "cron next");
+  EXPECT_EQ(next["options"][0]["name"], "EXPR");
+  EXPECT_EQ(next["options"][1]["name"], "--tz");
+  EXPECT_EQ(next["options"][1]["value"], "ZONE");
+}
+
+TEST_F(CliTest, AWordThatIsNoVerbOrOptionNamesWhatIsNear) {
+  const std::vector<std::pair<std::vector<std::string>, std::string>> wrong = {
+      {{"lst"}, "\"lst\": jobclient has no such verb; did you mean list?"},
+      {{"failstore", "dorp"}, "\"dorp\": jobclient failstore has no such verb; did you mean drop?"},
+      {{"help", "grps"}, "\"grps\": jobclient has no such verb; did you mean groups?"},
+      {{"completion", "powershell"},
+       "\"powershell\": jobclient completion has no such verb; there are bash"},
+      {{"cron"}, "jobclient cron needs a verb: next"},
+      {{"list", "--grup", "x"}, "--grup: jobclient list has no such option; did you mean --group?"},
+      {{"list", "--outptu=json"},
+       "--outptu=json: jobclient list has no such option; did you mean "
+       "--output?"},
+      {{"wait", "a", "b"}, "\"b\": jobclient wait takes no such argument"},
+      {{"list", "-o", "xml"}, "--output: \"xml\": expected table or json"},
+      {{"list", "--state", "done"}, "--state: \"done\": expected WAITING, RUNNING, "},
+      {{"list", "--limit", "0"}, "--limit: \"0\": expected a whole number from 1 to 1000000000"},
+      {{"logs", "x", "--attempt", "1.5"}, "--attempt: \"1.5\": expected a whole number from 1 "},
+      {{"failstore", "drop", "x"}, "ID: \"x\": expected a whole number from 1 "},
+      {{"submit", "--group", "g", "--task", "t", "--priority", "10001"},
+       "--priority: \"10001\": expected a whole number from -10000 to 10000"},
+      {{"submit", "--group", "g", "--task", "t", "--retries", "1001"},
+       "--retries: \"1001\": expected a whole number from 0 to 1000"},
+      {{"submit", "--group", "g", "--task", "t", "--every", "5s", "--count", "-2"},
+       "--count: \"-2\": expected a whole number from -1 to 1000000000"},
+  };
+  for (const auto& [arguments, message] : wrong) {
+    EXPECT_EQ(Run(arguments), kUsage) << ::testing::PrintToString(arguments);
+    EXPECT_THAT(err_, StartsWith("jobclient: " + message));
   }
 }
 
@@ -479,8 +549,8 @@ TEST_F(CliTest, AttemptsSayWhichJobTheyAreOf) {
 }
 
 TEST_F(CliTest, CancelAndExplain) {
-  tracker_.on_cancel = [](const v1::CancelRequest& request) {
-    v1::CancelResponse response;
+  tracker_.on_cancel = [](const v1::OperateRequest& request) {
+    v1::OperateResponse response;
     response.set_job_id("id-1");
     response.set_state(request.task_id() == "busy" ? v1::RUNNING : v1::CANCELLED);
     return response;

@@ -175,17 +175,17 @@ class LanesTest : public RoutesTest {
   }
   void Cancel(const std::string& group, const std::string& task) {
     Entry entry;
-    entry.cancel = std::make_unique<v1::CancelRequest>();
-    entry.cancel->set_group(group);
-    entry.cancel->set_task_id(task);
+    entry.operation = std::make_unique<v1::OperateRequest>();
+    entry.operation->set_group(group);
+    entry.operation->set_task_id(task);
     Add(std::move(entry));
   }
   // The log of the tracker names the task of a cancel, so the id stands there too.
   void CancelById(const std::string& id) {
     Entry entry;
-    entry.cancel = std::make_unique<v1::CancelRequest>();
-    entry.cancel->set_job_id(id);
-    entry.cancel->set_task_id(id);
+    entry.operation = std::make_unique<v1::OperateRequest>();
+    entry.operation->set_job_id(id);
+    entry.operation->set_task_id(id);
     Add(std::move(entry));
   }
   void Add(Entry entry) {

@@ -319,8 +319,8 @@ TEST_F(StoredTest, CloseStoresTheRestAndTheNextProcessSendsIt) {
 
 TEST_F(StoredTest, AStoredCancelThatFindsNothingIsDoneWith) {
   tracker_.SetMode(FakeTracker::Mode::kDown);
-  tracker_.on_cancel = [](const v1::CancelRequest&) {
-    v1::CancelResponse response;
+  tracker_.on_cancel = [](const v1::OperateRequest&) {
+    v1::OperateResponse response;
     response.set_code(v1::NOT_FOUND);
     return response;
   };
@@ -340,9 +340,9 @@ TEST_F(StoredTest, AStoredCancelThatFindsNothingIsDoneWith) {
 TEST_F(StoredTest, AStoredCancelIsOneOfTheJobItStandsBehind) {
   tracker_.SetMode(FakeTracker::Mode::kDown);
   std::vector<std::string> cancelled;
-  tracker_.on_cancel = [&](const v1::CancelRequest& request) {
+  tracker_.on_cancel = [&](const v1::OperateRequest& request) {
     cancelled.push_back(request.job_id());
-    return v1::CancelResponse();
+    return v1::OperateResponse();
   };
   const auto client = Open(StoringOptions());
   ASSERT_EQ(client->Submit(Task("a"))->outcome, SubmitOutcome::kStored);
@@ -359,9 +359,9 @@ TEST_F(StoredTest, AStoredCancelIsOneOfTheJobItStandsBehind) {
 TEST_F(StoredTest, ACancelByIdGoesBehindTheStoredSubmitOfThatId) {
   tracker_.SetMode(FakeTracker::Mode::kDown);
   std::vector<std::string> cancelled;
-  tracker_.on_cancel = [&](const v1::CancelRequest& request) {
+  tracker_.on_cancel = [&](const v1::OperateRequest& request) {
     cancelled.push_back(request.job_id());
-    v1::CancelResponse response;
+    v1::OperateResponse response;
     response.set_code(v1::NOT_FOUND);
     return response;
   };
@@ -391,9 +391,9 @@ TEST_F(StoredTest, AStoredCancelReachesTheJobThatItsSubmitWasADuplicateOf) {
     return answer;
   };
   std::vector<std::string> cancelled;
-  tracker_.on_cancel = [&](const v1::CancelRequest& request) {
+  tracker_.on_cancel = [&](const v1::OperateRequest& request) {
     cancelled.push_back(request.job_id());
-    return v1::CancelResponse();
+    return v1::OperateResponse();
   };
   const auto client = Open(StoringOptions());
   ASSERT_EQ(client->Submit(Task("a"))->outcome, SubmitOutcome::kStored);
@@ -429,11 +429,11 @@ TEST(FailRecords, ReadBackAndRefuseWhatIsNotTheirs) {
   const auto submit = DecodeRecord(EncodeRecord(job));
   ASSERT_TRUE(submit.ok());
   EXPECT_EQ(std::get<v1::Job>(*submit).task_id(), "t");
-  v1::CancelRequest cancel;
+  v1::OperateRequest cancel;
   cancel.set_group("g");
   const auto decoded = DecodeRecord(EncodeRecord(cancel));
   ASSERT_TRUE(decoded.ok());
-  EXPECT_EQ(std::get<v1::CancelRequest>(*decoded).group(), "g");
+  EXPECT_EQ(std::get<v1::OperateRequest>(*decoded).group(), "g");
   EXPECT_EQ(DecodeRecord("").status().code(), StatusCode::kDataLoss);
   EXPECT_EQ(DecodeRecord("Xabc").status().code(), StatusCode::kDataLoss);
   EXPECT_EQ(DecodeRecord(std::string("S\x0a\xff", 3)).status().code(), StatusCode::kDataLoss);

@@ -322,8 +322,8 @@ TEST_F(SubmitTest, ACancelKeepsItsPlaceAmongTheSubmits) {
 }
 
 TEST_F(SubmitTest, ACancelOfNothingIsNotFound) {
-  tracker_.on_cancel = [](const v1::CancelRequest&) {
-    v1::CancelResponse response;
+  tracker_.on_cancel = [](const v1::OperateRequest&) {
+    v1::OperateResponse response;
     response.set_code(v1::NOT_FOUND);
     response.set_message("no job x");
     return response;

@@ -31,7 +31,7 @@ class StoreSide final : public Clock {
 class IdleOutbox final : public Outbox {
  public:
   void Submitted(std::vector<core::SubmitReply>) override {}
-  void Cancelled(std::vector<core::CancelReply>) override {}
+  void Operated(std::vector<core::OperateReply>) override {}
   void ToWorker(core::WorkerSend) override {}
   void ToFeedback(core::FeedbackSend) override {}
   void Ended(const store::HistoryRow&) override {}

@@ -26,7 +26,7 @@ class Outbox1 final : public Outbox {
   void Submitted(std::vector<core::SubmitReply> replies) override {
     for (core::SubmitReply& reply : replies) submitted.push_back(std::move(reply));
   }
-  void Cancelled(std::vector<core::CancelReply>) override {}
+  void Operated(std::vector<core::OperateReply>) override {}
   void ToWorker(core::WorkerSend message) override {
     if (message.hello) hellos.push_back(*message.hello);
     if (message.heartbeat != 0) frozen.push_back(message.frozen);

@@ -21,7 +21,7 @@ class KeepingOutbox final : public Outbox {
   void Submitted(std::vector<core::SubmitReply> replies) override {
     for (core::SubmitReply& reply : replies) submitted.push_back(std::move(reply));
   }
-  void Cancelled(std::vector<core::CancelReply>) override {}
+  void Operated(std::vector<core::OperateReply>) override {}
   void ToWorker(core::WorkerSend message) override {
     for (core::Assignment& given : message.assignments) assigned.push_back(std::move(given));
     for (const core::AttemptRef& ref : message.acks) acks.push_back(ref);

@@ -130,12 +130,12 @@ TEST_F(QueriesTest, MoreQueriesThanTheLimitAreRefusedAtOnce) {
   const auto note = [&](const auto& response) { codes.push_back(response.code()); };
   v1::GetRequest get;
   get.set_job_id(id);
-  v1::CancelRequest cancel;
+  v1::OperateRequest cancel;
   cancel.set_job_id(id);
   queries->Get(get, note);
   queries->Get(get, note);
   queries->List({}, note);
-  queries->Cancel(cancel, note);
+  queries->Operate(cancel, note);
   queries->Groups({}, note);
   queries->AppendLogs({}, note);
   queries->AppendLogs({}, note);

@@ -168,7 +168,7 @@ TEST(Codec, StatusCodesAreCalledTheSameOnBothSides) {
 }
 
 TEST(Codec, AStatusTravelsInAnAnswer) {
-  v1::CancelResponse response;
+  v1::OperateResponse response;
   PutStatus(Status::NotFound("no job 7"), &response);
   EXPECT_EQ(StatusOf(response).code(), StatusCode::kNotFound);
   EXPECT_EQ(StatusOf(response).message(), "no job 7");

@@ -1,0 +1,168 @@
+// Operations on what was submitted: found by id or task, then handed to the core that owns it.
+#include <fmt/core.h>
+
+#include <utility>
+
+#include "jobtracker/queries.h"
+
+namespace lts {
+
+using model::JobId;
+using store::HistoryRow;
+
+namespace {
+
+Result<core::OperateEvent> EventFrom(v1::OperateRequest request) {
+  core::OperateEvent event;
+  switch (request.operation()) {
+    case v1::CANCEL: event.kind = core::OperationKind::kCancel; break;
+    case v1::SUSPEND: event.kind = core::OperationKind::kSuspend; break;
+    case v1::RESUME: event.kind = core::OperationKind::kResume; break;
+    case v1::TERMINATE: event.kind = core::OperationKind::kTerminate; break;
+    case v1::TRIGGER: event.kind = core::OperationKind::kTrigger; break;
+    case v1::UPDATE: event.kind = core::OperationKind::kUpdate; break;
+    default:
+      return Status::InvalidArgument(fmt::format("operation {}: this version does not know it",
+                                                 static_cast<int>(request.operation())));
+  }
+  event.group = request.group();
+  event.task_id = request.task_id();
+  event.reset = request.reset();
+  event.maybe_sent = request.maybe_sent();
+  event.params.insert(request.params().begin(), request.params().end());
+  if (!request.new_job_id().empty()) {
+    const auto id = JobId::Parse(request.new_job_id());
+    if (!id) {
+      return Status::InvalidArgument(fmt::format(
+          "new_job_id \"{}\": must be a UUID of version 7 (36 characters)", request.new_job_id()));
+    }
+    event.new_id = *id;
+  }
+  if (event.kind == core::OperationKind::kUpdate) {
+    auto values = rpc::JobFromProto(std::move(*request.mutable_changes()));
+    if (!values.ok()) return values.status();
+    auto update = std::make_shared<model::JobUpdate>();
+    update->values = std::move(**values);
+    update->fields.assign(request.fields().begin(), request.fields().end());
+    event.update = std::move(update);
+  }
+  return event;
+}
+
+v1::OperateResponse ResponseFrom(const core::OperateReply& reply) {
+  v1::OperateResponse response;
+  response.set_code(rpc::ToProto(reply.code));
+  response.set_message(reply.message);
+  if (!reply.id.empty()) response.set_job_id(reply.id.ToString());
+  response.set_state(rpc::ToProto(reply.state));
+  return response;
+}
+
+v1::OperateResponse Refusal(const Status& status) {
+  v1::OperateResponse response;
+  rpc::PutStatus(status, &response);
+  return response;
+}
+
+}  // namespace
+
+void Queries::Operate(v1::OperateRequest request, Done<v1::OperateResponse> done) {
+  const bool by_id = !request.job_id().empty();
+  if (!by_id && (request.group().empty() || request.task_id().empty())) {
+    done(Refusal(Status::InvalidArgument("give a job id, or a group and a task id")));
+    return;
+  }
+  if (request.operation() == v1::RERUN) return Rerun(request, done);
+  auto event = EventFrom(request);
+  if (!event.ok()) {
+    done(Refusal(event.status()));
+    return;
+  }
+  const auto answer = [done](const core::OperateReply& reply) { done(ResponseFrom(reply)); };
+  const auto unavailable = [done](const Status& status) { done(Refusal(status)); };
+  if (!by_id) {
+    if (PassOn(request.group(), &rpc::Channel::Operate, request, kPeerMs, done, unavailable))
+      return;
+    edge_.Operate(*std::move(event), answer);
+    return;
+  }
+  Read(done, [this, request = std::move(request), event = *std::move(event), done, answer,
+              unavailable]() mutable {
+    if (event.maybe_sent && !event.new_id.empty()) {
+      // What it asked for may have been done, and the schedule have ended since.
+      const auto made = Find(event.new_id);
+      if (!made.ok()) return unavailable(made.status());
+      if (made->any()) {
+        answer({0, StatusCode::kOk, model::JobState::kWaiting, event.new_id, {}});
+        return;
+      }
+    }
+    auto resolved = Resolve(request.job_id(), {}, {});
+    if (!resolved.ok()) return unavailable(resolved.status());
+    const auto& [id, found] = *resolved;
+    if (const HistoryRow* end = found.End()) {
+      answer({0, StatusCode::kFailedPrecondition, end->state, id,
+              fmt::format(
+                  "job {} has ended already: {}{}", id.ToString(), model::Name(end->state),
+                  event.kind == core::OperationKind::kTrigger ? "; rerun runs it again" : "")});
+      return;
+    }
+    if (PassOn(found.group(), &rpc::Channel::Operate, request, kPeerMs, done, unavailable)) return;
+    event.group = found.group();
+    event.task_id = found.task_id();
+    event.id = id;
+    edge_.Operate(std::move(event), answer);
+  });
+}
+
+void Queries::Rerun(const v1::OperateRequest& request, const Done<v1::OperateResponse>& done) {
+  Read(done, [this, request, done] {
+    const auto fail = [&](const Status& status) { done(Refusal(status)); };
+    auto resolved = Resolve(request.job_id(), request.group(), request.task_id());
+    if (!resolved.ok()) return fail(resolved.status());
+    const auto& [id, found] = *resolved;
+    const HistoryRow* run = nullptr;  // newest first
+    for (const HistoryRow& row : found.history) {
+      if (!row.final || row.is_schedule || row.spec == nullptr ||
+          row.state == model::JobState::kSkipped ||
+          (request.cycle_ms() != 0 && row.key.cycle != request.cycle_ms())) {
+        continue;
+      }
+      run = &row;
+      break;
+    }
+    if (run == nullptr) {
+      return fail(Status::FailedPrecondition(
+          found.rows.empty() && !found.schedule
+              ? fmt::format("job {} has no run in the history that could be repeated",
+                            id.ToString())
+              : fmt::format("job {} has not ended; trigger runs it now", id.ToString())));
+    }
+    const std::map<std::string, std::string> params(request.params().begin(),
+                                                    request.params().end());
+    const auto spec = model::RunOnce(*run->spec, request.new_job_id(), params, edge_.limits());
+    if (!spec.ok()) return fail(spec.status());
+    v1::SubmitRequest submit;
+    v1::SubmitItem& item = *submit.add_items();
+    rpc::ToProto(**spec, item.mutable_job());
+    item.set_maybe_sent(request.maybe_sent());
+    edge_.Submit(std::move(submit), [done, spec = *spec](v1::SubmitResponse response) {
+      v1::OperateResponse answer;
+      v1::SubmitAnswer& submitted = *response.mutable_answers(0);
+      answer.set_code(submitted.code());
+      answer.set_message(std::move(*submitted.mutable_message()));
+      answer.set_job_id(submitted.job_id().empty() ? spec->job_id : submitted.job_id());
+      answer.set_state(v1::WAITING);
+      if (submitted.code() == v1::OK && submitted.outcome() == v1::DUPLICATE) {
+        rpc::PutStatus(
+            Status::AlreadyExists(fmt::format("task {} of group {} waits already as job "
+                                              "{}",
+                                              spec->task_id, spec->group, submitted.job_id())),
+            &answer);
+      }
+      done(std::move(answer));
+    });
+  });
+}
+
+}  // namespace lts
