@@ -117,8 +117,10 @@ struct TaskTrackerOptions {
   // At the end of the lease, cut off from the JobTracker, everything that runs is stopped. Without
   // it, a job of a cut-off TaskTracker may run beside its successor.
   bool stop_working = true;
-  // How long running jobs may go on at Stop; then they are asked to stop.
+  // How long running jobs may go on at Stop, and after Drain; then they are asked to stop, and what
+  // they have not done is handed back at once. 0 … 1 day.
   std::chrono::milliseconds stop_timeout = std::chrono::seconds(10);
+  std::chrono::milliseconds drain_timeout = std::chrono::minutes(5);
   // How long a job may take to stop when asked, also at the end of its time-out; then its process
   // is killed with everything that it has started. A thread cannot be: it is shown as stuck.
   std::chrono::milliseconds kill_grace = std::chrono::seconds(5);
@@ -191,6 +193,12 @@ class LTS_API TaskTracker final {
   ~TaskTracker();
   TaskTracker(const TaskTracker&) = delete;
   TaskTracker& operator=(const TaskTracker&) = delete;
+
+  // Begins to end: takes no new jobs from now on; running ones may go on for drain_timeout, then as
+  // in Stop. Returns at once. `on_drained` is called once, when Stop has nothing to wait for any
+  // more, from a thread of the TaskTracker: it must not call it. Does nothing when it is draining
+  // or has stopped; Stop is needed all the same, and shortens what is left to stop_timeout.
+  void Drain(std::function<void()> on_drained = {});
 
   // Takes no new jobs; lets running ones end for stop_timeout, then asks them to stop; has results
   // acknowledged or stored; says goodbye. Returns after at most stop_timeout + kill_grace + a few

@@ -83,7 +83,7 @@ Status Core::Open(const rpc::ChannelFactory& channels) {
     OpsServerOptions pages;
     pages.listen = options_.ops_listen;
     Result<std::unique_ptr<OpsServer>> ops =
-        OpsServer::Start(pages, metrics_, [this] { return Connection(); });
+        OpsServer::Start(pages, metrics_, [this] { return Ready(); });
     if (!ops.ok()) return ops.status().WithContext("ops.listen");
     ops_ = *std::move(ops);
   }
@@ -97,7 +97,6 @@ Status Core::Open(const rpc::ChannelFactory& channels) {
   linking.started_ms = clock_.WallMs();
   linking.job_trackers = discovery_->Found();
   linking.stop_working = options_.stop_working;
-  linking.stop_timeout_ms = options_.stop_timeout.count();
   linking.kill_grace_ms = options_.kill_grace.count();
   linking.unacked_max = options_.unacked_results_max;
   linking.seed = RandomSeed();
@@ -183,13 +182,30 @@ Core::~Core() {
   link_.reset();
 }
 
+void Core::Drain(std::function<void()> on_drained) {
+  if (!SetEnding("draining")) return;
+  link_->BeginStop(options_.drain_timeout.count(),
+                   [on_drained = std::move(on_drained)](StopReport) {
+                     if (on_drained) on_drained();
+                   });
+}
+
+bool Core::SetEnding(const char* what) {
+  const std::lock_guard lock(connection_mutex_);
+  const bool first = ending_.empty();
+  ending_ = what;
+  return first;
+}
+
 TaskTrackerStopReport Core::Stop() {
   const std::lock_guard lock(stop_mutex_);
   if (stopped_) return report_;
   stopped_ = true;
   if (siblings_ != nullptr) {  // else it never came to run
+    SetEnding("stopping");
     std::promise<StopReport> ended;
-    link_->BeginStop([&ended](StopReport report) { ended.set_value(report); });
+    link_->BeginStop(options_.stop_timeout.count(),
+                     [&ended](StopReport report) { ended.set_value(report); });
     const StopReport report = ended.get_future().get();
     report_ = {report.running, report.unsaved};
     std::promise<void> shipped;
@@ -212,6 +228,15 @@ TaskTrackerStopReport Core::Stop() {
 Status Core::Connection() const {
   const std::lock_guard lock(connection_mutex_);
   return connection_;
+}
+
+Status Core::Ready() const {
+  {
+    const std::lock_guard lock(connection_mutex_);
+    if (ending_.empty()) return connection_;
+  }
+  return Status::Unavailable(
+      fmt::format("{}: no new jobs are taken, jobs running: {}", ending_, slots_->busy()));
 }
 
 std::string Core::ops_listen() const { return ops_ == nullptr ? std::string() : ops_->listen(); }

@@ -1,6 +1,7 @@
 // Wires the parts of a TaskTracker together, in the order of their lives.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -35,8 +36,11 @@ class Core {
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
 
+  void Drain(std::function<void()> on_drained);
   TaskTrackerStopReport Stop();
   Status Connection() const;
+  // Ok while new jobs are taken, else kUnavailable with the reason.
+  Status Ready() const;
   const std::string& identity() const { return identity_; }
   std::string ops_listen() const;
   const MetricsRegistry& metrics() const { return metrics_; }
@@ -48,6 +52,8 @@ class Core {
   void AddMetrics();
   void SetLease(std::int64_t until_us);
   void SetConnection(bool connected, const std::string& reason);
+  // False when it was ending already.
+  bool SetEnding(const char* what);
 
   const TaskTrackerOptions options_;
   const Clock& clock_;
@@ -58,6 +64,7 @@ class Core {
 
   mutable std::mutex connection_mutex_;
   Status connection_;
+  std::string ending_;  // what it is about to do, empty as long as it takes jobs
 
   // Stopped by Stop; their objects outlive all that posts to them.
   ThreadStrand disk_;    // FailStore and log lines: may block

@@ -42,15 +42,21 @@ bool Link::Accept(v1::Assignment& assignment, std::vector<Attempt*>* to_run) {
     return false;
   }
   epoch_ = token.epoch();
-  // After a stop or the lease's end the owner hears from the goodbye or the next hello that it did
-  // not run.
-  if (Stopping() || lease_ended_) return false;
+  // The owner hears from the goodbye or the next hello that it did not run.
+  if (stop_step_ > StopStep::kAcks || lease_ended_) return false;
 
   std::unique_ptr<Attempt> made = MakeAttempt(assignment);
   if (attempts_.contains(made->key)) return false;
   Attempt& attempt = *made;
   attempts_.insert(std::move(made));
   ++running_;
+  // It was on its way when this TaskTracker began to stop. One that may run only once would be over
+  // if it were handed back.
+  const bool runs_late = stop_step_ == StopStep::kEnding && assignment.job().at_most_once();
+  if (Stopping() && !runs_late) {
+    HandBack(attempt);
+    return true;
+  }
   Result<std::string> runner = resolve_(attempt.input.runner);
   if (!runner.ok()) {
     runners::RunOutcome outcome;
@@ -68,6 +74,11 @@ bool Link::Accept(v1::Assignment& assignment, std::vector<Attempt*>* to_run) {
   }
   to_run->push_back(&attempt);
   return true;
+}
+
+void Link::HandBack(Attempt& attempt) {
+  attempt.cause.store(StopCause::kShutdown, std::memory_order_relaxed);
+  Finish(attempt, {}, false, NowUs());
 }
 
 void Link::OnStop(const v1::AttemptKey& key) {

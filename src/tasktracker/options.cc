@@ -143,9 +143,18 @@ std::vector<OptionRow> OptionRows() {
        .type = OptionType::kBool,
        .default_value = "true"},
       {.name = "tasktracker.stop.timeout",
-       .text = "How long running jobs may go on at a stop before they are asked to stop.",
+       .text =
+           "How long running jobs may go on at a stop; then they are asked to stop, and go back "
+           "to the JobTracker at once.",
        .type = OptionType::kDurationMs,
        .default_value = "10s",
+       .min = 0,
+       .max = kStopMaxMs},
+      {.name = "tasktracker.drain.timeout",
+       .text = "The same after `tasktracker.sh drain`, or SIGUSR1: no new jobs are taken, and the "
+               "TaskTracker ends when none runs any more.",
+       .type = OptionType::kDurationMs,
+       .default_value = "5m",
        .min = 0,
        .max = kStopMaxMs},
       {.name = "tasktracker.unacked.max",
@@ -250,6 +259,7 @@ TaskTrackerOptions OptionsFrom(const Options& options, const std::string& home,
   out.unacked_results_max = options.Int64("tasktracker.unacked.max");
   out.stop_working = options.Bool("tasktracker.stop.working.enable");
   out.stop_timeout = std::chrono::milliseconds(options.Duration("tasktracker.stop.timeout"));
+  out.drain_timeout = std::chrono::milliseconds(options.Duration("tasktracker.drain.timeout"));
   out.kill_grace = std::chrono::milliseconds(options.Duration("kill.grace"));
   out.ops_listen = options.String("ops.listen");
   return out;
@@ -264,6 +274,8 @@ Status CheckOptions(const TaskTrackerOptions& options) {
   LTS_RETURN_IF_ERROR(CheckBounds("work_threads", options.work_threads, 1, kThreadsMax));
   LTS_RETURN_IF_ERROR(
       CheckBounds("stop_timeout (ms)", options.stop_timeout.count(), 0, kStopMaxMs));
+  LTS_RETURN_IF_ERROR(
+      CheckBounds("drain_timeout (ms)", options.drain_timeout.count(), 0, kStopMaxMs));
   LTS_RETURN_IF_ERROR(CheckBounds("fail_store_adopt_period (ms)",
                                   options.fail_store_adopt_period.count(), kAdoptPeriodMinMs,
                                   kAdoptPeriodMaxMs));

@@ -115,7 +115,6 @@ class World {
     options.identity = "g-default-host-0";
     options.incarnation = "i1";
     options.job_trackers.addresses = {"jt1:1"};
-    options.stop_timeout_ms = 10'000;
     options.kill_grace_ms = 5'000;
     logging.group = "g";
     logging.node = options.identity;
