@@ -88,7 +88,15 @@ struct TaskTrackerOptions {
   // ones.
   std::string default_runner;
   bool exec_enable = false;
-  std::vector<std::string> exec_allow;               // resolved paths
+  std::vector<std::string> exec_allow;  // resolved paths
+  // The runner `http`: what it may ask (URL, HOST, HOST:PORT, *.DOMAIN; empty: nothing), whether
+  // private addresses too, how long a request may take, and the file of the CAs that it trusts
+  // (empty: the system's). It runs in this process.
+  bool http_enable = false;
+  std::vector<std::string> http_allow;
+  bool http_allow_private = false;
+  std::chrono::milliseconds http_timeout = std::chrono::minutes(1);
+  std::string http_ca;
   std::map<std::string, std::string> runner_config;  // every runner.<name>.* by its whole key
 
   // Where the runners of plugins, and exec, run: "process", in processes of lts-runner-host, so

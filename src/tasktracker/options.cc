@@ -89,6 +89,29 @@ std::vector<OptionRow> OptionRows() {
       {.name = "runner.exec.allow",
        .text = "The programs that exec may start, by their resolved paths; empty: none.",
        .type = OptionType::kList},
+      {.name = "runner.http.enable",
+       .text = "Offers the runner http, which sends requests.",
+       .type = OptionType::kBool,
+       .default_value = "false"},
+      {.name = "runner.http.allow",
+       .text =
+           "What http may ask: URLs (that path and what is below it), HOST or *.DOMAIN (port 80 "
+           "or 443), HOST:PORT, HOST:*, or * for every host; empty: nothing. Loopback and other "
+           "private addresses only of a HOST:PORT or URL with a port that stands here.",
+       .type = OptionType::kList},
+      {.name = "runner.http.allow.private",
+       .text = "Lets http connect to private addresses whatever runner.http.allow says.",
+       .type = OptionType::kBool,
+       .default_value = "false"},
+      {.name = "runner.http.timeout",
+       .text = "How long a request of http may take whose job says nothing else.",
+       .type = OptionType::kDurationMs,
+       .default_value = "1m",
+       .min = 1,
+       .max = kStopMaxMs},
+      {.name = "runner.http.ca",
+       .text = "File with the CAs (PEM) that http trusts, relative to LTS_HOME. Without a value: "
+               "the system's."},
       {.name = "runner.isolation",
        .text = "Where runners run: process, in processes of their own, so that whatever one does "
                "costs one attempt; or thread, in the TaskTracker, where a crash ends everything. "
@@ -244,6 +267,12 @@ TaskTrackerOptions OptionsFrom(const Options& options, const std::string& home,
   out.default_runner = options.String("runner.default");
   out.exec_enable = options.Bool("runner.exec.enable");
   out.exec_allow = options.List("runner.exec.allow");
+  out.http_enable = options.Bool("runner.http.enable");
+  out.http_allow = options.List("runner.http.allow");
+  out.http_allow_private = options.Bool("runner.http.allow.private");
+  out.http_timeout = std::chrono::milliseconds(options.Duration("runner.http.timeout"));
+  const std::string& http_ca = options.String("runner.http.ca");
+  out.http_ca = http_ca.empty() ? http_ca : PathBelow(home, http_ca);
   out.runner_config = options.WithPrefix("runner.");
   out.isolation = options.String("runner.isolation");
   const std::string& host = options.String("runner.host.program");
@@ -282,6 +311,8 @@ Status CheckOptions(const TaskTrackerOptions& options) {
   LTS_RETURN_IF_ERROR(CheckBounds("kill_grace (ms)", options.kill_grace.count(), 0, 3'600'000));
   LTS_RETURN_IF_ERROR(
       CheckBounds("runner_host_idle (ms)", options.runner_host_idle.count(), 0, kHostIdleMaxMs));
+  LTS_RETURN_IF_ERROR(
+      CheckBounds("http_timeout (ms)", options.http_timeout.count(), 1, kStopMaxMs));
   LTS_RETURN_IF_ERROR(
       CheckBounds("unacked_results_max", options.unacked_results_max, 1, kUnackedMax));
   LTS_RETURN_IF_ERROR(CheckBounds("log_lines_max", options.log_lines_max, 1, 10'000'000));

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "common/strand.h"
 #include "lts/status.h"
 #include "lts/task_tracker.h"
+#include "tasktracker/runners/http_runner.h"
 #include "tasktracker/runners/registry.h"
 #include "tasktracker/runners/runner.h"
 
@@ -41,11 +43,15 @@ class RunnerSet {
   RunnerSet(const runners::RunnerLimits& limits, const Clock& clock)
       : limits_(limits), clock_(clock) {}
 
+  Status OpenHttp(const TaskTrackerOptions& options);
+  Status Add(const TaskTrackerOptions& options);
+
   const runners::RunnerLimits limits_;
   const Clock& clock_;
   std::unique_ptr<runners::RunnerRegistry> loaded_;
-  std::map<std::string, Added> added_;  // never changed after Open: types point to its keys
-  std::string default_runner_;          // an added one; empty: as the registry says
+  std::optional<runners::HttpOptions> http_;  // empty: it is off
+  std::map<std::string, Added> added_;        // never changed after Open: types point to its keys
+  std::string default_runner_;                // an added one, or http; empty: as the registry says
 };
 
 }  // namespace lts::tasktracker
