@@ -1,6 +1,8 @@
 // The program `tasktracker`: a TaskTracker from a configuration file, and `tasktracker try`.
 #include <fmt/core.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -97,6 +99,19 @@ void LogFiles(const Status& status) {
   if (!status.ok()) LTS_ERROR("cannot write the pid folder error={}", status.ToString());
 }
 
+// A runner's process takes five descriptors here, exec in a thread seven. Not more than that: what
+// a runner starts gets the same limit, and some programs look at every number below it.
+void AllowDescriptors(int slots) {
+  const auto wanted = static_cast<rlim_t>(7 * slots + 512);
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = std::min(wanted, limit.rlim_max);
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted) {
+    LTS_WARN("few descriptors for so many jobs at a time (ulimit -n) workThreads={} limit={}",
+             slots, limit.rlim_cur);
+  }
+}
+
 int Run(const lts::DaemonStart& start) {
   lts::log::Options logging;
   lts::log::ParseLevel(start.options.String("log.level"), &logging.level);
@@ -108,6 +123,7 @@ int Run(const lts::DaemonStart& start) {
 
   lts::TaskTrackerOptions options =
       lts::tasktracker::OptionsFrom(start.options, start.home, start.name);
+  AllowDescriptors(options.work_threads);
   const lts::SystemClock clock;
   auto opened = lts::ReadyFiles::Open(
       {lts::PathBelow(start.home, "pid"), "tasktracker", start.name, clock.WallMs()});

@@ -341,6 +341,9 @@ void Checker::CheckSuspension(const JobRow& before, const JobRow& after) {
   const bool freed = (before.state == JobState::kSuspended && after.state != before.state) ||
                      (!next && before.suspend_requested && !after.suspend_requested &&
                       after.state != JobState::kSuspended);
+  // A suspension ends with its schedule.
+  const auto schedule = schedules_.find(after.key.id);
+  if (schedule != schedules_.end() && schedule->second.ended) return;
   if (freed && !resume_ids_.contains(after.key.id) &&
       !resume_tasks_.contains({after.spec->group, after.spec->task_id})) {
     Fail("I8", after.key.id, "a suspended job goes on though nobody has resumed it");
@@ -381,7 +384,9 @@ void Checker::CheckResult(std::uint32_t partition, const store::HistoryRow& row)
   if (row.outcome == Outcome::kLost || row.outcome == Outcome::kNone) return;
   const auto execution = execution_of_.find({partition, row.token});
   if (execution == execution_of_.end() || executions_[execution->second].running ||
-      executions_[execution->second].outcome != row.outcome) {
+      (executions_[execution->second].outcome != row.outcome &&
+       !(row.outcome == Outcome::kTimedOut &&  // stopped by the JobTracker for its time-out
+         executions_[execution->second].outcome == Outcome::kKilled))) {
     Fail("I4", row.key.id,
          fmt::format("outcome {} of attempt {} was never reported", model::Name(row.outcome),
                      row.attempt));

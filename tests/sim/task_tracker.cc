@@ -204,7 +204,7 @@ void SimTaskTracker::Connect() {
   hello.incarnation = fmt::format("{}-{}", name_, incarnations_);
   hello.session = session_;
   hello.number = ++hellos_;
-  hello.capacity = draining_ ? 0 : world_.config().slots;
+  hello.capacity = hello_capacity_ = draining_ ? 0 : world_.config().slots;
   for (const auto& [key, running] : running_) hello.running.push_back(running.assignment.ref);
   hello.results = Unacknowledged();
   hello_sent_us_ = now_us();
@@ -304,7 +304,9 @@ void SimTaskTracker::OnMessage(const StreamPtr& stream, const core::WorkerSend& 
     core::WorkerEvent event;
     event.stream = stream->id;
     event.results = Unacknowledged();
-    if (!event.results.empty()) {
+    const std::int32_t capacity = draining_ ? 0 : world_.config().slots;
+    if (capacity != hello_capacity_) event.capacity = capacity;
+    if (!event.results.empty() || event.capacity) {
       world_.SendToTracker(stream, [this, stream, event] {
         if (SimTracker* tracker = world_.tracker(stream->tracker))
           tracker->FromStream(stream, event);

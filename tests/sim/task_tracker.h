@@ -84,6 +84,7 @@ class SimTaskTracker {
   std::int64_t lease_from_us_ = -1;  // < 0: has none
   std::uint64_t last_heartbeat_ = 0;
   std::map<std::uint64_t, std::int64_t> heartbeats_;
+  std::int32_t hello_capacity_ = 0;
   bool draining_ = false;
 };
 

@@ -8,6 +8,14 @@ namespace lts::core {
 using model::JobState;
 using store::JobRow;
 
+namespace {
+
+// A TaskTracker counts a time-out from the start, which is later than the dispatch; its result is
+// under way for a while.
+constexpr DurationMs kTimeoutSlackMs = 2'000;
+
+}  // namespace
+
 void Partition::WantDispatch(Group& group) {
   if (group.dispatch_wanted) return;
   group.dispatch_wanted = true;
@@ -49,11 +57,16 @@ void Partition::AttachExecuting(Job& job, Worker& worker, const model::Token& to
   job.worker = &worker;
   job.token = token;
   job.started_ms = now_.wall_ms;
+  job.out_of_time = false;
   job.progress_percent = -1;
   job.progress_text.clear();
   ++job.group->executing;
   ++executing_;
   worker.outstanding.insert(&job);
+  if (const DurationMs timeout_ms = job.row.spec->timeout_ms; timeout_ms > 0) {
+    timeout_timers_.emplace(now_.mono_ms + timeout_ms + options_.kill_grace_ms + kTimeoutSlackMs,
+                            AttemptRef{job.row.key, job.row.attempt, token});
+  }
   if (!SharesRunKey(job.row)) return;
   job.task->holder = &job;
   for (Job* other : job.task->jobs) {
@@ -74,6 +87,20 @@ void Partition::Start(Job& job, Worker& worker) {
     mark_timers_.emplace_back(now_.mono_ms + options_.mark_delay_ms, ref);
   }
   SendTo(worker.stream).assignments.push_back({ref, job.row.spec});
+}
+
+// Its TaskTracker stops it in time. This is the other side's watch: of one whose clock stands, or
+// whose runner does not return.
+void Partition::StopOutOfTime() {
+  while (!timeout_timers_.empty() && timeout_timers_.begin()->first <= now_.mono_ms) {
+    const AttemptRef ref = timeout_timers_.begin()->second;
+    timeout_timers_.erase(timeout_timers_.begin());
+    Job* job = FindJob(ref.key);
+    if (job == nullptr || job->place != Job::Place::kExecuting || job->token != ref.token) continue;
+    ++stats_.out_of_time;
+    job->out_of_time = true;
+    if (job->worker->stream != 0) SendTo(job->worker->stream).stops.push_back(ref);
+  }
 }
 
 void Partition::Mark(Job& job) {

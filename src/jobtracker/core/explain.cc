@@ -20,7 +20,13 @@ std::vector<Explanation> Partition::Explain(const store::JobRow& row, Now now) c
     if (known.suspend_requested)
       add("SUSPEND_REQUESTED", "its retry, or the next cycle, waits until it is resumed");
     const DurationMs ran_ms = now.wall_ms - job->started_ms;
-    if (known.spec->timeout_ms > 0 && ran_ms > known.spec->timeout_ms) {
+    if (job->out_of_time) {
+      add("STUCK",
+          fmt::format("it was given out {} ms ago, its time-out is {} ms, and it was told to stop "
+                      "again: its runner does not return; its slot and its task stay busy until it "
+                      "does, or its TaskTracker ends",
+                      ran_ms, known.spec->timeout_ms));
+    } else if (known.spec->timeout_ms > 0 && ran_ms > known.spec->timeout_ms) {
       add("OUT_OF_TIME",
           fmt::format(
               "it was given out {} ms ago and its time-out is {} ms: its runner was asked to "

@@ -65,14 +65,39 @@ void Partition::Offer(FeedbackGroup& group) {
     send->rows.push_back(item.row);
   }
   if (group.timer_mono_ms != kNever) feedback_timers_.emplace(group.timer_mono_ms, group.name);
-  if (!group.complete && !group.refilling &&
-      group.items.size() < options_.feedback_window_max / 2) {
-    auto read = std::make_unique<PendingRead>();
-    read->feedback_group = group.name;
-    read->feedback = {0, group.name, group.loaded_seq, options_.feedback_window_max};
-    group.refilling = true;
-    wanted_reads_.push_back(std::move(read));
+  if (group.items.size() < options_.feedback_window_max / 2) ReadFeedback(group);
+}
+
+void Partition::ReadFeedback(FeedbackGroup& group) {
+  if (group.complete || group.refilling) return;
+  auto read = std::make_unique<PendingRead>();
+  read->feedback_group = group.name;
+  read->feedback = {0, group.name, group.loaded_seq, options_.feedback_window_max};
+  group.refilling = true;
+  wanted_reads_.push_back(std::move(read));
+}
+
+void Partition::CheckFeedback() {
+  feedback_check_mono_ms_ =
+      now_.mono_ms + std::clamp<DurationMs>(options_.feedback_retention_ms / 4, 1'000, 3'600'000);
+  for (const auto& [name, group] : feedback_) {
+    if (group->items.empty()) ReadFeedback(*group);
+    DropOldFeedback(*group);
   }
+}
+
+void Partition::DropOldFeedback(FeedbackGroup& group) {
+  const TimeMs before_ms = now_.wall_ms - options_.feedback_retention_ms;
+  while (!group.items.empty()) {
+    const auto first = group.items.begin();
+    const store::FeedbackRow& row = first->second.row;
+    if (row.ended_ms >= before_ms || first->second.offered_to != 0) return;
+    ++stats_.feedback_dropped;
+    effects_->batch.mutations.emplace_back(
+        store::DeleteFeedback{row.key, row.attempt, row.submit_group, row.seq});
+    group.items.erase(first);
+  }
+  ReadFeedback(group);
 }
 
 void Partition::OnFeedbackHello(FeedbackHelloEvent event) {
@@ -146,6 +171,7 @@ void Partition::OnFeedbackRefill(FeedbackRefillAnswer answer) {
     });
     group.loaded_seq = end;
   }
+  if (!frozen_) DropOldFeedback(group);
   Offer(group);
 }
 

@@ -144,7 +144,8 @@ bool Partition::CountsUnasked(const Job& job, const model::Token& token,
   return token == job.row.mark || (token > job.row.mark && token.epoch >= worker.continues_epoch);
 }
 
-void Partition::ApplyResult(const AttemptResult& result, Worker& worker) {
+void Partition::ApplyResult(const AttemptResult& told, Worker& worker) {
+  AttemptResult result = told;
   Job* job = FindJob(result.ref.key);
   if (options_.faults.result_ends_other_cycle && job == nullptr) {
     for (Job* other : InOrder(worker.outstanding)) {
@@ -178,6 +179,8 @@ void Partition::ApplyResult(const AttemptResult& result, Worker& worker) {
   };
 
   bool retryable = false;
+  // It was stopped from here for its time-out.
+  if (result.outcome == Outcome::kKilled && job->out_of_time) result.outcome = Outcome::kTimedOut;
   switch (result.outcome) {
     case Outcome::kExecuteSuccess:
       ++stats_.succeeded;

@@ -82,8 +82,9 @@ struct PartitionOptions {
   std::size_t workers_max = 10'000;         // TaskTrackers
   std::size_t feedback_window_max = 1'000;  // rows held per submitting group
   DurationMs feedback_retry_ms = 1'000;     // after "again", doubled up to a minute
-  DurationMs read_retry_ms = 200;           // after a failed read
-  DurationMs damaged_retry_ms = 10'000;     // after one that met damaged data
+  DurationMs feedback_retention_ms = 30LL * 24 * 3'600'000;  // of what no client takes
+  DurationMs read_retry_ms = 200;                            // after a failed read
+  DurationMs damaged_retry_ms = 10'000;                      // after one that met damaged data
   PlantedFaults faults;
 };
 
@@ -110,6 +111,7 @@ struct PartitionStats {
   std::uint64_t suspended = 0, resumed = 0, updated = 0, triggered = 0, terminated = 0, resets = 0;
   std::uint64_t lost = 0, undelivered = 0, stale_results = 0, adopted = 0, early_results = 0;
   std::uint64_t fires = 0, skipped_fires = 0, yielded = 0, expired = 0;
+  std::uint64_t out_of_time = 0, feedback_dropped = 0;
   std::uint64_t marks = 0, lookups = 0, refills = 0, deferred = 0;
   // Refused over a limit, by the option that sets it.
   std::uint64_t over_lookups = 0, over_groups = 0, over_resident = 0, over_schedules = 0,
@@ -135,6 +137,7 @@ struct LiveJob {
   std::string worker;
   model::Token token;
   TimeMs started_ms = 0;
+  bool stuck = false;  // its time-out and the grace after it have passed
   std::int32_t progress_percent = -1;
   std::string progress_text;
 };
@@ -321,9 +324,10 @@ class Partition {
   // Makes it executing at `worker` under `token`, with the run key taken.
   void AttachExecuting(Job& job, Worker& worker, const model::Token& token);
   void WantDispatch(Group& group);
+  void StopOutOfTime();
 
   // finish.cc
-  void ApplyResult(const AttemptResult& result, Worker& worker);
+  void ApplyResult(const AttemptResult& told, Worker& worker);
   bool CountsUnasked(const Job& job, const model::Token& token, const Worker& worker) const;
   void Detach(Job& job);  // from its TaskTracker; its slot is free
   void Retry(Job& job, DurationMs delay_ms, bool snooze, const AttemptResult& result,
@@ -379,6 +383,10 @@ class Partition {
   void AddFeedback(const Job& job, model::JobState state, const std::string& message,
                    std::int32_t attempt);
   void Offer(FeedbackGroup& group);
+  void ReadFeedback(FeedbackGroup& group);
+  // Of all groups, now and then: what nobody has taken for too long.
+  void CheckFeedback();
+  void DropOldFeedback(FeedbackGroup& group);
   FeedbackGroup& FeedbackGroupOf(const std::string& name);
 
   const PartitionOptions options_;
@@ -394,6 +402,7 @@ class Partition {
   std::vector<std::string> loaded_groups_;  // with rows of an earlier owner
   std::int64_t recheck_mono_ms_ = kNever;
   DurationMs recheck_every_ms_ = 30'000;
+  std::int64_t feedback_check_mono_ms_ = 0;
   Effects* effects_ = nullptr;  // of the Handle() under way
   bool frozen_ = false;
   bool one_by_one_ = false;
@@ -416,6 +425,9 @@ class Partition {
   std::set<std::pair<std::int64_t, std::pair<std::string, std::string>>> worker_timers_;
   std::deque<std::pair<std::int64_t, AttemptRef>> mark_timers_;
   std::set<std::pair<std::int64_t, std::string>> feedback_timers_;
+  // Of executing attempts with a time-out: when they should have ended, whatever their TaskTracker
+  // says.
+  std::multimap<std::int64_t, AttemptRef> timeout_timers_;
   std::multimap<std::int64_t, PendingRead> read_retries_;
 
   // Reads under way, and what was changed while they are.

@@ -429,7 +429,8 @@ void Partition::SubmitSchedule(Operation& operation, Group& group, Task* task) {
     }
     const std::string message = fmt::format("replaced by job {}", item.id.ToString());
     const JobId standing_id = standing.row.id;
-    for (const model::JobKey& key : std::set<model::JobKey>(standing.occurrences)) {
+    const std::set<model::JobKey> occurrences = standing.occurrences;
+    for (const model::JobKey& key : occurrences) {
       Job* job = FindJob(key);
       if (job->place != Job::Place::kExecuting)
         EndWithoutAttempt(*job, model::JobEvent::kReplace, message);
@@ -438,6 +439,10 @@ void Partition::SubmitSchedule(Operation& operation, Group& group, Task* task) {
     const auto still = schedules_.find(standing_id);
     if (still != schedules_.end())
       DropSchedule(*still->second, model::ScheduleEvent::kReplace, message);
+    // What executes goes on; a suspension was that of its schedule.
+    for (const model::JobKey& key : occurrences) {
+      if (Job* job = FindJob(key)) ResumeJob(*job);
+    }
     outcome = SubmitOutcome::kReplaced;
   } else if (spec.replace_on_exist && task != nullptr) {
     for (const Job* job : task->jobs) {

@@ -12,6 +12,7 @@
 #include <climits>
 #include <csignal>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include "common/log.h"
@@ -22,6 +23,9 @@ namespace {
 
 // How long the keeper may take to kill everything; beyond, something hangs in the kernel.
 constexpr std::int64_t kKillUs = 10'000'000;
+// From the end of what a process says to the end of the process.
+constexpr std::int64_t kLostUs = 1'000'000;
+constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 
 struct SocketPair {
   UniqueFd ours;
@@ -102,25 +106,30 @@ HostProcess::Event HostProcess::Next(std::int64_t until_us, int wake_fd) {
   while (true) {
     if (std::optional<Frame> frame = TakeFrame()) return *std::move(frame);
     if (end_) return *end_;
+    const std::int64_t now_us = clock_.MonotonicUs();
+    if (now_us >= lost_us_) {
+      lost_us_ = kNever;
+      ending_ = true;
+      shutdown(control_.get(), SHUT_WR);
+    }
     std::array<pollfd, 4> fds = {
         pollfd{frames_.get(), static_cast<short>(unsent_.empty() ? POLLIN : POLLIN | POLLOUT), 0},
         pollfd{control_.get(), POLLIN, 0},
         pollfd{wake_fd, POLLIN, 0},
         pollfd{output_->fd(), POLLIN, 0},
     };
-    const std::int64_t left_us = until_us - clock_.MonotonicUs();
+    const std::int64_t left_us = std::min(until_us, lost_us_) - now_us;
     const auto timeout_ms =
         static_cast<int>(std::clamp<std::int64_t>((left_us + 999) / 1000, 0, INT_MAX));
     const int ready = poll(fds.data(), fds.size(), timeout_ms);
-    if (ready == 0 && left_us <= 0) return TimeIsUp{};
-    if (ready <= 0) continue;  // EINTR, or no memory for a moment
+    if (ready == 0 && now_us >= until_us) return TimeIsUp{};
+    if (ready <= 0) continue;  // the time is looked at again; EINTR, or no memory for a moment
     if (fds[3].revents != 0) output_->ReadAvailable();
     if ((fds[0].revents & POLLOUT) != 0) WriteSome();
     if ((fds[0].revents & ~POLLOUT) != 0 && ReadSome() == Got::kEnd) {
-      // It has closed its end, or talks nonsense: it is ending, or has to.
+      // It is ending: the keeper will say how. Else it has closed its end, and has to end.
       frames_.Reset();
-      shutdown(control_.get(), SHUT_WR);
-      ending_ = true;
+      lost_us_ = now_us + kLostUs;
     }
     if (fds[1].revents != 0) {
       if (const std::optional<HostEnd> end = TakeEnd()) {
@@ -130,7 +139,7 @@ HostProcess::Event HostProcess::Next(std::int64_t until_us, int wake_fd) {
     }
     if (fds[2].revents != 0) return Woken{};
     // Also when it never stops talking.
-    if (left_us <= 0) return TimeIsUp{};
+    if (now_us >= until_us) return TimeIsUp{};
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -111,6 +112,7 @@ class HostProcess {
   std::size_t sent_ = 0;  // of it
   std::int64_t number_ = 0;
   std::optional<HostEnd> end_;
+  std::int64_t lost_us_ = std::numeric_limits<std::int64_t>::max();  // killed then, if it still is
   bool ending_ = false;  // the control socket is shut down
 };
 

@@ -455,5 +455,44 @@ TEST_F(Operations, WrongUpdatesAreRefusedByName) {
   }
 }
 
+// ---- what the JobTracker watches by itself
+
+TEST_F(Operations, AttemptThatOutlivesItsTimeOutIsStoppedFromHereAndCountsAsTimedOut) {
+  FakeWorker& worker = s.Hello("w", 1);
+  model::JobSpec spec = Shell::Spec("a");
+  spec.timeout_ms = 1'000;
+  spec.max_retry_times = 1;
+  const model::JobId id = s.Accept(spec);
+  s.Advance(3'000);
+  EXPECT_TRUE(worker.stops.empty()) << "its TaskTracker has time to stop it";
+  EXPECT_EQ(s.Codes(id), (std::vector<std::string>{"RUNNING", "OUT_OF_TIME"}));
+  for (int i = 0; i < 6; ++i) {
+    s.Advance(1'000);
+    s.Heartbeat(worker);
+  }
+  ASSERT_EQ(worker.stops.size(), 1U);
+  EXPECT_EQ(s.Codes(id), (std::vector<std::string>{"RUNNING", "STUCK"}));
+  EXPECT_TRUE(s.core->Find({id, 0})->stuck);
+  s.Report(worker, worker.given.at(0).ref, Outcome::kKilled);
+  EXPECT_EQ(s.History(id).at(0).outcome, Outcome::kTimedOut);
+  EXPECT_EQ(s.Rows(id).at(0).retries, 1);
+}
+
+TEST_F(Operations, FeedbackThatNobodyTakesIsDroppedInTheEnd) {
+  s.options.feedback_retention_ms = 60'000;
+  s.Load();
+  FakeWorker& worker = s.Hello("w", 1);
+  model::JobSpec spec = Shell::Spec("a");
+  spec.need_feedback = true;
+  s.Accept(spec);
+  s.Succeed(worker, worker.given.at(0).ref);
+  s.Load();  // the next owner has not read it
+  s.Advance(40'000);
+  EXPECT_EQ(s.store->LoadFeedback(0, "clients", 0, 10)->size(), 1U);
+  s.Advance(40'000);
+  EXPECT_TRUE(s.store->LoadFeedback(0, "clients", 0, 10)->empty());
+  EXPECT_EQ(s.core->Stats().feedback_dropped, 1U);
+}
+
 }  // namespace
 }  // namespace lts::core

@@ -30,6 +30,8 @@ namespace {
 
 // Between two looks at children that were killed and do not end (a disk that hangs).
 constexpr int kReapWaitMs = 100;
+// Looks in a row that find nobody whom it may kill.
+constexpr int kHopelessRounds = 20;
 
 // The parent of a process, from /proc/<pid>/stat: the second field after the name in parentheses.
 std::optional<pid_t> ParentOf(const char* pid) {
@@ -130,8 +132,8 @@ class Keeper {
   // round.
   void KillAll() {
     if (!worker_ended_) kill(-worker_, SIGKILL);  // the group at once, so that it cannot outrun us
-    while (true) {
-      bool may_end = false;
+    for (int hopeless = 0; hopeless < kHopelessRounds;) {
+      bool may_end = !worker_ended_;
       for (const pid_t child : Children()) {
         if (kill(child, SIGKILL) == 0 || errno == ESRCH) may_end = true;
       }
@@ -143,7 +145,8 @@ class Keeper {
         continue;
       }
       if (left == -1 && errno == ECHILD) return;
-      if (!may_end) return;  // what is left belongs to somebody else
+      // What is left belongs to somebody else; or it has just come, and the look has missed it.
+      hopeless = may_end ? 0 : hopeless + 1;
       pollfd signals{signals_, POLLIN, 0};
       poll(&signals, 1, kReapWaitMs);
       signalfd_siginfo info{};
