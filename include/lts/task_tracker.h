@@ -87,6 +87,11 @@ struct TaskTrackerOptions {
   // For jobs that name no runner; empty: the only one there is, if there is one beside the built-in
   // ones.
   std::string default_runner;
+  // Jobs that name no runner can be given one by a field of theirs: "taskId" or the name of a
+  // parameter; empty: none. Its value is looked up in `shards` (value -> runner), else it is the
+  // name of a runner; "_LTS_DEFAULT" stands for all other values, before default_runner.
+  std::string shard_field;
+  std::map<std::string, std::string> shards;
   bool exec_enable = false;
   std::vector<std::string> exec_allow;  // resolved paths
   // The runner `http`: what it may ask (URL, HOST, HOST:PORT, *.DOMAIN; empty: nothing), whether

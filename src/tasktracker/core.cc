@@ -104,7 +104,7 @@ Status Core::Open(const rpc::ChannelFactory& channels) {
       linking,
       Link::Parts{
           channels, *slots_, *log_, *progress_, *results_,
-          [this](const std::string& wanted) { return runners_->Resolve(wanted); },
+          [this](const runners::AttemptInput& input) { return runners_->Resolve(input); },
           [this](bool connected, const std::string& reason) { SetConnection(connected, reason); },
           [this](std::int64_t until_us) { SetLease(until_us); }, strand_, disk_, clock_, metrics_});
   AddMetrics();

@@ -62,7 +62,8 @@ struct StopReport {
 // or the acknowledgement takes long, and is told again in every hello.
 class Link {
  public:
-  using Resolve = std::function<Result<std::string>(const std::string& runner)>;
+  // The runner for a job, whose own choice stands in its input.
+  using Resolve = std::function<Result<std::string>(const runners::AttemptInput& input)>;
   // connected, and else why not. Called on the strand.
   using OnConnection = std::function<void(bool connected, const std::string& reason)>;
 

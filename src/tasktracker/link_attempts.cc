@@ -57,7 +57,7 @@ bool Link::Accept(v1::Assignment& assignment, std::vector<Attempt*>* to_run) {
     HandBack(attempt);
     return true;
   }
-  Result<std::string> runner = resolve_(attempt.input.runner);
+  Result<std::string> runner = resolve_(attempt.input);
   if (!runner.ok()) {
     runners::RunOutcome outcome;
     // Another TaskTracker of the group may have it: worth the retries that the job has.

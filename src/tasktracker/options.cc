@@ -82,6 +82,13 @@ std::vector<OptionRow> OptionRows() {
       {.name = "runner.default",
        .text = "Runner of jobs that name none. Without a value: the only one, if a plugin offers "
                "just one."},
+      {.name = "shardField",
+       .text = "Gives jobs that name no runner the one that this field of theirs names: taskId, or "
+               "a parameter. Without a value: runner.default."},
+      {.name = "shard.*",
+       .text =
+           "shard.VALUE: the runner for that value of shardField, where it is not VALUE itself. "
+           "shard._LTS_DEFAULT: for values without a runner, before runner.default."},
       {.name = "runner.exec.enable",
        .text = "Offers the runner exec, which starts programs.",
        .type = OptionType::kBool,
@@ -265,6 +272,11 @@ TaskTrackerOptions OptionsFrom(const Options& options, const std::string& home,
   out.plugins = options.List("runner.plugins");
   out.plugin_folder = home;
   out.default_runner = options.String("runner.default");
+  out.shard_field = options.String("shardField");
+  constexpr std::string_view kShards = "shard.";
+  for (const auto& [key, runner] : options.WithPrefix(kShards)) {
+    out.shards.emplace(key.substr(kShards.size()), runner);
+  }
   out.exec_enable = options.Bool("runner.exec.enable");
   out.exec_allow = options.List("runner.exec.allow");
   out.http_enable = options.Bool("runner.http.enable");

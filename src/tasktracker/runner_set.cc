@@ -76,6 +76,13 @@ Result<std::unique_ptr<RunnerSet>> RunnerSet::Open(const TaskTrackerOptions& opt
              (known.empty() || (known.size() == 1 && known[0] == runners::kExecRunnerName))) {
     set->default_runner_ = set->added_.begin()->first;
   }
+  // The set stays where it is, so what asks it may point to it.
+  const auto exists = [raw = set.get()](const std::string& name) {
+    return !name.empty() && raw->Find(name).ok();
+  };
+  Result<Routing> routing = Routing::Open(options.shard_field, options.shards, exists);
+  if (!routing.ok()) return routing.status();
+  set->routing_ = *std::move(routing);
   return set;
 }
 
@@ -157,7 +164,21 @@ std::vector<std::string> RunnerSet::names() const {
   return names;
 }
 
-Result<std::string> RunnerSet::Resolve(const std::string& wanted) const {
+std::string RunnerSet::KnownNames() const {
+  std::string known;
+  for (const std::string& name : names()) known += (known.empty() ? "" : ", ") + name;
+  return known.empty() ? "there are no runners" : "there are: " + known;
+}
+
+Result<std::string> RunnerSet::Resolve(const runners::AttemptInput& input) const {
+  const std::string wanted = routing_->RunnerOf(input);
+  Result<std::string> found = Find(wanted);
+  if (found.ok() || !wanted.empty()) return found;
+  return Status::NotFound(routing_->WhyNone(input) +
+                          ", and there is no default: set runner.default (" + KnownNames() + ")");
+}
+
+Result<std::string> RunnerSet::Find(const std::string& wanted) const {
   if (wanted.empty() && !default_runner_.empty()) return default_runner_;
   if (added_.count(wanted) != 0) return wanted;
   if (wanted == runners::kHttpRunnerName) {
@@ -167,14 +188,7 @@ Result<std::string> RunnerSet::Resolve(const std::string& wanted) const {
   Result<std::string> resolved = loaded_->Resolve(wanted);
   if (resolved.ok() || (added_.empty() && !http_)) return resolved;
   // The registry's words list its own runners only.
-  std::string known;
-  for (const std::string& name : names()) known += (known.empty() ? "" : ", ") + name;
-  if (wanted.empty()) {
-    return Status::NotFound(
-        "the job names no runner, and there is no default: set runner.default (there are: " +
-        known + ")");
-  }
-  return Status::NotFound("no runner " + wanted + " here (there are: " + known + ")");
+  return Status::NotFound("no runner " + wanted + " here (" + KnownNames() + ")");
 }
 
 Result<std::unique_ptr<runners::Runner>> RunnerSet::Create(const std::string& name) const {

@@ -140,7 +140,8 @@ class World {
     link = std::make_unique<tasktracker::Link>(
         options, tasktracker::Link::Parts{
                      tracker.Factory(), *slots, *log, *progress, *results,
-                     [](const std::string& name) -> Result<std::string> {
+                     [](const runners::AttemptInput& input) -> Result<std::string> {
+                       const std::string& name = input.runner;
                        if (name.empty()) return std::string("noop");
                        if (name == "nosuch") {
                          return Status::NotFound("no runner nosuch here (there are: noop)");

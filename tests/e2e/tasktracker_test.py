@@ -1,0 +1,40 @@
+"""What a TaskTracker does by its own options."""
+
+import harness
+
+
+class Routing(harness.EndToEnd):
+    def end(self, home, task, *args):
+        job_id = self.submit(home, task, "--retries", "0", *args)["jobId"]
+        [attempt] = self.wait_state(home, job_id, "SUCCEEDED", "FAILED")["attempts"]
+        return attempt["outcome"], attempt["message"]
+
+    def test_a_parameter_chooses_among_runners_and_plugins(self):
+        home = self.started(tasktracker={"shardField": "kind", "shard__write": "journal", "shard___LTS_DEFAULT": "act",
+                                         "runner__exec__allow": "/usr/bin/true"})
+        cases = ((("kind=write",), "EXECUTE_SUCCESS", "token="), (("kind=act", "action=failed"), "EXECUTE_FAILED", ""),
+                 (("kind=word_count",), "EXECUTE_FAILED", "file"), (("kind=exec", "program=/usr/bin/true"), "EXECUTE_SUCCESS", ""),
+                 (("kind=other", "action=failed"), "EXECUTE_FAILED", ""), (("action=failed",), "EXECUTE_FAILED", ""))
+        for n, (params, outcome, text) in enumerate(cases):
+            with self.subTest(params):
+                ended = self.end(home, f"routed-{n}", *[arg for pair in params for arg in ("--param", pair)])
+                self.assertEqual(ended[0], outcome, ended)
+                self.assertIn(text, ended[1])
+        # What the job itself names comes first.
+        self.assertIn("token=", self.end(home, "named", "--runner", "journal", "--param", "kind=act")[1])
+
+    def test_a_value_without_a_runner_is_told(self):
+        home = self.started(tasktracker={"shardField": "taskId"})
+        outcome, message = self.end(home, "nosuch")
+        self.assertEqual(outcome, "EXECUTE_EXCEPTION")
+        self.assertIn("taskId=nosuch (shardField)", message)
+        self.assertIn("journal", message)
+
+    def test_a_shard_of_no_runner_refuses_the_start(self):
+        home = self.home()
+        home.set("conf/tasktracker.cfg", shardField="kind", shard__a="nosuch")
+        self.assertIn("shard.a=nosuch", self.ok(home.tasktracker("start"), 1).err)
+
+
+if __name__ == "__main__":
+    harness.main()
