@@ -127,6 +127,13 @@ struct TaskTrackerOptions {
   // Results without acknowledgement in memory; at this many no new jobs are taken.
   std::int64_t unacked_results_max = 10'000;
 
+  // Takes no new jobs while more of the host's processors (average of some seconds) or memory is in
+  // use than this; up to 1 a share, above a percentage. What control groups (version 2) allow
+  // counts as the host.
+  bool resource_check = false;
+  double cpu_used_rate_max = 90;
+  double memory_used_rate_max = 90;
+
   // At the end of the lease, cut off from the JobTracker, everything that runs is stopped. Without
   // it, a job of a cut-off TaskTracker may run beside its successor.
   bool stop_working = true;

@@ -108,6 +108,12 @@ Status Core::Open(const rpc::ChannelFactory& channels) {
           [this](bool connected, const std::string& reason) { SetConnection(connected, reason); },
           [this](std::int64_t until_us) { SetLease(until_us); }, strand_, disk_, clock_, metrics_});
   AddMetrics();
+  if (options_.resource_check) {
+    const ResourceMax max{PercentOf(options_.cpu_used_rate_max),
+                          PercentOf(options_.memory_used_rate_max)};
+    host_ = std::make_unique<ResourceWatch>(
+        max, clock_, metrics_, [this](const std::string& why_not) { SetRoom(why_not); });
+  }
 
   Result<std::vector<std::unique_ptr<Attempt>>> left = results_->LoadNew();
   if (!left.ok()) return left.status().WithContext("FailStore");
@@ -213,6 +219,7 @@ TaskTrackerStopReport Core::Stop() {
     shipped.get_future().wait();
   }
   if (ops_ != nullptr) ops_->Stop();
+  host_.reset();
   discovery_.reset();
   if (slots_ != nullptr) slots_->Close();
   strand_.Stop();
@@ -231,12 +238,13 @@ Status Core::Connection() const {
 }
 
 Status Core::Ready() const {
-  {
-    const std::lock_guard lock(connection_mutex_);
-    if (ending_.empty()) return connection_;
+  const std::lock_guard lock(connection_mutex_);
+  if (!ending_.empty()) {
+    return Status::Unavailable(
+        fmt::format("{}: no new jobs are taken, jobs running: {}", ending_, slots_->busy()));
   }
-  return Status::Unavailable(
-      fmt::format("{}: no new jobs are taken, jobs running: {}", ending_, slots_->busy()));
+  if (!connection_.ok() || no_room_.empty()) return connection_;
+  return Status::Unavailable("no new jobs are taken: " + no_room_);
 }
 
 std::string Core::ops_listen() const { return ops_ == nullptr ? std::string() : ops_->listen(); }
@@ -248,6 +256,14 @@ void Core::SetLease(std::int64_t until_us) {
   runners::HostPool* const hosts = runners_->hosts();
   if (hosts == nullptr) return;
   hosts->SetEndBy(until_us == 0 ? 0 : until_us + options_.kill_grace.count() * 1000);
+}
+
+void Core::SetRoom(const std::string& why_not) {
+  {
+    const std::lock_guard lock(connection_mutex_);
+    no_room_ = why_not;
+  }
+  link_->SetGate(why_not.empty());
 }
 
 void Core::SetConnection(bool connected, const std::string& reason) {

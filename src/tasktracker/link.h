@@ -99,6 +99,8 @@ class Link {
   void SlotsHaveEnded();    // Slots::TakeEnded has something
   void ProgressHasCome();   // the ProgressBoard is not empty any more
   void AddStoredResults();  // results have come into the FailStore from elsewhere
+  // While it is closed, no new jobs are taken.
+  void SetGate(bool open);
   // Who is there now. A connection that stands is left alone; without one, a change is a reason to
   // try again at once.
   void SetJobTrackers(discovery::JobTrackers found);
@@ -239,6 +241,7 @@ class Link {
   bool store_under_way_ = false;
   bool store_refused_ = false;
   bool unacked_over_ = false;
+  bool gate_open_ = true;
   int capacity_told_ = 0;
   std::int64_t progress_sent_us_ = 0;
 

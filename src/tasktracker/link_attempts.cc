@@ -341,7 +341,15 @@ int Link::Capacity() {
              unacked_);
   }
   if (unacked_ <= options_.unacked_max / 2) unacked_over_ = false;
-  return Stopping() || store_refused_ || unacked_over_ ? 0 : slots_.count();
+  const bool takes = !Stopping() && gate_open_ && !store_refused_ && !unacked_over_;
+  return takes ? slots_.count() : 0;
+}
+
+void Link::SetGate(bool open) {
+  strand_.Post([this, open] {
+    gate_open_ = open;
+    TellCapacity();
+  });
 }
 
 void Link::TellCapacity() {

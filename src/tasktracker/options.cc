@@ -24,6 +24,12 @@ Status CheckBounds(std::string_view field, std::int64_t value, std::int64_t min,
   return Status::InvalidArgument(fmt::format("{} = {}: expected {} … {}", field, value, min, max));
 }
 
+Status CheckRate(std::string_view option, double value) {
+  if (value > 0 && value <= 100) return Status::Ok();
+  return Status::InvalidArgument(
+      fmt::format("{} = {}: expected a percentage above 0, or a share of 1", option, value));
+}
+
 // Group and instance names become parts of paths and of the identity.
 Status CheckName(std::string_view field, std::string_view name) {
   const bool bad = name.empty() || name.size() > 256 || name == "." || name == ".." ||
@@ -187,6 +193,25 @@ std::vector<OptionRow> OptionRows() {
        .default_value = "5m",
        .min = 0,
        .max = kStopMaxMs},
+      {.name = "lb.machine.res.check.enable",
+       .text = "Takes no new jobs while the host, or the control group, has no room: see the two "
+               "lb.*.max.",
+       .type = OptionType::kBool,
+       .default_value = "false"},
+      {.name = "lb.cpuUsedRate.max",
+       .text =
+           "Processor time in use, on the average of five seconds, beyond which no new jobs are "
+           "taken: in percent, or up to 1 as a share.",
+       .type = OptionType::kDouble,
+       .default_value = "90",
+       .min = 0,
+       .max = 100},
+      {.name = "lb.memoryUsedRate.max",
+       .text = "The same for memory; what the kernel can take back is not in use.",
+       .type = OptionType::kDouble,
+       .default_value = "90",
+       .min = 0,
+       .max = 100},
       {.name = "tasktracker.unacked.max",
        .text = "Results without acknowledgement in memory; at this many no new jobs are taken.",
        .type = OptionType::kInt64,
@@ -302,6 +327,9 @@ TaskTrackerOptions OptionsFrom(const Options& options, const std::string& home,
   out.stop_timeout = std::chrono::milliseconds(options.Duration("tasktracker.stop.timeout"));
   out.drain_timeout = std::chrono::milliseconds(options.Duration("tasktracker.drain.timeout"));
   out.kill_grace = std::chrono::milliseconds(options.Duration("kill.grace"));
+  out.resource_check = options.Bool("lb.machine.res.check.enable");
+  out.cpu_used_rate_max = options.Double("lb.cpuUsedRate.max");
+  out.memory_used_rate_max = options.Double("lb.memoryUsedRate.max");
   out.ops_listen = options.String("ops.listen");
   return out;
 }
@@ -329,6 +357,8 @@ Status CheckOptions(const TaskTrackerOptions& options) {
       CheckBounds("unacked_results_max", options.unacked_results_max, 1, kUnackedMax));
   LTS_RETURN_IF_ERROR(CheckBounds("log_lines_max", options.log_lines_max, 1, 10'000'000));
   LTS_RETURN_IF_ERROR(CheckBounds("log_bytes_max", options.log_bytes_max, 1 << 16, 1LL << 32));
+  LTS_RETURN_IF_ERROR(CheckRate("lb.cpuUsedRate.max", options.cpu_used_rate_max));
+  LTS_RETURN_IF_ERROR(CheckRate("lb.memoryUsedRate.max", options.memory_used_rate_max));
   if (options.data_path.empty()) {
     return Status::InvalidArgument("data_path is empty: results need a folder to be kept in");
   }

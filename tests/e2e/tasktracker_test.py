@@ -36,5 +36,27 @@ class Routing(harness.EndToEnd):
         self.assertIn("shard.a=nosuch", self.ok(home.tasktracker("start"), 1).err)
 
 
+class Resources(harness.EndToEnd):
+    def test_a_host_without_room_takes_no_new_jobs_and_says_why(self):
+        # A ten-thousandth of the memory is always in use.
+        home = self.started(tasktracker={"lb__machine__res__check__enable": "true", "lb__memoryUsedRate__max": "0.0001"})
+        job = self.submit(home, "waits", "--runner", "journal")["jobId"]
+        code, page = home.get("tasktracker", "tasktracker", "/readyz")
+        self.assertEqual(code, 503)
+        self.assertIn("no new jobs are taken: memory in use", page)
+        self.assertIn("lb.memoryUsedRate.max", page)
+        _, metrics = home.get("tasktracker", "tasktracker", "/metrics")
+        self.assertIn("lts_tasktracker_gate_closed 1", metrics)
+        self.assertIn('lts_limit_refused_total{limit="lb.memoryUsedRate.max"} 1', metrics)
+        self.assertIn("the host has no room", home.out("tasktracker", "tasktracker"))
+        self.assertEqual(home.tasktracker("status").code, 0)
+        self.assertEqual(self.view(home, job)["state"], "WAITING")
+        home.set("conf/tasktracker.cfg", lb__memoryUsedRate__max="99.99", lb__cpuUsedRate__max="100")
+        self.ok(home.tasktracker("restart"))
+        self.wait_state(home, job, "SUCCEEDED")
+        self.connected(home)
+        self.assertEqual(home.get("tasktracker", "tasktracker", "/readyz")[0], 200)
+
+
 if __name__ == "__main__":
     harness.main()

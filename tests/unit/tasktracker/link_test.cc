@@ -545,6 +545,24 @@ TEST(Result, ARefusalByTheFailStoreIsOverWhenAllThatWasLeftHasBeenAcknowledged) 
   EXPECT_THAT(world.capacities, ElementsAre(4));
 }
 
+TEST(Gate, TakesTheCapacityAwayAndGivesItBack) {
+  World world;
+  world.Open();
+  world.link->SetGate(false);
+  world.strand.Run();
+  world.Hello();
+  world.Accept();
+  world.Look();
+  EXPECT_THAT(world.capacities, ElementsAre(0));
+  // What was on its way runs.
+  world.Assign(World::Assignment("a", "noop", 1));
+  EXPECT_EQ(world.Results(1).at(0).outcome(), v1::OUTCOME_EXECUTE_SUCCESS);
+  world.link->SetGate(true);
+  world.strand.Run();
+  world.Look();
+  EXPECT_THAT(world.capacities, ElementsAre(0, 4));
+}
+
 TEST(Result, TooManyUnacknowledgedTakeTheCapacityAway) {
   World world;
   world.options.unacked_max = 2;
