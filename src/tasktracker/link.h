@@ -161,6 +161,7 @@ class Link {
   void RequestStop(Attempt& attempt, StopCause cause);
   void OnTimeouts();
   void Scan();
+  void FindStuck(std::int64_t now_us);
   void Gather(Attempt& attempt);
   void SendGathered(bool at_once);
   void SendProgress();

@@ -58,5 +58,25 @@ class Resources(harness.EndToEnd):
         self.assertEqual(home.get("tasktracker", "tasktracker", "/readyz")[0], 200)
 
 
+class Stuck(harness.EndToEnd):
+    def test_a_thread_that_does_not_stop_keeps_its_slot_and_is_shown(self):
+        home = self.started(tasktracker={"runner__isolation": "thread", "workThreads": "1", "kill__grace": "200ms"})
+        deaf = self.submit(home, "deaf", "--runner", "journal", "--param", "deaf=1", "--param", "hold_ms=600000")["jobId"]
+        harness.wait_until(lambda: home.read("journal").count(" start") == 1, "it does not start")
+        waits = self.submit(home, "waits", "--runner", "journal")["jobId"]
+        self.ok(home.cli("cancel", deaf))
+
+        def shown():
+            return [row["progressText"] for row in self.view(home, deaf)["attempts"] if "STUCK" in row["progressText"]]
+        [text] = harness.wait_until(shown, "it is not shown")
+        self.assertRegex(text, r"^STUCK: told to stop \d+ s ago \(stopped by the JobTracker\)")
+        _, metrics = home.get("tasktracker", "tasktracker", "/metrics")
+        self.assertIn("lts_tasktracker_stuck 1", metrics)
+        self.assertEqual(self.view(home, waits)["state"], "WAITING")
+        home.open_gate()
+        self.wait_state(home, waits, "SUCCEEDED")
+        self.assertIn(self.wait_state(home, deaf, "SUCCEEDED", "CANCELLED")["state"], ("SUCCEEDED", "CANCELLED"))
+
+
 if __name__ == "__main__":
     harness.main()

@@ -716,6 +716,28 @@ TEST(Timeout, AnAttemptThatIgnoresItKeepsItsSlotAndIsShownStuck) {
   world.AliveFor(8'000);
   EXPECT_EQ(world.slots->busy(), 1);
   EXPECT_NE(world.metrics->Text().find("lts_tasktracker_stuck 1"), std::string::npos);
+  ASSERT_THAT(world.progresses, SizeIs(1));
+  EXPECT_EQ(world.progresses[0].key().job_id(), "job-a");
+  EXPECT_THAT(world.progresses[0].text(), HasSubstr("STUCK: told to stop 6 s ago (time-out)"));
+  // Now and then, and at once to an owner that knows nothing of it.
+  world.AliveFor(10'000);
+  EXPECT_THAT(world.progresses, SizeIs(2));
+  world.tracker.Break();
+  world.strand.Advance(1'000);
+  world.Hello();
+  world.Accept();
+  world.AliveFor(2'000);
+  EXPECT_THAT(world.progresses, SizeIs(3));
+  // What it says itself comes after that.
+  world.jobs.Say("a");
+  world.strand.RunUntil([&] {
+    world.strand.Advance(100);
+    world.Look();
+    return world.progresses.size() > 3;
+  });
+  EXPECT_THAT(world.progresses.back().text(), HasSubstr("STUCK: told to stop "));
+  EXPECT_THAT(world.progresses.back().text(), ::testing::EndsWith(": more"));
+  EXPECT_EQ(world.progresses.back().percent(), 75);
   world.jobs.Release("a");
   // It did its work in the end.
   EXPECT_EQ(world.Results(1).at(0).outcome(), v1::OUTCOME_EXECUTE_SUCCESS);
