@@ -108,6 +108,8 @@ struct JobTracker::Parts {
   std::string warning;
   DurationMs history_retention_ms = 0;
   DurationMs log_retention_ms = 0;
+  DurationMs dedup_horizon_ms = 0;
+  std::int64_t history_jobs_keep = 0;
   std::int64_t stop_grace_ms = 0;
   bool stopped = false;
 
@@ -304,7 +306,12 @@ void JobTracker::Parts::Retain() {
   for (std::uint32_t i = 0; i < partitions(); ++i) {
     const std::uint64_t epoch = hosts[i]->HeldNow().epoch;
     if (epoch == 0) continue;
-    store::RetentionPolicy policy{now - history_retention_ms, now - log_retention_ms, kRetainRows};
+    store::RetentionPolicy policy;
+    policy.history_before_ms = now - history_retention_ms;
+    policy.logs_before_ms = now - log_retention_ms;
+    policy.rows_max = kRetainRows;
+    policy.ended_per_group = history_jobs_keep;
+    policy.ended_before_ms = now - dedup_horizon_ms - kDayMs;  // ids of clocks that are behind
     auto gone = store->Retain(i, epoch, policy);
     if (!gone.ok()) {
       LTS_WARN("old rows could not be deleted partition={} error=\"{}\"", i,
@@ -459,6 +466,8 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
   Parts& p = *parts;
   p.history_retention_ms = options.Duration("history.retention");
   p.log_retention_ms = options.Duration("log.retention");
+  p.dedup_horizon_ms = options.Duration("dedup.horizon");
+  p.history_jobs_keep = options.Int("history.jobs.keep");
   p.stop_grace_ms = options.Duration("stop.timeout");
 
   auto store = OpenStore(options, data_path, p.own_clock);
@@ -515,6 +524,8 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
     core.groups_max = static_cast<std::size_t>(options.Int("groups.max"));
     core.workers_max = static_cast<std::size_t>(options.Int("tasktrackers.max"));
     core.feedback_window_max = static_cast<std::size_t>(options.Int("feedback.window.max"));
+    core.feedback_retention_ms = options.Duration("feedback.retention");
+    core.limits = edge_options.limits;
     core.faults = CoreFaults();
     p.partition_metrics.push_back(std::make_unique<PartitionMetrics>(p.metrics, i, host));
     p.hosts.push_back(std::make_unique<PartitionHost>(std::move(host), *p.store, p.CoreOf(i),

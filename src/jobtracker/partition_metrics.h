@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "common/log.h"
 #include "common/metrics.h"
 #include "jobtracker/partition_host.h"
 
@@ -67,6 +68,20 @@ struct PartitionMetrics {
         silent(registry.AddGauge("lts_schedules_zone_unknown",
                                  "Schedules that do not fire: this host lacks their time zone",
                                  labels)),
+        ahead(registry.AddGauge("lts_schedules_ahead_of_clock",
+                                "Schedules that are silent until the clock, which went back, has "
+                                "come as far as their last fire",
+                                labels)),
+        out_of_time(
+            registry.AddCounter("lts_attempts_out_of_time_total",
+                                "Attempts that outlived their time-out and were told to stop "
+                                "by the JobTracker",
+                                labels)),
+        feedback_dropped(registry.AddCounter("lts_feedback_dropped_total",
+                                             "Ends that no client has taken in feedback.retention",
+                                             labels)),
+        operations(registry.AddCounter(
+            "lts_operations_total", "Suspends, resumes, updates, triggers and terminates", labels)),
         serving(registry.AddGauge("lts_partition_serving", "1 while the partition is served",
                                   labels)) {}
 
@@ -108,6 +123,19 @@ struct PartitionMetrics {
     memory.Refused(since(stats.over_memory, last.over_memory));
     memory.SetCurrent(static_cast<std::int64_t>(stats.memory_bytes));
     silent.Set(static_cast<std::int64_t>(stats.schedules_without_fires));
+    ahead.Set(static_cast<std::int64_t>(stats.schedules_ahead));
+    out_of_time.Add(since(stats.out_of_time, last.out_of_time));
+    feedback_dropped.Add(since(stats.feedback_dropped, last.feedback_dropped));
+    operations.Add(
+        since(stats.suspended + stats.resumed + stats.updated + stats.triggered + stats.terminated,
+              last_operations));
+    if (stats.schedules_ahead > 0 && !std::exchange(told_ahead, true)) {
+      LTS_WARN(
+          "the clock went back: schedules are silent until it has come as far as their last fire; "
+          "jobclient resume --reset lets one fire at once partition={} schedules={}",
+          labels.front().second, stats.schedules_ahead);
+    }
+    if (stats.schedules_ahead == 0) told_ahead = false;
     lookups.SetCurrent(static_cast<std::int64_t>(stats.waiting_operations));
     resident.SetCurrent(static_cast<std::int64_t>(stats.resident));
     schedules.SetCurrent(static_cast<std::int64_t>(stats.schedules));
@@ -134,8 +162,12 @@ struct PartitionMetrics {
       window, feedback;
   Counter &accepted, &dispatched, &succeeded, &failed, &retried, &lost, &stale, &fires, &skipped,
       &commits, &mutations, &offenders, &failed_reads;
-  Gauge &executing, &ready, &silent, &serving;
+  Gauge &executing, &ready, &silent, &ahead;
+  Counter &out_of_time, &feedback_dropped, &operations;
+  Gauge& serving;
   core::PartitionStats last;
+  std::uint64_t last_operations = 0;
+  bool told_ahead = false;
   std::uint64_t dispatched_taken = 0;
 };
 

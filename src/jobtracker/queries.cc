@@ -480,7 +480,15 @@ void Queries::Explain(v1::ExplainRequest request, Done<v1::ExplainResponse> done
         }
         if (found.schedule) {
           answer.set_state(rpc::ToProto(found.schedule->state));
-          if (const auto next = core->NextFire(id)) {
+          if (const DurationMs ahead_ms = core->AheadOfClock(id, now); ahead_ms > 0) {
+            add("CLOCK_BEHIND",
+                fmt::format("silent for {} ms more: the clock went back behind its last fire; "
+                            "resume --reset lets it fire from now on",
+                            ahead_ms));
+          }
+          if (found.schedule->state == model::JobState::kSuspended) {
+            add("SUSPENDED", "suspended; resume it to let it fire");
+          } else if (const auto next = core->NextFire(id)) {
             add("NEXT_FIRE", fmt::format("fires next in {} ms", *next - now.wall_ms));
           } else if (core->ZoneUnknown(id)) {
             add("ZONE_UNKNOWN",
@@ -514,6 +522,10 @@ void Queries::Logs(v1::LogsRequest request, Done<v1::LogsResponse> done) {
     auto resolved = Resolve(request.job_id(), {}, {});
     if (!resolved.ok()) return fail(resolved.status());
     const auto& [id, found] = *resolved;
+    if (request.life()) {
+      const Status added = AddLife(id, found, &response);
+      return added.ok() ? done(std::move(response)) : fail(added);
+    }
     model::JobKey key{id, request.cycle_ms()};
     std::int32_t attempt = request.attempt();
     // The newest attempt: the one of a row that stands, else the newest of history.
@@ -557,6 +569,67 @@ void Queries::Logs(v1::LogsRequest request, Done<v1::LogsResponse> done) {
     response.set_ended(ended);
     done(std::move(response));
   });
+}
+
+// The life-cycle log of the original. Attempts tell theirs by the history, at no cost of their own;
+// operations have rows.
+Status Queries::AddLife(const JobId& id, const Found& found, v1::LogsResponse* response) {
+  std::vector<v1::LogEntry> entries;
+  const auto add = [&](TimeMs time_ms, const char* type, std::string message) -> v1::LogEntry& {
+    v1::LogEntry& entry = entries.emplace_back();
+    entry.set_time_ms(time_ms);
+    entry.set_level("INFO");
+    entry.set_type(type);
+    entry.set_message(std::move(message));
+    return entry;
+  };
+  const auto received = [&](TimeMs accepted_ms, TimeMs cycle_ms) {
+    add(accepted_ms, "RECEIVE", cycle_ms == 0 ? "accepted" : "fired").set_cycle_ms(cycle_ms);
+  };
+  if (found.schedule) received(found.schedule->accepted_ms, 0);
+  for (const JobRow& row : found.rows) received(row.accepted_ms, row.key.cycle);
+  for (const HistoryRow& row : found.history) {
+    if (row.final && row.accepted_ms != 0) received(row.accepted_ms, row.key.cycle);
+    if (row.started_ms != 0) {
+      v1::LogEntry& sent = add(row.started_ms, "SENT", "started at " + row.node);
+      sent.set_cycle_ms(row.key.cycle);
+      sent.set_attempt(row.attempt);
+      sent.set_node(row.node);
+    }
+    const bool lost = row.outcome == model::Outcome::kLost;
+    const std::string what =
+        row.skipped > 0 ? fmt::format("{} fires skipped: {}", row.skipped, row.message)
+        : row.final
+            ? fmt::format("{}{}{}", model::Name(row.state), row.message.empty() ? "" : ": ",
+                          row.message)
+            : fmt::format("{}, another attempt follows: {}", model::Name(row.outcome), row.message);
+    v1::LogEntry& end = add(row.ended_ms,
+                            lost        ? "FIXED_DEAD"
+                            : row.final ? "FINISHED"
+                                        : "RESEND",
+                            what);
+    end.set_level(row.final && row.state != model::JobState::kSucceeded && !row.is_schedule
+                      ? "WARN"
+                      : "INFO");
+    end.set_cycle_ms(row.key.cycle);
+    end.set_attempt(row.attempt);
+    end.set_node(row.node);
+  }
+  const auto operations = store_.FindLogs({id, 0}, 0, 0, kHistoryMax);
+  if (!operations.ok()) return operations.status();
+  for (const store::LogRow& row : *operations) {
+    v1::LogEntry& entry = add(row.time_ms, row.type.c_str(), row.message);
+    entry.set_level(row.level);
+    entry.set_line(row.line);
+  }
+  std::stable_sort(entries.begin(), entries.end(),
+                   [](const auto& a, const auto& b) { return a.time_ms() < b.time_ms(); });
+  const std::size_t skip = entries.size() - std::min<std::size_t>(entries.size(), kHistoryMax);
+  for (std::size_t i = skip; i < entries.size(); ++i) {
+    *response->add_entries() = std::move(entries[i]);
+  }
+  response->set_ended(found.End() != nullptr);
+  return Status::Ok();
 }
 
 void Queries::Wait(v1::WaitRequest request, Done<v1::WaitResponse> done) {

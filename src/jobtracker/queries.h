@@ -102,6 +102,8 @@ class Queries {
   // `on_core` for each partition, `then` once after all of them.
   void WithEveryCore(std::function<void(std::uint32_t, const core::Partition*)> on_core,
                      std::function<void()> then);
+  // What became of it, from the store.
+  Status AddLife(const model::JobId& id, const Found& found, v1::LogsResponse* response);
   // Submits a job that has ended once more, under the new id.
   void Rerun(const v1::OperateRequest& request, const Done<v1::OperateResponse>& done);
   // What a wait is answered with now: the end of a job; of a schedule its earliest run beyond the

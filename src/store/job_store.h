@@ -103,6 +103,10 @@ struct RetentionPolicy {
   TimeMs history_before_ms = 0;  // rows that ended before are deleted
   TimeMs logs_before_ms = 0;
   std::int32_t rows_max = 5'000;  // at most so many per call
+  // Of each group at most so many ended jobs are kept, those that ended last; 0: all. None that
+  // ended at or after the time goes for that.
+  std::int64_t ended_per_group = 0;
+  TimeMs ended_before_ms = 0;
 };
 
 // Thread-safe; every call may block on I/O, so none is made on a strand that must stay responsive.

@@ -713,6 +713,26 @@ TEST_P(StoreContract, RetainDeletesOldHistoryAndLogsInBoundedSteps) {
 
 // ---- reopening
 
+TEST_P(StoreContract, RetainKeepsSoManyEndedJobsOfEachGroup) {
+  Owner a(store(), 0);
+  for (std::uint64_t n = 1; n <= 6; ++n) {
+    HistoryRow row = Ended(Job(n, n < 5 ? "g" : "h"), 1000 + static_cast<TimeMs>(n), true);
+    row.state = JobState::kSucceeded;
+    EXPECT_OK(a.Commit({InsertHistory{row}}));
+  }
+  RetentionPolicy policy;
+  policy.ended_per_group = 2;
+  policy.ended_before_ms = 1002;  // what is younger stays, however many there are
+  EXPECT_EQ(*store().Retain(0, a.epoch(), policy), 1);
+  policy.ended_before_ms = 5000;
+  EXPECT_EQ(*store().Retain(0, a.epoch(), policy), 1);
+  EXPECT_EQ(*store().Retain(0, a.epoch(), policy), 0);
+  EXPECT_TRUE(store().FindHistory(Id(2), 10)->empty());
+  EXPECT_EQ(store().FindHistory(Id(3), 10)->size(), 1U);
+  EXPECT_EQ(store().Counters()->at("g").ended.at(JobState::kSucceeded), 2);
+  EXPECT_EQ(store().Counters()->at("h").ended.at(JobState::kSucceeded), 2);
+}
+
 TEST_P(StoreContract, EverythingIsThereAfterAReopen) {
   {
     Owner a(store(), 0, "a");

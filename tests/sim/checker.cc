@@ -573,6 +573,13 @@ void Checker::CheckOrder(std::uint32_t partition, const std::string& group) {
     if (tasks_[{other.row.spec->group, other.row.spec->task_id}].size() > 1)
       continue;  // may be resident
     world_.Note(other.row.key.id, 10, "was overtaken by {}", Text(started_key));
+    if (const core::Partition* core = world_.OwnerCore(partition)) {
+      const TimeMs wall_ms = world_.core_clock().WallMs();
+      for (const core::Explanation& reason :
+           core->Explain(other.row, {wall_ms, world_.loop().now_us() / 1000})) {
+        world_.Note(other.row.key.id, 14, "{}: {}", reason.code, reason.text);
+      }
+    }
     Fail("I10", started_key.id,
          fmt::format(
              "dispatched before the more urgent {} (priority {} due {} seq {} against {} {} {})",
@@ -712,7 +719,8 @@ std::vector<std::pair<JobId, std::pair<std::string, std::string>>> Checker::Susp
   std::vector<std::pair<JobId, std::pair<std::string, std::string>>> found;
   for (const auto& [key, row] : jobs_) {
     const JobRow& job = row.row;
-    if (job.kind == JobKind::kOccurrence) continue;
+    const auto schedule = schedules_.find(key.id);
+    if (schedule != schedules_.end() && !schedule->second.ended) continue;
     if (job.state == JobState::kSuspended || job.suspend_requested) {
       found.push_back({key.id, {job.spec->group, job.spec->task_id}});
     }

@@ -21,6 +21,7 @@ class SimTracker::PartOutbox final : public Outbox {
   }
   void ToFeedback(core::FeedbackSend message) override { tracker_.ToFeedback(std::move(message)); }
   void Ended(const store::HistoryRow&) override {}
+  void Serving() override { tracker_.world_.checker().OnTrackerLoaded(partition_); }
   void Reset(std::uint32_t partition, const Status& why) override {
     if (why.message().starts_with("it is handed over")) tracker_.world_.Count("handed over");
     tracker_.OnReset(partition);

@@ -47,8 +47,8 @@ Result<std::map<std::string, std::string>> ParseParams(const std::vector<std::st
 // the option.
 Status ApplyJobFlags(const JobFlags& flags, std::istream& standard_input, model::JobSpec* spec);
 
-// A refusal that begins with a field of the job, as lts.v1.Job names it, begins with the option that
-// says it.
+// A refusal that begins with a field of the job, as lts.v1.Job names it, begins with the option
+// that says it.
 Status WithOption(const Status& status);
 
 }  // namespace lts::jobclient::cli

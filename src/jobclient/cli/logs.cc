@@ -16,6 +16,7 @@ struct LogsFlags {
   std::string job_id;
   std::int32_t attempt = 0;
   bool follow = false;
+  bool life = false;
 };
 
 void Print(const Context& context, const v1::LogEntry& entry) {
@@ -32,6 +33,7 @@ void Print(const Context& context, const v1::LogEntry& entry) {
     context.env.out << Dump(json) << '\n';
   } else {
     context.env.out << CellText(json["time"]) << ' ' << CellText(json["level"]) << ' '
+                    << (entry.type().empty() || entry.type() == "BIZ" ? "" : entry.type() + " ")
                     << CellText(json["message"]) << '\n';
   }
 }
@@ -71,12 +73,17 @@ Result<bool> WaitForNewerAttempt(Trackers& trackers, const LogsFlags& flags,
 }
 
 int Logs(const Context& context, const LogsFlags& flags) {
+  if (flags.life && (flags.attempt != 0 || flags.follow)) {
+    return context.Usage(
+        "--life tells of all attempts so far: neither --attempt nor --follow goes with it");
+  }
   auto trackers = context.Connect();
   if (!trackers.ok()) return context.Fail(trackers.status());
   v1::LogsRequest request;
   request.set_job_id(flags.job_id);
   request.set_attempt(flags.attempt);
   request.set_limit(kPage);
+  request.set_life(flags.life);
   while (true) {
     const Result<v1::LogsResponse> response =
         (*trackers)->Call(&rpc::Channel::Logs, request, kCallTimeoutMs);
@@ -87,6 +94,7 @@ int Logs(const Context& context, const LogsFlags& flags) {
       request.set_after_line(std::max<std::uint64_t>(request.after_line(), entry.line()));
     }
     if (!context.env.out.flush()) return kError;  // the reader has gone
+    if (flags.life) return kOk;
     // From now on this attempt, not whichever is the newest then.
     request.set_attempt(response->attempt());
     request.set_cycle_ms(response->cycle_ms());
@@ -108,14 +116,18 @@ int Logs(const Context& context, const LogsFlags& flags) {
 Verb LogsVerb() {
   return {.name = "logs",
           .summary = "show the business log of a job's newest attempt",
-          .usage = "JOB_ID [--attempt N] [-f]",
-          .examples = {"jobclient logs -f 01890f3e-7b1c-7cc8-98c4-dc0c0c07398f"},
+          .usage = "JOB_ID [--attempt N] [-f] | JOB_ID --life",
+          .examples = {"jobclient logs -f 01890f3e-7b1c-7cc8-98c4-dc0c0c07398f",
+                       "jobclient logs --life 01890f3e-7b1c-7cc8-98c4-dc0c0c07398f"},
           .declare = [](CLI::App& verb, Context& context) -> Action {
             const auto flags = std::make_shared<LogsFlags>();
             verb.add_option("JOB_ID", flags->job_id, "id of the job")->required();
             AddNumber(verb, "--attempt", flags->attempt, "of this attempt (default: the newest)", 1,
                       1'000'000'000);
             verb.add_flag("-f,--follow", flags->follow, "go on until the job has ended");
+            verb.add_flag("--life", flags->life,
+                          "what became of the job instead: accepted, sent, ended, and what was "
+                          "done to it");
             return [&context, flags] { return Logs(context, *flags); };
           }};
 }

@@ -79,7 +79,11 @@ std::vector<Explanation> Partition::Explain(const store::JobRow& row, Now now) c
     free_slot =
         free_slot || worker->outstanding.size() < static_cast<std::size_t>(worker->capacity);
   }
-  if (!connected) {
+  if (frozen_) {
+    add("FROZEN",
+        "nothing is given out at the moment: the store does not answer, or does not confirm that "
+        "this JobTracker still owns the partition");
+  } else if (!connected) {
     add("NO_TASKTRACKER", fmt::format("no TaskTracker of group {} is connected", group.name));
   } else if (!free_slot) {
     add("NO_FREE_SLOT", fmt::format("all {} slots of group {} are busy", slots, group.name));

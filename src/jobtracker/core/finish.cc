@@ -165,6 +165,13 @@ void Partition::ApplyResult(const AttemptResult& told, Worker& worker) {
   }
   if (!counts) {
     ++stats_.stale_results;
+    if (job != nullptr) {
+      Log(result.ref.key.id, job->row.spec->group, job->row.spec->task_id, "RESEND",
+          fmt::format("a result of attempt {} (token {}) from {} came too late and does not count: "
+                      "{}",
+                      result.ref.attempt, model::ToString(result.ref.token), worker.identity,
+                      model::Name(result.outcome)));
+    }
     return;
   }
   if (!executing) ++stats_.early_results;

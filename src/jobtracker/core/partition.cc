@@ -11,6 +11,13 @@ namespace lts::core {
 using model::JobState;
 using store::JobRow;
 
+namespace {
+
+// A clock that is kept right goes back by less.
+constexpr DurationMs kAheadMs = 1'000;
+
+}  // namespace
+
 Partition::Partition(PartitionOptions options, LoadedState loaded, Now now)
     : options_(std::move(options)),
       epoch_(loaded.epoch),
@@ -264,6 +271,11 @@ PartitionStats Partition::Stats() const {
   stats.workers = streams_.size();
   stats.schedules = schedules_.size();
   stats.schedules_without_fires = without_fires_;
+  if (max_last_fire_ms_ > now_.wall_ms + kAheadMs) {
+    for (const auto& [id, schedule] : schedules_) {
+      if (AheadOfClock(id, now_) > kAheadMs) ++stats.schedules_ahead;
+    }
+  }
   stats.waiting_operations = waiting_operations_ + deferred_operations_;
   stats.memory_bytes = memory_bytes_;
   stats.resident = resident_;
@@ -291,6 +303,12 @@ std::optional<TimeMs> Partition::NextFire(const model::JobId& schedule) const {
   const auto found = schedules_.find(schedule);
   if (found == schedules_.end()) return std::nullopt;
   return found->second->next_ms;
+}
+
+DurationMs Partition::AheadOfClock(const model::JobId& schedule, Now now) const {
+  const auto found = schedules_.find(schedule);
+  if (found == schedules_.end()) return 0;
+  return std::max<DurationMs>(found->second->row.last_fire_ms - now.wall_ms, 0);
 }
 
 bool Partition::ZoneUnknown(const model::JobId& schedule) const {

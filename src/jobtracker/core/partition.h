@@ -119,6 +119,7 @@ struct PartitionStats {
   std::size_t jobs_in_memory = 0, executing = 0, ready = 0, dated = 0, held = 0, workers = 0,
               schedules = 0;
   std::size_t schedules_without_fires = 0;  // their time zone is not known here
+  std::size_t schedules_ahead = 0;          // silent: the clock went back behind their last fire
   std::size_t waiting_operations = 0, resident = 0, memory_bytes = 0;
   std::size_t groups = 0, registered_workers = 0;
   std::size_t window = 0, feedback = 0;  // of the group, and the submitting group, that holds most
@@ -193,6 +194,8 @@ class Partition {
   std::optional<LiveJob> Find(const model::JobKey& key) const;
   // The next fire of an active schedule, as the core will fire it.
   std::optional<TimeMs> NextFire(const model::JobId& schedule) const;
+  // How far the clock is behind its last fire: it is silent for so long; 0: it is not.
+  DurationMs AheadOfClock(const model::JobId& schedule, Now now) const;
   // It has no fires: its time zone is not known on this host.
   bool ZoneUnknown(const model::JobId& schedule) const;
   std::vector<Explanation> Explain(const store::JobRow& row, Now now) const;
@@ -399,6 +402,7 @@ class Partition {
   std::uint64_t last_read_ = 0;
   Now now_;
   TimeMs max_wall_ms_ = INT64_MIN;
+  TimeMs max_last_fire_ms_ = INT64_MIN;     // of all schedules, at least
   std::vector<std::string> loaded_groups_;  // with rows of an earlier owner
   std::int64_t recheck_mono_ms_ = kNever;
   DurationMs recheck_every_ms_ = 30'000;

@@ -36,6 +36,7 @@ Partition::Schedule* Partition::AddSchedule(store::ScheduleRow row) {
   } else {
     ++without_fires_;
   }
+  max_last_fire_ms_ = std::max(max_last_fire_ms_, row.last_fire_ms);
   schedule->group = &GroupOf(row.spec->group);
   schedule->task_id = row.spec->task_id;
   TaskOf(*schedule->group, schedule->task_id).schedule = schedule;
@@ -182,6 +183,7 @@ void Partition::Generate(Schedule& schedule, TimeMs fire_ms) {
   FlushSkips(schedule);
   store::ScheduleRow& row = schedule.row;
   row.last_fire_ms = fire_ms;
+  max_last_fire_ms_ = std::max(max_last_fire_ms_, fire_ms);
   ++row.runs;
   ++stats_.fires;
   JobRow job;
@@ -208,6 +210,7 @@ void Partition::Skip(Schedule& schedule, TimeMs fire_ms, const std::string& reas
   row.skip_last_ms = fire_ms;
   ++row.skip_count;
   row.last_fire_ms = fire_ms;
+  max_last_fire_ms_ = std::max(max_last_fire_ms_, fire_ms);
   ++stats_.skipped_fires;
 }
 

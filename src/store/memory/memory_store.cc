@@ -658,12 +658,21 @@ class MemoryJobStore final : public JobStore {
     std::int64_t gone = 0;
     for (auto group = p.ended.begin(); group != p.ended.end() && gone < policy.rows_max;) {
       std::set<EndedKey>& ended = group->second;
+      std::int64_t excess = 0;
+      if (policy.ended_per_group > 0) {
+        for (const auto& [state, n] : p.counts[group->first].ended) excess += n;
+        excess -= policy.ended_per_group;
+      }
       while (!ended.empty() && gone < policy.rows_max) {
         const EndedKey first = *ended.begin();
-        if (std::get<0>(first) >= policy.history_before_ms) break;
+        const bool too_many = excess > 0 && std::get<0>(first) < policy.ended_before_ms;
+        if (std::get<0>(first) >= policy.history_before_ms && !too_many) break;
         const auto it = p.history.find({std::get<1>(first), std::get<2>(first)});
         const HistoryRow& row = it->second;
-        if (row.final) --p.counts[row.group].ended[row.state];
+        if (row.final) {
+          --p.counts[row.group].ended[row.state];
+          --excess;
+        }
         EraseFrom(p.ended_tasks, TaskKey{row.group, row.task_id}, first);
         p.history.erase(it);
         ended.erase(ended.begin());

@@ -13,7 +13,8 @@ constexpr std::int64_t kStepRows = 256;
 }  // namespace
 
 Step MysqlJobStore::RetainStep(Connection& connection, std::uint32_t partition, std::uint64_t epoch,
-                               TimeMs before_ms, std::int64_t rows_max, std::int64_t* gone) const {
+                               const SqlText& which, std::int64_t rows_max,
+                               std::int64_t* gone) const {
   *gone = 0;
   PartitionState state;
   TimeMs now_ms = 0;
@@ -25,9 +26,7 @@ Step MysqlJobStore::RetainStep(Connection& connection, std::uint32_t partition, 
   std::vector<std::pair<model::JobKey, std::int32_t>> keys;
   CounterChanges counters;
   Failure failure = connection.Query(
-      SqlText("SELECT job_id, cycle, attempt, grp, state, final FROM lts_attempt"
-              " FORCE INDEX (by_end) WHERE part = ",
-              partition, " AND ended_ms < ", before_ms,
+      SqlText("SELECT job_id, cycle, attempt, grp, state, final FROM lts_attempt", which,
               " ORDER BY ended_ms, job_id, cycle, attempt LIMIT ", std::min(kStepRows, rows_max)),
       [&](const Row& row) {
         keys.push_back({{row.Id(0), row.I64(1)}, row.I32(2)});
@@ -50,21 +49,53 @@ Step MysqlJobStore::RetainStep(Connection& connection, std::uint32_t partition, 
   return WriteCounters(connection, partition, counters);
 }
 
+Step MysqlJobStore::GroupsOver(Connection& connection, std::uint32_t partition,
+                               std::int64_t ended_max,
+                               std::vector<std::pair<std::string, std::int64_t>>* groups) const {
+  groups->clear();
+  return connection.Query(
+      SqlText("SELECT grp, SUM(n) FROM lts_counter WHERE part = ", partition,
+              " AND what >= ", kCountEnded, " GROUP BY grp HAVING SUM(n) > ", ended_max),
+      [&](const Row& row) { groups->emplace_back(row.Bytes(0), row.I64(1) - ended_max); });
+}
+
 Result<std::int64_t> MysqlJobStore::Retain(std::uint32_t partition, std::uint64_t epoch,
                                            const RetentionPolicy& policy) {
   LTS_RETURN_IF_ERROR(Known(partition));
   std::int64_t total = 0;
-  for (bool more = true; more;) {
-    std::int64_t gone = 0;
-    const std::int64_t left = policy.rows_max - total;
-    const Status done = Write([&](Connection& connection) {
-      return RetainStep(connection, partition, epoch, policy.history_before_ms, left, &gone);
-    });
-    // Whatever it did, the next call goes on from there.
-    if (done.code() == StatusCode::kUnknownOutcome) return Status::Unavailable(done.message());
-    LTS_RETURN_IF_ERROR(done);
-    total += gone;
-    more = gone > 0 && total < policy.rows_max;
+  // Up to `rows` of the oldest that `which` names.
+  const auto remove = [&](const SqlText& which, std::int64_t rows) -> Status {
+    for (bool more = true; more;) {
+      std::int64_t gone = 0;
+      const std::int64_t left = std::min(rows, policy.rows_max - total);
+      const Status done = Write([&](Connection& connection) {
+        return RetainStep(connection, partition, epoch, which, left, &gone);
+      });
+      // Whatever it did, the next call goes on from there.
+      if (done.code() == StatusCode::kUnknownOutcome) return Status::Unavailable(done.message());
+      LTS_RETURN_IF_ERROR(done);
+      total += gone;
+      rows -= gone;
+      more = gone > 0 && rows > 0 && total < policy.rows_max;
+    }
+    return Status::Ok();
+  };
+  LTS_RETURN_IF_ERROR(remove(SqlText(" FORCE INDEX (by_end) WHERE part = ", partition,
+                                     " AND ended_ms < ", policy.history_before_ms),
+                             policy.rows_max));
+  if (policy.ended_per_group > 0) {
+    std::vector<std::pair<std::string, std::int64_t>> groups;
+    LTS_RETURN_IF_ERROR(Read([&](Connection& connection) {
+      return GroupsOver(connection, partition, policy.ended_per_group, &groups);
+    }));
+    // Attempts go with the ended jobs, and count like these here: the rest goes with the next call.
+    for (const auto& [group, excess] : groups) {
+      if (total >= policy.rows_max) break;
+      LTS_RETURN_IF_ERROR(
+          remove(SqlText(" FORCE INDEX (by_group) WHERE part = ", partition, " AND grp = ", group,
+                         " AND ended_ms < ", policy.ended_before_ms),
+                 excess));
+    }
   }
   // Log lines do not say their partition: each owner's call takes its share of all of them.
   while (total < policy.rows_max) {

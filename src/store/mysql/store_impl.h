@@ -143,8 +143,12 @@ class MysqlJobStore final : public JobStore {
   Step TakeSchedules(Connection& connection, const SqlText& sql,
                      std::vector<ScheduleRow>* rows) const;
   Step TakeHistory(Connection& connection, const SqlText& sql, std::vector<HistoryRow>* rows) const;
+  // Deletes the oldest rows of the history that `which` ("FORCE INDEX (…) WHERE …") names.
   Step RetainStep(Connection& connection, std::uint32_t partition, std::uint64_t epoch,
-                  TimeMs before_ms, std::int64_t rows_max, std::int64_t* gone) const;
+                  const SqlText& which, std::int64_t rows_max, std::int64_t* gone) const;
+  // The groups with more ended jobs than are kept, and by how many.
+  Step GroupsOver(Connection& connection, std::uint32_t partition, std::int64_t ended_max,
+                  std::vector<std::pair<std::string, std::int64_t>>* groups) const;
   Status Damaged(const Status& status) const;
 
   Pool pool_;

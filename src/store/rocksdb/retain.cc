@@ -2,6 +2,7 @@
 // commits pass between them. What is gone after a crash half-way is gone; the rest goes with the
 // next call.
 #include <algorithm>
+#include <numeric>
 
 #include "store/rocksdb/store_impl.h"
 
@@ -21,7 +22,7 @@ Result<std::int64_t> RocksdbJobStore::Retain(std::uint32_t partition, std::uint6
     const std::lock_guard lock(p.mutex);
     LTS_RETURN_IF_ERROR(p.state.CheckEpoch(partition, epoch));
   }
-  const auto history = RetainHistory(partition, epoch, policy.history_before_ms, policy.rows_max);
+  const auto history = RetainHistory(partition, epoch, policy);
   if (!history.ok()) return history.status();
   // Log lines do not say their partition: each owner's call takes its share of all of them.
   const auto logs = RetainLogs(policy.logs_before_ms, policy.rows_max - *history);
@@ -30,7 +31,8 @@ Result<std::int64_t> RocksdbJobStore::Retain(std::uint32_t partition, std::uint6
 }
 
 Result<std::int64_t> RocksdbJobStore::RetainHistory(std::uint32_t part, std::uint64_t epoch,
-                                                    TimeMs before_ms, std::int64_t rows_max) {
+                                                    const RetentionPolicy& policy) {
+  const std::int64_t rows_max = policy.rows_max;
   const View view(*engine_);
   const auto gids = GroupsWith(view, engine_->history(), 'E', part);
   if (!gids.ok()) return gids.status();
@@ -42,6 +44,8 @@ Result<std::int64_t> RocksdbJobStore::RetainHistory(std::uint32_t part, std::uin
     KeyWriter(&prefix).U16(part).U32(gid);
     Range range(view, engine_->history(), prefix);
     range.SeekToFirst();
+    std::int64_t excess =
+        policy.ended_per_group > 0 ? EndedOf(part, gid) - policy.ended_per_group : 0;
     while (range.Valid() && gone < rows_max) {
       rocksdb::WriteBatch writes;
       CountChanges changes = {{gid, Counts{}}};
@@ -52,7 +56,8 @@ Result<std::int64_t> RocksdbJobStore::RetainHistory(std::uint32_t part, std::uin
         const TimeMs ended_ms = rest.I64();
         const model::JobKey job = rest.Key();
         const std::int32_t attempt = rest.I32();
-        if (ended_ms >= before_ms) break;
+        const bool too_many = excess > 0 && ended_ms < policy.ended_before_ms;
+        if (ended_ms >= policy.history_before_ms && !too_many) break;
         const auto row =
             DecodeHistory("", ended_ms, job, attempt, range.value().ToStringView(), scratch);
         if (!row.ok()) return engine_->Damaged(row.status());
@@ -61,7 +66,10 @@ Result<std::int64_t> RocksdbJobStore::RetainHistory(std::uint32_t part, std::uin
         writes.Delete(engine_->history(), key);
         EndedTaskKey(&key, part, gid, row->task_id, ended_ms, job, attempt);
         writes.Delete(engine_->history(), key);
-        if (row->final) --changes[0].second.ended[static_cast<std::size_t>(row->state)];
+        if (row->final) {
+          --changes[0].second.ended[static_cast<std::size_t>(row->state)];
+          --excess;
+        }
       }
       if (step == 0) break;
       Partition& p = *partitions_[part];
@@ -75,6 +83,13 @@ Result<std::int64_t> RocksdbJobStore::RetainHistory(std::uint32_t part, std::uin
     LTS_RETURN_IF_ERROR(range.status());
   }
   return gone;
+}
+
+std::int64_t RocksdbJobStore::EndedOf(std::uint32_t part, GroupId gid) {
+  const std::lock_guard lock(counts_mutex_);
+  const auto found = counts_.find({part, gid});
+  if (found == counts_.end()) return 0;
+  return std::accumulate(found->second.ended.begin(), found->second.ended.end(), std::int64_t{0});
 }
 
 Result<std::int64_t> RocksdbJobStore::RetainLogs(TimeMs before_ms, std::int64_t rows_max) {

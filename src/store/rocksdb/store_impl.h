@@ -208,8 +208,9 @@ class RocksdbJobStore final : public JobStore {
   // Their names, sorted.
   Result<std::vector<std::string>> NamesWith(char kind, std::uint32_t partition) const;
 
-  Result<std::int64_t> RetainHistory(std::uint32_t part, std::uint64_t epoch, TimeMs before_ms,
-                                     std::int64_t rows_max);
+  Result<std::int64_t> RetainHistory(std::uint32_t part, std::uint64_t epoch,
+                                     const RetentionPolicy& policy);
+  std::int64_t EndedOf(std::uint32_t part, GroupId gid);
   Result<std::int64_t> RetainLogs(TimeMs before_ms, std::int64_t rows_max);
 
   const std::unique_ptr<Engine> engine_;

@@ -20,7 +20,8 @@ What it proves, by the names of the design's invariants:
   I5   one end per schedule and fire time
   I6   every due fire ran or was skipped with a reason, none other did; nothing starts before its time
   I7   tokens never go back: neither from attempt to attempt nor within one TaskTracker
-  I8   nothing of a cancelled job starts after the answer
+  I8   nothing of a cancelled, terminated or suspended job starts after the answer, an update and a trigger hold: see
+       operations.py, also for what trigger and rerun make (I1, I2)
   I11  what was answered STORED arrived, and in order for one task
 """
 
@@ -29,10 +30,12 @@ import datetime
 import json
 import os
 
+import operations
+
 # How far apart two clocks and two writes may be without anybody being wrong.
-SLACK_MS = 1500
+SLACK_MS = operations.SLACK_MS
 EARLY_MS = 150
-RETRYABLE = ("EXECUTE_LATER", "EXECUTE_EXCEPTION")
+LEFT = "left in the queues at the end"
 NOT_BY_ITSELF = ("LOST", "KILLED", "STALE")
 
 
@@ -78,6 +81,7 @@ class Clients:
     def __init__(self):
         self.submits = collections.defaultdict(list)  # by job id, in the order of asking
         self.cancels = collections.defaultdict(list)
+        self.operations = collections.defaultdict(list)  # the others, by the id of what they are about
         self.feedback = []                            # (time, job id, cycle, attempt, state, message)
         self.odd = []
 
@@ -92,7 +96,8 @@ def read_clients(folder):
                 if what == "I":
                     spec = dict(word.split("=", 1) for word in words[4:])
                     ask = open_calls[words[2]] = Ask(name, time, words[3], spec)
-                    (clients.submits if words[3] == "submit" else clients.cancels)[spec["id"]].append(ask)
+                    asks = {"submit": clients.submits, "cancel": clients.cancels}.get(words[3], clients.operations)
+                    asks[spec["id"]].append(ask)
                 elif what == "A":
                     ask = open_calls.pop(words[2])
                     ask.told, ask.code, ask.outcome, ask.job_id, ask.message = time, *words[3:7]
@@ -102,7 +107,7 @@ def read_clients(folder):
                     raise ValueError
             except (ValueError, IndexError, KeyError):
                 clients.odd.append(f"{name}: {' '.join(words)}")
-    for asks in (*clients.submits.values(), *clients.cancels.values()):
+    for asks in (*clients.submits.values(), *clients.cancels.values(), *clients.operations.values()):
         asks.sort(key=lambda ask: ask.asked)
     return clients
 
@@ -118,7 +123,8 @@ def answered_ids(clients):
     """The jobs that must be there in the end, but for those that may have been ignored when they left the FailStore."""
     return {job_id for job_id, asks in clients.submits.items()
             if any(ask.ok and (ask.outcome in ("ACCEPTED", "REPLACED") or
-                               ask.outcome == "STORED" and ask.spec["kind"] != "hot") for ask in asks)}
+                               ask.outcome == "STORED" and ask.spec["kind"] != "hot") for ask in asks)} | \
+        set(operations.made_by(clients))
 
 
 class Execution:
@@ -126,6 +132,7 @@ class Execution:
         self.node, self.job_id, self.task = node, words[1], words[2]
         self.fire, self.attempt, self.token, self.pid = int(words[3]), int(words[4]), _token(words[5]), int(words[6])
         self.start, self.start_wall = int(words[7]), int(words[8])
+        self.version = int(words[9]) if len(words) > 9 else 0
         self.end = self.result = None
         self.stopped = False
         self.died = False  # with its TaskTracker
@@ -275,11 +282,16 @@ class Faults:
 # ---- judging
 
 
-class Checker:
+class Checker(operations.Operations):
     def __init__(self, clients, executions, rows, faults, verdict):
         self.clients, self.executions, self.rows, self.faults, self.verdict = clients, executions, rows, faults, verdict
         self.bad = verdict.bad
         self.specs = {job_id: asks[0].spec for job_id, asks in clients.submits.items()}
+        self.made = operations.made_by(clients)
+        for job_id, ask in self.made.items():
+            self.specs[job_id] = self._made_of(ask.spec)
+        # The real clock is so much ahead of the monotonic one.
+        self.offset = executions[0].start_wall - executions[0].start if executions else 0
         self.cycles = collections.defaultdict(list)   # (job id, cycle): rows with an attempt
         self.skips = collections.defaultdict(list)    # job id: rows of skipped fires
         self.jobs = collections.defaultdict(list)     # job id: rows
@@ -294,6 +306,12 @@ class Checker:
         self.runs = collections.defaultdict(list)     # (job id, cycle): executions
         for run in executions:
             self.runs[run.job_id, self.cycle_of(run)].append(run)
+
+    def _made_of(self, spec):
+        """Of a run that was made: one of its own, by the definition of what it was made of."""
+        origin = self.specs.get(spec["id"], {})
+        own = ("id", "cron", "every", "count", "rely", "delay")
+        return {**{key: value for key, value in origin.items() if key not in own}, "group": spec["group"], "task": spec["task"], "kind": "made"}
 
     def is_schedule(self, job_id):
         spec = self.specs.get(job_id, {})
@@ -316,6 +334,7 @@ class Checker:
         self.repeats()
         self.run_keys()
         self.tokens()
+        self.operations()
         self.cancels()
         self.feedback()
         self.schedules()
@@ -354,9 +373,6 @@ class Checker:
                          f"{sure[0].told} and is not there")
             elif sure:
                 ignored += 1  # another job of its task was waiting when it left the FailStore
-        for job_id in self.jobs:
-            if job_id not in self.specs:
-                self.bad("I2", f"{job_id} is in the history and nobody has asked for it")
         self.verdict.figures["answers"] = ", ".join(f"{key} {n}" for key, n in sorted(outcomes.items()))
         self.verdict.figures["jobs lost"] = lost
         self.verdict.figures["stored jobs that met a waiting one of their task"] = ignored
@@ -437,8 +453,10 @@ class Checker:
         wanted = {"SUCCEEDED"}
         if spec.get("plan") == "failed":
             wanted = {"FAILED"}
-        if cancelled:
+        if cancelled or self._terminate_asked(rows[0].job_id):
             wanted.add("CANCELLED")
+        if spec["kind"] == "fewer":
+            wanted.add("DEAD")  # its retries were made fewer
         if spec["kind"] == "hot":
             wanted.add("REPLACED")
         if spec["kind"] == "once":
@@ -452,6 +470,9 @@ class Checker:
             if not any(run.stopped or run.died for run in runs) and "outcome_unknown" not in rows[-1].message:
                 self.bad("I4", f"{name} FAILED without a reason: {rows[-1].message}")
 
+    def _terminate_asked(self, job_id):
+        return any(ask.verb == "terminate" for ask in self.clients.operations.get(job_id, ()))
+
     # what was executed more than once
 
     def repeats(self):
@@ -463,7 +484,7 @@ class Checker:
             rows = {(row.attempt, row.token): row for row in self.cycles.get((job_id, cycle), ())}
             for before, after in zip(runs, runs[1:]):
                 row = rows.get((before.attempt, before.token))
-                if row is not None and row.outcome in RETRYABLE and not row.final:
+                if row is not None and row.outcome in operations.RETRYABLE and not row.final:
                     continue  # a retry
                 double += 1
                 why = self._reason(before, after)
@@ -588,48 +609,70 @@ class Checker:
     # I5, I6
 
     def schedules(self):
-        target = ran = skipped = missing = extra = 0
+        target = ran = skipped = missing = extra = held = 0
         for job_id, spec in self.specs.items():
             if not self.is_schedule(job_id) or job_id not in self.jobs:
                 continue
+            asks = self.clients.operations.get(job_id, ())
+            name = f"{spec['task']} {job_id}"
             fires = sorted(cycle for (job, cycle) in self.cycles if job == job_id and
                            self.cycles[job, cycle][0].attempt >= 1)
-            accounted = collections.Counter(fires)
-            period = _period(spec)
+            accounted, suspended = collections.Counter(fires), []
             for row in self.skips[job_id]:
-                some = list(range(row.cycle, row.skipped_last + 1, period))
-                if len(some) != row.skipped or not row.message:
-                    self.bad("I6", f"{spec['task']}: skipped {row.skipped} from {row.cycle} to {row.skipped_last}, which are "
-                                   f"{len(some)}, reason \"{row.message}\"")
+                some = self._skipped(name, row, spec, asks)
                 accounted.update(some)
                 skipped += len(some)
+                if row.message == operations.SUSPENDED_THEN:
+                    suspended += some
             if not accounted:
                 continue
-            grid = self._grid(spec, accounted, period)
+            held += self._fires_and_suspensions(name, asks, fires, suspended)
+            must, may, late = operations.fires_due(spec, asks, self.offset, accounted)
             ran += len(fires)
-            target += len(grid)
-            absent, beyond = sorted(grid - set(accounted)), sorted(set(accounted) - grid)
+            target += len(must)
+            absent, beyond = sorted({*(must - set(accounted)), *late}), sorted(set(accounted) - may)
             missing, extra = missing + len(absent), extra + len(beyond)
             for fire in absent[:5]:
-                self.bad("I6", f"{spec['task']} {job_id}: the fire {fire} is missing ({len(absent)} are)")
+                self.bad("I6", f"{name}: the fire {fire} is missing ({len(absent)} are)")
             for fire in beyond[:5]:
-                self.bad("I6", f"{spec['task']} {job_id}: the fire {fire} was not due ({len(beyond)} were not)")
+                self.bad("I6", f"{name}: the fire {fire} was not due ({len(beyond)} were not)")
             for fire, times in accounted.items():
                 if times > 1:
                     extra += times - 1
-                    self.bad("I5", f"{spec['task']} {job_id}: the fire {fire} is accounted for {times} times")
+                    self.bad("I5", f"{name}: the fire {fire} is accounted for {times} times")
             if int(spec.get("count", -1)) > 0 and job_id not in self.clients.cancels and len(fires) != int(spec["count"]):
-                self.bad("I6", f"{spec['task']} {job_id} ran {len(fires)} times of {spec['count']}")
-        self.verdict.figures["fires"] = (f"target {target}, ran {ran}, skipped with a reason {skipped}, missing {missing}, "
-                                         f"extra {extra}")
+                self.bad("I6", f"{name} ran {len(fires)} times of {spec['count']}")
+        self.verdict.figures["fires"] = (f"target {target}, ran {ran}, skipped with a reason {skipped} (suspended {held}), "
+                                         f"missing {missing}, extra {extra}")
 
-    def _grid(self, spec, accounted, period):
-        """All fires from the first one to the last one. Those of cron lie on whole periods."""
-        first, last = min(accounted), max(accounted)
-        if "cron" in spec:
-            first -= first % period
-            return set(range(first, last + 1, period))
-        return set(range(first, last + 1, period))
+    def _skipped(self, name, row, spec, asks):
+        """The fires of a row: so far apart as the schedule's timing was just then."""
+        steps = operations.timings(spec, asks, self.offset)
+        near = [step.period for step, after in zip(steps, [*steps[1:], None])
+                if step.begin - operations.EDGE_MS <= row.skipped_last and
+                (after is None or row.cycle <= after.certain + operations.EDGE_MS)]
+        for period in near:
+            some = list(range(row.cycle, row.skipped_last + 1, period))
+            if len(some) == row.skipped and some[-1] == row.skipped_last and row.message:
+                return some
+        self.bad("I6", f"{name}: skipped {row.skipped} from {row.cycle} to {row.skipped_last}, which are "
+                       f"{len(range(row.cycle, row.skipped_last + 1, near[0]))}, reason \"{row.message}\"")
+        return list(range(row.cycle, row.skipped_last + 1, near[0]))
+
+    def _fires_and_suspensions(self, name, asks, fires, suspended):
+        """What was due in a suspension is skipped for that, and nothing else is."""
+        spans = operations.Suspensions(asks)
+        for begin, end in spans.sure:
+            inside = [fire for fire in fires
+                      if begin + operations.EDGE_MS < fire - self.offset < end - operations.EDGE_MS]
+            for fire in inside[:5]:
+                self.bad("I8", f"{name}: suspended from {begin} to {end}, and ran the fire {fire} meanwhile "
+                               f"({len(inside)} such)")
+        for fire in suspended:
+            if not any(begin - operations.EDGE_MS <= fire - self.offset <= end + operations.EDGE_MS
+                       for begin, end in spans.maybe):
+                self.bad("I6", f"{name}: the fire {fire} was skipped as suspended, and was not")
+        return len(suspended)
 
     # I6: not before its time
 
@@ -639,7 +682,7 @@ class Checker:
             spec = self.specs.get(run.job_id, {})
             if self.is_schedule(run.job_id):
                 ahead = run.fire - run.start_wall
-            elif spec.get("delay"):
+            elif spec.get("delay") and not self._triggered_before(run):
                 asked = min(ask.asked for ask in self.clients.submits[run.job_id])
                 ahead = asked + int(spec["delay"]) - run.start
             else:
@@ -649,13 +692,9 @@ class Checker:
                 self.bad("I6", f"started {ahead} ms before its time: {run}")
         self.verdict.figures["started before their time"] = early
 
-
-def _period(spec):
-    """Of the few forms that are used here: `* * * * * ?`, `*/N * * * * ?`, every N milliseconds."""
-    if "every" in spec:
-        return int(spec["every"])
-    seconds = spec["cron"].split("_")[0]
-    return 1000 * int(seconds.partition("/")[2] or 1)
+    def _triggered_before(self, run):
+        asks = self.clients.operations.get(run.job_id, ())
+        return any(ask.verb == "trigger" and ask.asked <= run.start for ask in asks)
 
 
 def check(clients, executions, rows, faults, verdict):
@@ -675,10 +714,16 @@ def check_folder(folder):
     lives = read_lives(path("lives"))
     faults = Faults(records, lives, settings)
     executions = read_runs(path("runs"), lives, faults, verdict)
+    check(read_clients(path("clients")), executions, read_history(path("history")), faults, verdict)
     with open(path("left"), encoding="utf-8") as file:
         for line in file:
-            verdict.bad("I6", f"left in the queues at the end: {line.strip()}")
-    return check(read_clients(path("clients")), executions, read_history(path("history")), faults, verdict)
+            verdict.bad("I6", f"{LEFT}: {line.strip()}")
+    return verdict
+
+
+def is_wrong(violation):
+    """Whether it is the violation of an invariant, and not only slow or ended: that proves a planted fault found."""
+    return violation.startswith("I") and LEFT not in violation
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
-"""The load of a chaos run: client processes that submit, cancel and send again, and the long-lived schedules beside them,
-which the command line makes and cancels. Everything that was asked and answered is in the files of the folder `clients`,
-in the form that chaos_client.cc describes.
+"""The load of a chaos run: client processes that submit, send again and operate on what they have submitted, and the
+long-lived schedules beside them, which the command line makes, operates on and cancels. Everything that was asked and
+answered is in the files of the folder `clients`, in the form that chaos_journal.h describes.
 """
 
 import json
 import os
+import random
 import subprocess
+import threading
 import time
 
 import cluster
@@ -55,36 +57,50 @@ SCHEDULES = (
 )
 
 
+class Schedule:
+    def __init__(self, job_id, spec, hold):
+        self.job_id, self.spec, self.hold, self.version = job_id, spec, hold, 1
+        self.until = None  # suspended, and to be resumed then
+
+
 class Schedules:
     """Made by the command line, whose answers go to the journal `schedules`. Calm: their runs take no time and wait for
-    nobody."""
+    nobody, and nothing else is done to them."""
 
-    def __init__(self, owner, calm=False):
+    def __init__(self, owner, seed, calm=False):
         self.cluster, self._number, self._calm = owner, 0, calm
         self._journal = open(owner.path("clients", "schedules"), "a", encoding="utf-8", buffering=1)
-        self._ids = []
+        self._made, self._dice = [], random.Random(f"{seed} schedules")
+        self._stop, self._thread, self.failure = threading.Event(), None, None
 
     def _note(self, text):
         self._journal.write(f"{cluster.now_ms()} {text}\n")
 
+    def _ask(self, intent, *args):
+        """Notes the intent, runs the command, notes the answer; gives its code and the answer."""
+        self._number += 1
+        self._note(f"I cli.{self._number} {intent}")
+        done = self.cluster.cli(*args, "-o", "json", timeout=60)
+        if done.returncode == 0:
+            answer = json.loads(done.stdout.splitlines()[0])
+            self._note(f"A cli.{self._number} OK {answer.get('outcome') or answer.get('state')} {answer['jobId']} -")
+            return "OK", answer
+        word = "_".join(done.stderr.split())[:200] or "-"
+        refused = "ALREADY_EXISTS" if args[0] == "submit" else "FAILED_PRECONDITION"
+        code = {2: "INVALID_ARGUMENT", 3: "NOT_FOUND", 4: refused}.get(done.returncode, "UNAVAILABLE")
+        self._note(f"A cli.{self._number} {code} - - {word}")
+        return code, None
+
     def _call(self, deadline_s, intent, *args):
-        """Notes the intent, runs the command until it is answered, notes the answer; gives it."""
-        answer = {}
+        """The same again until it is answered; a refusal for good is the checker's."""
+        told = {}
 
         def ask():
-            self._number += 1
-            self._note(f"I cli.{self._number} {intent}")
-            done = self.cluster.cli(*args, "-o", "json", timeout=60)
-            if done.returncode == 0:
-                answer.update(json.loads(done.stdout.splitlines()[0]))
-                self._note(f"A cli.{self._number} OK {answer.get('outcome') or answer.get('state')} {answer['jobId']} -")
-                return True
-            word = "_".join(done.stderr.split())[:200] or "-"
-            code = {3: "NOT_FOUND", 4: "ALREADY_EXISTS"}.get(done.returncode, "UNAVAILABLE")
-            self._note(f"A cli.{self._number} {code} - - {word}")
-            return code == "NOT_FOUND"  # a cancel whose answer was lost
+            code, answer = self._ask(intent, *args)
+            told["answer"] = answer
+            return code in ("OK", "NOT_FOUND", "INVALID_ARGUMENT")  # not found: a cancel whose answer was lost
         harness.wait_until(ask, lambda: f"the command line is not answered: {args}", deadline_s, 0.5)
-        return answer
+        return told["answer"]
 
     def create(self):
         for group in self.cluster.groups:
@@ -92,26 +108,101 @@ class Schedules:
                 if self._calm and spec["rely"] == "1":
                     continue
                 task = f"{group}-{name}"
+                hold = "0" if self._calm else spec["hold"]
                 job = {"taskId": task, "taskTrackerNodeGroup": group, "runner": "chaos", "maxRetryTimes": 100,
                        "retry": {"kind": "FIXED", "initialMs": 300, "maxMs": 300}, "relyOnPrevCycle": spec["rely"] == "1",
-                       "params": {"hold_ms": "0" if self._calm else spec["hold"]}}
+                       "params": {"hold_ms": hold, "v": "1"}}
                 if "cron" in spec:
                     job["cronExpression"] = spec["cron"]
                 else:
                     job.update(repeatIntervalMs=spec["every"], repeatCount=spec["count"])
                 job["jobId"] = _job_id()
                 path = self.cluster.write("conf", "schedule.json", text=json.dumps(job) + "\n")
-                words = " ".join(f"{key}={value.replace(' ', '_')}" for key, value in spec.items())
-                answer = self._call(60, f"submit id={job['jobId']} group={group} task={task} kind=schedule {words}",
-                                    "submit", "--file", path)
-                self._ids.append(answer["jobId"])
+                self._call(60, f"submit id={job['jobId']} group={group} task={task} kind=schedule v=1 {_words(spec)}",
+                           "submit", "--file", path)
+                self._made.append(Schedule(job["jobId"], {"group": group, "task": task, **spec}, hold))
 
     def cancel(self, limit_s):
         """True when all are cancelled, within so many seconds altogether."""
         until = time.monotonic() + limit_s
-        for job_id in self._ids:
-            self._call(until - time.monotonic(), f"cancel id={job_id} kind=schedule", "cancel", job_id)
+        for schedule in self._made:
+            self._call(until - time.monotonic(), self._intent("cancel", schedule), "cancel", schedule.job_id)
         return True
+
+    # ---- what is done to them meanwhile
+
+    def operate(self):
+        """Begins to suspend, resume, update, trigger and terminate them, until rest()."""
+        if not self._calm:
+            self._thread = threading.Thread(target=self._operate, daemon=True)
+            self._thread.start()
+
+    def rest(self):
+        """Ends that, with all of them resumed."""
+        self._stop.set()
+        if self._thread:
+            self._thread.join()
+        for schedule in self._made:
+            if schedule.until is not None:
+                self._resume(schedule)
+
+    def resume_left(self, job):
+        """What the client that has suspended it did not resume."""
+        names = f"id={job['jobId']} group={job['taskTrackerNodeGroup']} task={job['taskId']}"
+        self._ask(f"resume {names} kind=left", "resume", job["jobId"])
+
+    def _operate(self):
+        try:
+            while not self._stop.wait(self._dice.uniform(0, 0.5)):  # the pace of it
+                over = [schedule for schedule in self._made if schedule.until and schedule.until <= time.monotonic()]
+                if over:
+                    self._resume(over[0])
+                else:
+                    schedule = self._dice.choice(self._made)
+                    verb = self._dice.choices(("suspend", "update", "trigger", "terminate"), (3, 3, 2, 2))[0]
+                    getattr(self, "_" + verb)(schedule)
+        except BaseException as failure:  # noqa: BLE001  told by rest()'s caller
+            self.failure = f"operations on schedules: {failure}"
+
+    def _intent(self, verb, schedule, more=""):
+        spec = schedule.spec
+        return f"{verb} id={schedule.job_id} group={spec['group']} task={spec['task']} kind=schedule{more}"
+
+    def _suspend(self, schedule):
+        if schedule.until is None:
+            schedule.until = 0  # whatever the answer, it may be
+            self._call(60, self._intent("suspend", schedule), "suspend", schedule.job_id)
+            schedule.until = time.monotonic() + self._dice.uniform(3, 8)
+
+    def _resume(self, schedule):
+        self._call(60, self._intent("resume", schedule), "resume", schedule.job_id)
+        schedule.until = None
+
+    def _update(self, schedule):
+        schedule.version += 1
+        args = ["--param", f"hold_ms={schedule.hold}", "--param", f"v={schedule.version}"]
+        more = f" v={schedule.version}"
+        if self._dice.random() < 0.3:
+            args += ["--priority", str(self._dice.randrange(1, 200))]
+        if self._dice.random() < 0.5 and "cron" in schedule.spec:
+            cron = self._dice.choice(("* * * * * ?", "*/2 * * * * ?", "*/3 * * * * ?", "*/5 * * * * ?"))
+            args += ["--cron", cron]
+            more += f" cron={cron.replace(' ', '_')}"
+        elif self._dice.random() < 0.5 and "every" in schedule.spec:
+            every = self._dice.choice((1000, 2000, 3000, 4000))
+            args += ["--every", f"{every}ms"]
+            more += f" every={every}"
+        self._call(60, self._intent("update", schedule, more), "update", schedule.job_id, *args)
+
+    def _trigger(self, schedule):
+        self._ask(self._intent("trigger", schedule), "trigger", schedule.job_id)
+
+    def _terminate(self, schedule):
+        self._ask(self._intent("terminate", schedule), "terminate", schedule.job_id)
+
+
+def _words(spec):
+    return " ".join(f"{key}={value.replace(' ', '_')}" for key, value in spec.items())
 
 
 def _job_id():

@@ -1,37 +1,25 @@
-// A client of the chaos test. It submits jobs of mixed kinds, sends some again, cancels some, takes
-// feedback, and appends to its journal what it is about to do before the call and what it was told
-// after it, one write each. All times are of the monotonic clock, in milliseconds.
-//
-//   TIME L life pid
-//   TIME I number submit id=… group=… task=… kind=… …    it is about to call
-//   TIME I number cancel id=… kind=…
-//   TIME A number CODE OUTCOME job_id message            it was told; blanks of a message are _
-//   TIME F job_id cycle_ms attempt STATE message         feedback, before it is acknowledged
+// A client of the chaos test. It submits jobs of mixed kinds, sends some again, operates on some
+// (chaos_operator.h), takes feedback, and keeps a journal of it all (chaos_journal.h).
 //
 //   lts_e2e_chaos_client --registry A --name N --journal FILE --groups G,G --rate N --seed N
-//                        [--store FOLDER] [--schedules 1]
+//                        [--store FOLDER]
 //
 // Killed and started again, it first sends again under the same job ids what its journal has no
-// answer to. After SIGTERM it begins nothing new, sees what it began to its answer, prints "DONE",
-// and closes the client when its standard input ends: until then stored jobs are forwarded.
-#include <fcntl.h>
+// answer to. After SIGTERM it begins nothing new, sees what it began to its answer, resumes what it
+// has suspended, prints "DONE", and closes the client when its standard input ends: until then
+// stored jobs are forwarded.
 #include <lts/job_client.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <condition_variable>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
-#include <deque>
 #include <fstream>
 #include <iostream>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <random>
 #include <sstream>
 #include <string>
@@ -39,64 +27,38 @@
 #include <utility>
 #include <vector>
 
+#include "chaos_journal.h"
+#include "chaos_operator.h"
+
 namespace {
 
+using lts::chaos::Journal;
+using lts::chaos::OneWord;
+using lts::chaos::Operator;
+using lts::chaos::ParamsOf;
+using lts::chaos::Spec;
+using lts::chaos::Stop;
+using lts::chaos::ToSpec;
+using lts::chaos::ToText;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr int kThreads = 4;
 constexpr std::size_t kBatchMax = 50;
 constexpr std::size_t kRemembered = 500;
-constexpr milliseconds kAgain(200);             // before what was not answered is sent again
-constexpr std::chrono::seconds kLastWords(90);  // after SIGTERM, for what has no answer yet
-
-std::int64_t NowMs() {
-  // lint: a time in a journal is that of the real clock
-  return std::chrono::duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count();
-}
-
-// What is submitted, as it stands in the journal.
-using Spec = std::map<std::string, std::string>;
-
-std::string ToText(const Spec& spec) {
-  std::string text;
-  for (const auto& [key, value] : spec) {
-    text += " " + key + "=";
-    for (const char c : value) text += c == ' ' ? '_' : c;
-  }
-  return text;
-}
-
-Spec ToSpec(std::istringstream& words) {
-  Spec spec;
-  std::string word;
-  while (words >> word) {
-    const std::size_t equals = word.find('=');
-    if (equals == std::string::npos) continue;
-    std::string value = word.substr(equals + 1);
-    const std::string key = word.substr(0, equals);
-    if (key == "cron") {
-      for (char& c : value) c = c == '_' ? ' ' : c;
-    }
-    spec[key] = value;
-  }
-  return spec;
-}
+constexpr milliseconds kAgain(200);  // before what was not answered is sent again
 
 lts::Job ToJob(const Spec& spec) {
-  const auto value = [&spec](const char* key) {
-    const auto found = spec.find(key);
-    return found == spec.end() ? std::string() : found->second;
-  };
+  const auto value = [&spec](const char* key) { return lts::chaos::ValueOf(spec, key); };
   lts::Job job(value("task"), value("group"));
-  job.JobId(value("id")).Runner("chaos").Param("hold_ms", value("hold"));
-  if (!value("plan").empty()) job.Param("plan", value("plan"));
+  job.JobId(value("id")).Runner("chaos");
+  for (const auto& [key, text] : ParamsOf(spec)) job.Param(key, text);
   // What stops a job at the end of a lease leaves a LATER: enough retries for all of them.
   job.MaxRetryTimes(100).Retry(lts::RetryPolicy::Fixed(milliseconds(300)));
   if (!value("delay").empty()) job.TriggerIn(milliseconds(std::stoll(value("delay"))));
   if (!value("feedback").empty()) job.NeedFeedback();
   if (!value("replace").empty()) job.ReplaceOnExist();
-  if (!value("once").empty()) job.AtMostOnce().Param("once", "1");
+  if (!value("once").empty()) job.AtMostOnce();
   if (!value("cron").empty()) job.Cron(value("cron"));
   if (!value("every").empty()) {
     job.Repeat(milliseconds(std::stoll(value("every"))), std::stoll(value("count")));
@@ -105,79 +67,6 @@ lts::Job ToJob(const Spec& spec) {
   return job;
 }
 
-class Journal {
- public:
-  explicit Journal(const std::string& path)
-      : fd_(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644)) {
-    if (fd_ < 0) {
-      std::cerr << "cannot open " << path << ": " << std::strerror(errno) << '\n';
-      std::_Exit(1);
-    }
-  }
-  static std::string Line(const std::string& text) {
-    return std::to_string(NowMs()) + " " + text + "\n";
-  }
-  // Whole lines. Without its journal a client proves nothing: it ends.
-  void Add(const std::string& lines) const {
-    if (::write(fd_, lines.data(), lines.size()) != static_cast<ssize_t>(lines.size())) {
-      std::cerr << "cannot write the journal: " << std::strerror(errno) << '\n';
-      std::_Exit(1);
-    }
-  }
-
- private:
-  const int fd_;
-};
-
-std::string OneWord(std::string text) {
-  for (char& c : text) c = c <= ' ' ? '_' : c;
-  return text.empty() ? "-" : text.substr(0, 200);
-}
-
-// Set once SIGTERM has come. Owns the thread that waits for it.
-class Stop {
- public:
-  Stop() {
-    sigemptyset(&signals_);
-    sigaddset(&signals_, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &signals_, nullptr);  // before any other thread is started
-    waiter_ = std::thread([this] {
-      int signal = 0;
-      sigwait(&signals_, &signal);
-      {
-        const std::lock_guard<std::mutex> lock(mutex_);
-        set_ = true;
-        at_ = steady_clock::now();
-      }
-      changed_.notify_all();
-    });
-  }
-  ~Stop() {
-    pthread_kill(waiter_.native_handle(), SIGTERM);
-    waiter_.join();
-  }
-  Stop(const Stop&) = delete;
-  Stop& operator=(const Stop&) = delete;
-
-  // Waits until then, or until it is set; whether it is.
-  bool WaitUntil(steady_clock::time_point time) {
-    std::unique_lock<std::mutex> lock(mutex_);
-    return changed_.wait_until(lock, time, [this] { return set_; });
-  }
-  bool Patient() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    return !set_ || steady_clock::now() < at_ + kLastWords;
-  }
-
- private:
-  sigset_t signals_{};
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool set_ = false;
-  steady_clock::time_point at_;
-  std::thread waiter_;
-};
-
 struct Args {
   std::map<std::string, std::string> values;
   const std::string& operator[](const std::string& name) { return values[name]; }
@@ -185,10 +74,11 @@ struct Args {
 
 class Worker {
  public:
-  Worker(lts::JobClient& client, const Journal& journal, Stop& stop,
+  Worker(lts::JobClient& client, const Journal& journal, Operator& operates, Stop& stop,
          std::vector<std::string> groups, std::string prefix, double rate, std::uint64_t seed)
       : client_(client),
         journal_(journal),
+        operates_(operates),
         stop_(stop),
         groups_(std::move(groups)),
         prefix_(std::move(prefix)),
@@ -203,14 +93,7 @@ class Worker {
       const auto next =
           began + std::chrono::duration_cast<steady_clock::duration>(
                       std::chrono::duration<double>(static_cast<double>(done) / rate_));
-      const auto cancel = cancels_.empty() ? next : std::min(next, cancels_.front().first);
-      if (stop_.WaitUntil(cancel)) return;
-      if (!cancels_.empty() && cancels_.front().first <= steady_clock::now()) {
-        const Spec spec = cancels_.front().second;
-        cancels_.pop_front();
-        Cancel(spec);
-        continue;
-      }
+      if (stop_.WaitUntil(next)) return;
       const double due = std::chrono::duration<double>(steady_clock::now() - began).count() * rate_;
       const auto behind = static_cast<std::int64_t>(due) - done;
       std::vector<Spec> specs{Make()};
@@ -306,35 +189,67 @@ class Worker {
     spec["task"] = prefix_ + "-" + std::to_string(++made_);
     spec["hold"] = "0";
     spec["kind"] = "instant";
-    if (dice < 420) {
+    if (dice < 370) {
       // as it is
-    } else if (dice < 760) {
+    } else if (dice < 660) {
       spec["kind"] = "long";
       spec["hold"] = std::to_string(Pick(3000, 6000));
-    } else if (dice < 800) {
+    } else if (dice < 690) {
       spec["kind"] = "flaky";
       spec["plan"] = (Pick(0, 1) == 0 ? "exception:" : "later:") + std::to_string(Pick(1, 2));
-    } else if (dice < 820) {
+    } else if (dice < 710) {
       spec["kind"] = "failed";
       spec["plan"] = "failed";
-    } else if (dice < 880) {
+    } else if (dice < 770) {
       spec["kind"] = "hot";
       spec["task"] = "hot-" + std::to_string(Pick(0, 9));
       spec["hold"] = std::to_string(Pick(0, 600));
       if (Pick(0, 1) == 0) spec["delay"] = std::to_string(Pick(100, 2000));
       if (Pick(0, 1) == 0) spec["replace"] = "1";
-    } else if (dice < 920) {
+    } else if (dice < 800) {
       spec["kind"] = "cancel";
       spec["hold"] = std::to_string(Pick(2000, 5000));
       spec["delay"] = std::to_string(Pick(1, 3000));
-    } else if (dice < 965) {
+    } else if (dice < 840) {
       spec["kind"] = "feedback";
       spec["feedback"] = "1";
       spec["hold"] = std::to_string(Pick(0, 500));
-    } else if (dice < 995) {
+    } else if (dice < 870) {
       spec["kind"] = "once";
       spec["once"] = "1";
       spec["hold"] = std::to_string(Pick(0, 1000));
+    } else {
+      MakeOperated(dice, spec);
+    }
+    return spec;
+  }
+
+  // Of the kinds that something is done to.
+  void MakeOperated(std::int64_t dice, Spec& spec) {
+    if (dice < 905) {
+      spec["kind"] = "suspend";
+      spec["hold"] = std::to_string(Pick(0, 1500));
+      spec["plan"] = "later:2";  // its retries have to wait too
+      if (Pick(0, 1) == 0) spec["delay"] = std::to_string(Pick(1, 6000));
+    } else if (dice < 935) {
+      spec["kind"] = "update";
+      spec["hold"] = std::to_string(Pick(300, 1500));
+      spec["plan"] = "exception:3";
+      spec["v"] = "1";
+      if (Pick(0, 1) == 0) spec["delay"] = std::to_string(Pick(1, 4000));
+    } else if (dice < 945) {
+      spec["kind"] = "fewer";  // attempts than it would need
+      spec["hold"] = "300";
+      spec["plan"] = "exception:15";
+      spec["v"] = "1";
+    } else if (dice < 958) {
+      spec["kind"] = "dated";
+      spec["delay"] = std::to_string(Pick(15'000, 30'000));
+    } else if (dice < 975) {
+      spec["kind"] = "terminate";
+      spec["hold"] = std::to_string(Pick(3000, 6000));
+    } else if (dice < 990) {
+      spec["kind"] = "rerun";
     } else {
       spec["kind"] = "short-schedule";
       spec["every"] = "1000";
@@ -342,16 +257,10 @@ class Worker {
       spec["rely"] = std::to_string(Pick(0, 1));
       spec["hold"] = std::to_string(Pick(0, 1500));
     }
-    return spec;
   }
 
   void Answered(const Spec& spec) {
-    if (spec.at("kind") == "cancel") {
-      cancels_.emplace_back(steady_clock::now() + milliseconds(Pick(0, 4000)), spec);
-      std::sort(cancels_.begin(), cancels_.end(),
-                [](const auto& a, const auto& b) { return a.first < b.first; });
-      return;  // sent again after its cancel it would be a question of its own
-    }
+    if (Operator::Wants(spec)) return operates_.Take(spec);
     if (remembered_.size() < kRemembered) {
       remembered_.push_back(spec);
     } else {
@@ -359,27 +268,9 @@ class Worker {
     }
   }
 
-  void Cancel(const Spec& spec) {
-    const std::string number = prefix_ + "." + std::to_string(++number_);
-    journal_.Add(
-        Journal::Line("I " + number + " cancel id=" + spec.at("id") + " kind=" + spec.at("kind")));
-    const bool by_id = Pick(0, 1) == 0;
-    const lts::CancelReceipt receipt =
-        by_id ? client_.CancelById(spec.at("id"))
-              : client_.Cancel(lts::TaskKey{spec.at("group"), spec.at("task")});
-    if (receipt.ok()) {
-      const std::string state =
-          receipt.stored ? "STORED" : std::string(lts::JobStateName(receipt.state));
-      journal_.Add(Journal::Line("A " + number + " OK " + state + " " + spec.at("id") + " -"));
-    } else {
-      journal_.Add(Journal::Line("A " + number + " " +
-                                 std::string(lts::StatusCodeName(receipt.status().code())) +
-                                 " - - " + OneWord(receipt.status().message())));
-    }
-  }
-
   lts::JobClient& client_;
   const Journal& journal_;
+  Operator& operates_;
   Stop& stop_;
   const std::vector<std::string> groups_;
   const std::string prefix_;
@@ -388,7 +279,6 @@ class Worker {
   std::random_device entropy_;
   std::int64_t number_ = 0;
   std::int64_t made_ = 0;
-  std::deque<std::pair<steady_clock::time_point, Spec>> cancels_;
   std::vector<Spec> remembered_;
 };
 
@@ -474,12 +364,15 @@ int main(int argc, char** argv) {
   const double rate = std::stod(args["rate"]) / kThreads;
   const std::uint64_t seed =
       std::stoull(args["seed"]) * 1000 + static_cast<std::uint64_t>(life) * 10;
+  std::vector<std::unique_ptr<Operator>> operators;
   std::vector<std::unique_ptr<Worker>> workers;
   std::vector<std::thread> threads;
   for (int i = 0; i < kThreads; ++i) {
     const std::string prefix = args["name"] + "-" + std::to_string(life) + "-" + std::to_string(i);
-    workers.push_back(std::make_unique<Worker>(client, journal, stop, groups, prefix, rate,
-                                               seed + static_cast<std::uint64_t>(i)));
+    const std::uint64_t own = seed + static_cast<std::uint64_t>(i);
+    operators.push_back(std::make_unique<Operator>(client, journal, stop, prefix + "-o", own));
+    workers.push_back(std::make_unique<Worker>(client, journal, *operators.back(), stop, groups,
+                                               prefix, rate, own));
   }
   threads.emplace_back([&] {
     workers[0]->Submit(unanswered);
@@ -487,6 +380,7 @@ int main(int argc, char** argv) {
   });
   for (int i = 1; i < kThreads; ++i)
     threads.emplace_back([&, i] { workers[static_cast<std::size_t>(i)]->Run(); });
+  for (const auto& each : operators) threads.emplace_back([&each] { each->Run(); });
   for (std::thread& thread : threads) thread.join();
   std::cout << "DONE" << std::endl;
   std::string line;

@@ -1,14 +1,15 @@
 // The runner of the chaos test. It appends a line to the file runner.chaos.file when an attempt
 // starts and one when it ends, one write each:
 //
-//   S job_id task_id fire_time_ms attempt token pid monotonic_ms wall_ms
+//   S job_id task_id fire_time_ms attempt token pid monotonic_ms wall_ms v
 //   E job_id attempt token pid monotonic_ms wall_ms RESULT stopped|whole
 //
 // The pid is that of the TaskTracker, also when the runner has a process of its own.
 //
-// Parameters: hold_ms, how long it takes; plan, how it ends: success, failed, exception:N or
-// later:N (attempts 1 … N end so, the ones behind with success). Asked to stop it ends at once:
-// with LATER, or with FAILED when `once` is set, so that nobody has a reason to run it again.
+// Parameters: v, the version of its definition, 0 unless set; hold_ms, how long it takes; plan, how
+// it ends: success, failed, exception:N or later:N (attempts 1 … N end so, the ones behind with
+// success). Asked to stop it ends at once: with LATER, or with FAILED when `once` is set, so that
+// nobody has a reason to run it again.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -76,7 +77,7 @@ class ChaosRunner final : public lts::JobRunner {
     const std::string run = std::to_string(ctx.Attempt()) + " " + ctx.Token() + " " +
                             std::to_string(tasktracker_) + " ";
     Append("S " + job + " " + std::string(ctx.TaskId()) + " " + std::to_string(ctx.FireTimeMs()) +
-           " " + run + Times());
+           " " + run + Times() + " " + ctx.Param("v", "0"));
     const bool stopped = Hold(milliseconds(std::stoll(ctx.Param("hold_ms", "0"))));
     const lts::RunResult result = Result(ctx, stopped);
     Append("E " + job + " " + run + Times() + " " + Name(result.action()) +

@@ -455,6 +455,32 @@ TEST_F(Operations, WrongUpdatesAreRefusedByName) {
   }
 }
 
+TEST_F(Operations, ExplainSaysThatTheStoreTakesNothing) {
+  s.Hello("w", 1);
+  s.core->SetFrozen(true);
+  const model::JobId id = s.Accept(Shell::Spec("a"));
+  EXPECT_EQ(s.Codes(id), std::vector<std::string>{"FROZEN"});
+}
+
+// ---- results that come too late
+
+TEST_F(Operations, ResultThatComesTooLateStandsInTheLifeOfTheJob) {
+  FakeWorker& worker = s.Hello("w", 1);
+  const model::JobId id = s.Accept(Shell::Spec("a"));
+  const AttemptRef first = worker.given.at(0).ref;
+  s.Close(worker);
+  s.Advance(25'000);  // lost: the job runs again
+  FakeWorker& other = s.Hello("v", 1);
+  ASSERT_EQ(other.given.size(), 1U);
+  FakeWorker& back = s.Hello("w", 1, {}, {Shell::ResultOf(first, Outcome::kExecuteSuccess)});
+  EXPECT_EQ(back.acks, std::vector<AttemptRef>{first});
+  EXPECT_EQ(s.EndOf(id), JobState::kWaiting);
+  ASSERT_EQ(LogOf(id).size(), 1U);
+  EXPECT_EQ(LogOf(id)[0],
+            "RESEND: a result of attempt 1 (token 1-1) from w came too late and does "
+            "not count: EXECUTE_SUCCESS");
+}
+
 // ---- what the JobTracker watches by itself
 
 TEST_F(Operations, AttemptThatOutlivesItsTimeOutIsStoppedFromHereAndCountsAsTimedOut) {
