@@ -273,7 +273,7 @@ RunOutcome HttpRunner::Run(const AttemptInput& input, AttemptSink& sink, std::st
   }
   if (exchange.answered()) {
     const HttpAnswer answer = exchange.Answer();
-    const RunOutcome outcome = OutcomeOf(answer, limits_);
+    RunOutcome outcome = OutcomeOf(answer, limits_);
     const bool well = outcome.action == Action::kExecuteSuccess;
     sink.Log(well ? LogLevel::kInfo : LogLevel::kWarn,
              fmt::format("{}: {} in {} ms, {} bytes", what, answer.status,
