@@ -180,10 +180,13 @@ void Resender::SendOperation(const RelayPtr& relay) {
   operation.set_maybe_sent(true);
   ++relay->next;
   if (relay->target == nullptr) return Answered(relay, NobodyKnown(), {});
-  const auto answered = [this, relay](const Status& status, const v1::OperateResponse& response) {
+  const bool ends = operation.operation() == v1::CANCEL || operation.operation() == v1::TERMINATE;
+  const auto answered = [this, relay, ends](const Status& status,
+                                            const v1::OperateResponse& response) {
     Status answer = rpc::StatusOf(response);
-    if (answer.code() == StatusCode::kNotFound ||
-        answer.code() == StatusCode::kFailedPrecondition) {
+    // What was to be ended has ended. Whatever else was asked for is parked, and can be looked at.
+    if (ends && (answer.code() == StatusCode::kNotFound ||
+                 answer.code() == StatusCode::kFailedPrecondition)) {
       LTS_INFO("stored operation found nothing to act on any more task={} answer=\"{}\"",
                relay->batch[relay->under_way.front()].key, answer.ToString());
       answer = Status::Ok();

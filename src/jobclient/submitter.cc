@@ -271,6 +271,8 @@ void Submitter::HoldOrSendLocked(Batch& batch, Entry entry,
 // a search can tell.
 bool Submitter::MayBeBehind(const Entry& entry,
                             const std::unordered_set<std::string>& held_keys) const {
+  // It is about what has ended, not about what is still to be sent.
+  if (entry.operation && entry.operation->operation() == v1::RERUN) return false;
   if (entry.operation && !entry.operation->job_id().empty()) {
     const FailStoreUsage usage = store_->Usage();
     return usage.count > usage.parked;

@@ -66,6 +66,8 @@ core::PlantedFaults CoreFaults() {
   core::PlantedFaults faults;
   faults.result_without_token_check = FaultIsPlanted("no_token_check");
   faults.forget_running_at_restart = FaultIsPlanted("forget_running");
+  faults.fire_while_suspended = FaultIsPlanted("fire_while_suspended");
+  faults.retry_survives_cancel = FaultIsPlanted("retry_survives_cancel");
   return faults;
 }
 

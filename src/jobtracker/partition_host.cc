@@ -30,6 +30,12 @@ std::size_t BytesOf(const core::SubmitEvent& submit) {
   return bytes;
 }
 
+std::size_t BytesOf(const core::OperateEvent& operate) {
+  std::size_t bytes = operate.update != nullptr ? operate.update->values.PayloadBytes() : 0;
+  for (const auto& [key, value] : operate.params) bytes += key.size() + value.size();
+  return bytes;
+}
+
 // The row that a mutation is about, schedules with cycle 0; nothing where no row of a job is.
 std::optional<model::JobKey> KeyOf(const store::Mutation& mutation) {
   using Key = std::optional<model::JobKey>;
@@ -42,7 +48,7 @@ std::optional<model::JobKey> KeyOf(const store::Mutation& mutation) {
     Key operator()(const store::DeleteSchedule& m) const { return model::JobKey{m.id, 0}; }
     Key operator()(const store::InsertFeedback& m) const { return m.row.key; }
     Key operator()(const store::DeleteFeedback&) const { return std::nullopt; }
-    Key operator()(const store::InsertLog& m) const { return m.row.key; }
+    Key operator()(const store::InsertLog&) const { return std::nullopt; }
     Key operator()(const store::PutWorker&) const { return std::nullopt; }
     Key operator()(const store::DeleteWorker&) const { return std::nullopt; }
   };
@@ -284,9 +290,10 @@ bool PartitionHost::Admit(core::Event& event) {
            "the store takes nothing at the moment: " + store_trouble_.message());
     return false;
   }
-  if (submit == nullptr) return true;
-  const std::size_t items = submit->items.size();
-  const std::size_t bytes = BytesOf(*submit);
+  const auto* operate = std::get_if<core::OperateEvent>(&event);
+  if (submit == nullptr && operate == nullptr) return true;
+  const std::size_t items = submit != nullptr ? submit->items.size() : 1;
+  const std::size_t bytes = submit != nullptr ? BytesOf(*submit) : BytesOf(*operate);
   if (counters_.pending_jobs + items > options_.pending_jobs_max) {
     ++counters_.refused;
     Refuse(std::move(event), StatusCode::kResourceExhausted,
@@ -303,7 +310,7 @@ bool PartitionHost::Admit(core::Event& event) {
                        counters_.pending_bytes, options_.pending_bytes_max));
     return false;
   }
-  if (items > 0) pending_[submit->request] = {items, bytes};
+  if (items > 0) pending_[submit != nullptr ? submit->request : operate->request] = {items, bytes};
   counters_.pending_jobs += items;
   counters_.pending_bytes += bytes;
   return true;
@@ -545,19 +552,24 @@ void PartitionHost::OnCommitted(const Status& outcome) {
   if (thawed && state_ == State::kServing) Handle(core::TickEvent{});
 }
 
+void PartitionHost::NoLongerPending(core::RequestId request) {
+  const auto pending = pending_.find(request);
+  if (pending == pending_.end()) return;
+  --counters_.pending_jobs;
+  if (--pending->second.items > 0) return;
+  counters_.pending_bytes -= pending->second.bytes;
+  pending_.erase(pending);
+}
+
 void PartitionHost::Release(core::Effects effects) {
   if (!effects.submit_replies.empty()) {
-    for (const core::SubmitReply& reply : effects.submit_replies) {
-      const auto pending = pending_.find(reply.request);
-      if (pending == pending_.end()) continue;
-      --counters_.pending_jobs;
-      if (--pending->second.items > 0) continue;
-      counters_.pending_bytes -= pending->second.bytes;
-      pending_.erase(pending);
-    }
+    for (const core::SubmitReply& reply : effects.submit_replies) NoLongerPending(reply.request);
     outbox_.Submitted(std::move(effects.submit_replies));
   }
-  if (!effects.operate_replies.empty()) outbox_.Operated(std::move(effects.operate_replies));
+  if (!effects.operate_replies.empty()) {
+    for (const core::OperateReply& reply : effects.operate_replies) NoLongerPending(reply.request);
+    outbox_.Operated(std::move(effects.operate_replies));
+  }
   for (core::WorkerSend& message : effects.worker_sends) outbox_.ToWorker(std::move(message));
   for (core::FeedbackSend& message : effects.feedback_sends) outbox_.ToFeedback(std::move(message));
   if (!watches_.empty()) {

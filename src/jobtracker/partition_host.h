@@ -196,6 +196,7 @@ class PartitionHost {
   void Flush();
   void Commit();
   void OnCommitted(const Status& status);
+  void NoLongerPending(core::RequestId request);
   void Release(core::Effects effects);
   void StartReads(core::Effects& effects);
   void ArmTimer();

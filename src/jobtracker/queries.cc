@@ -615,12 +615,18 @@ Status Queries::AddLife(const JobId& id, const Found& found, v1::LogsResponse* r
     end.set_attempt(row.attempt);
     end.set_node(row.node);
   }
-  const auto operations = store_.FindLogs({id, 0}, 0, 0, kHistoryMax);
-  if (!operations.ok()) return operations.status();
-  for (const store::LogRow& row : *operations) {
-    v1::LogEntry& entry = add(row.time_ms, row.type.c_str(), row.message);
-    entry.set_level(row.level);
-    entry.set_line(row.line);
+  for (std::uint64_t after = 0;;) {
+    const auto operations = store_.FindLogs({id, 0}, 0, after, kHistoryMax);
+    if (!operations.ok()) return operations.status();
+    for (const store::LogRow& row : *operations) {
+      v1::LogEntry& entry = add(row.time_ms, row.type.c_str(), row.message);
+      entry.set_level(row.level);
+      entry.set_line(row.line);
+      after = row.line;
+    }
+    if (operations->size() < kHistoryMax) break;
+    // The newest count.
+    entries.erase(entries.begin(), entries.end() - static_cast<std::ptrdiff_t>(kHistoryMax));
   }
   std::stable_sort(entries.begin(), entries.end(),
                    [](const auto& a, const auto& b) { return a.time_ms() < b.time_ms(); });

@@ -30,7 +30,7 @@ Result<core::OperateEvent> EventFrom(v1::OperateRequest request) {
   event.reset = request.reset();
   event.maybe_sent = request.maybe_sent();
   event.params.insert(request.params().begin(), request.params().end());
-  if (!request.new_job_id().empty()) {
+  if (event.kind == core::OperationKind::kTrigger && !request.new_job_id().empty()) {
     const auto id = JobId::Parse(request.new_job_id());
     if (!id) {
       return Status::InvalidArgument(fmt::format(
@@ -118,6 +118,20 @@ void Queries::Operate(v1::OperateRequest request, Done<v1::OperateResponse> done
 void Queries::Rerun(const v1::OperateRequest& request, const Done<v1::OperateResponse>& done) {
   Read(done, [this, request, done] {
     const auto fail = [&](const Status& status) { done(Refusal(status)); };
+    const auto new_id = JobId::Parse(request.new_job_id());
+    if (!new_id) {
+      return fail(Status::InvalidArgument(fmt::format(
+          "new_job_id \"{}\": must be a UUID of version 7 (36 characters)", request.new_job_id())));
+    }
+    if (request.maybe_sent()) {
+      // Sent again: the same answer.
+      const auto made = Find(*new_id);
+      if (!made.ok()) return fail(made.status());
+      if (made->any()) {
+        done(ResponseFrom({0, StatusCode::kOk, model::JobState::kWaiting, *new_id, {}}));
+        return;
+      }
+    }
     auto resolved = Resolve(request.job_id(), request.group(), request.task_id());
     if (!resolved.ok()) return fail(resolved.status());
     const auto& [id, found] = *resolved;

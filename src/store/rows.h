@@ -66,6 +66,7 @@ struct ScheduleRow {
   // When its timing was set: at its acceptance (0: accepted_ms), or by the last update of it.
   TimeMs timed_ms = 0;
   // Fires up to this time do not run: it was suspended, or its timing changed, when they were due.
+  TimeMs silent_from_ms = 0;  // … and after this one
   TimeMs silent_until_ms = 0;
   std::string silent_reason;
   // After a reset, fires up to shift_until_ms have cycles `shift` ms later than their times, so

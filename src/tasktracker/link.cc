@@ -210,9 +210,10 @@ void Link::OnMessage(std::uint64_t generation, v1::TrackerMessage& message) {
   }
   if (message.heartbeat() != 0) OnHeartbeatAnswer(message.heartbeat(), message.frozen());
   if (phase_ != Phase::kLive) return;
-  for (const v1::AttemptKey& key : message.stops()) OnStop(key);
   if (message.acks_size() > 0) OnAcks(message);
   if (message.assignments_size() > 0) OnAssignments(message);
+  // Last: one of them may be about what the same message has brought.
+  for (const v1::AttemptKey& key : message.stops()) OnStop(key);
   AdvanceStop();
 }
 

@@ -562,6 +562,25 @@ TEST_P(FailStoreContract, AdoptedRecordsKeepTheirAgeAndTheirParking) {
   EXPECT_EQ((*store->ListParked(5))[0].parked_reason, "why");
 }
 
+TEST_P(FailStoreContract, ClosingLeavesNoFileOpen) {
+  const auto open_files = [this] {
+    int count = 0;
+    for (const auto& entry : fs::directory_iterator("/proc/self/fd")) {
+      std::error_code gone;
+      const std::string target = fs::read_symlink(entry.path(), gone).string();
+      if (!gone && target.rfind(temp_ / "", 0) == 0) ++count;
+    }
+    return count;
+  };
+  for (int i = 0; i < 5; ++i) {
+    const auto store = Open(temp_ / "s");
+    ASSERT_TRUE(store->Put(FailKind::kSubmit, "k", std::to_string(i)).ok());
+    EXPECT_GT(open_files(), 0);
+    ASSERT_TRUE(store->Close().ok());
+    EXPECT_EQ(open_files(), 0);
+  }
+}
+
 TEST_P(FailStoreContract, OnlyAnEmptyStoreIsRemoved) {
   const auto store = Open(temp_ / "s");
   ASSERT_TRUE(store->Put(FailKind::kSubmit, "a", "1").ok());

@@ -233,6 +233,31 @@ TEST_F(ZookeeperRegistry, WhoIsCutOffKnowsBeforeTheOthersDo) {
   EXPECT_THAT(second, ::testing::ElementsAre(SessionState::kConnected));
 }
 
+TEST_F(ZookeeperRegistry, WhoCameAndWentWhileOneWasAwayIsToldAfterwards) {
+  for (const DurationMs timeout_ms : {kShortTimeoutMs, kLongTimeoutMs}) {
+    SCOPED_TRACE(timeout_ms);
+    const std::string group = "g" + std::to_string(timeout_ms);
+    const auto a = JoinThroughProxy(timeout_ms);
+    auto leaves = Join();
+    const auto stays = Join();
+    ASSERT_OK(leaves->Register(TestNode("leaves", group, NodeType::kTaskTracker)));
+    ASSERT_OK(stays->Register(TestNode("stays", group, NodeType::kTaskTracker)));
+    ASSERT_TRUE(a->WatchGroup(NodeType::kTaskTracker, group).ok());
+    ASSERT_TRUE(a->AwaitNodes({"leaves", "stays"}));
+    a->proxy->Cut();
+    const bool long_enough = timeout_ms == kShortTimeoutMs;
+    if (long_enough) {
+      ASSERT_TRUE(a->AwaitState(SessionState::kExpired, 1));
+    }
+    leaves.reset();
+    const auto comes = Join();
+    ASSERT_OK(comes->Register(TestNode("comes", group, NodeType::kTaskTracker)));
+    a->proxy->Pass();
+    EXPECT_TRUE(a->AwaitNodes({"stays", "comes"}));
+    EXPECT_EQ(a->registry->session().generation, long_enough ? 2U : 1U);
+  }
+}
+
 TEST_F(ZookeeperRegistry, ABreakShorterThanTheTimeoutIsNotFelt) {
   const auto a = JoinThroughProxy(kLongTimeoutMs);
   ASSERT_OK(a->Register(TestNode("a")));

@@ -259,6 +259,7 @@ TEST_P(StoreContract, OtherRowsKeepEveryField) {
   schedule.skip_count = 7;
   schedule.skip_reason = "overlap";
   schedule.timed_ms = 21;
+  schedule.silent_from_ms = 20;
   schedule.silent_until_ms = 22;
   schedule.silent_reason = "suspended";
   schedule.shift = 3;

@@ -276,6 +276,79 @@ def check_shell(root):
         yield (result.stdout + result.stderr).rstrip()
 
 
+def gtest_cases(root):
+    cases = set()
+    for path in files_below(root, ("tests",), (".cc",)):
+        cases.update(re.findall(r"^(?:TYPED_)?TEST(?:_[FP])?\(\s*(\w+),\s*(\w+)\s*\)", read(os.path.join(root, path)),
+                                re.MULTILINE))
+    return {".".join(case) for case in cases}
+
+
+def has_python_test(root, path, suite, name):
+    if not os.path.exists(os.path.join(root, path)):
+        return False
+    classes = re.split(r"^class (\w+)", read(os.path.join(root, path)), flags=re.MULTILINE)
+    bodies = dict(zip(classes[1::2], classes[2::2]))
+    return re.search(rf"^    def {name}\(", bodies.get(suite, ""), re.MULTILINE) is not None
+
+
+TABLE_OF_TESTS = "docs/failures-of-the-original.md"
+
+
+def check_docs(root):
+    """The tests and files that a page names are there, and a row about tests names one or says why none."""
+    pages = list(files_below(root, ("docs",), (".md",)))
+    if os.path.exists(os.path.join(root, "ARCHITECTURE.md")):
+        pages.append("ARCHITECTURE.md")
+    cases = gtest_cases(root)
+    lists = os.path.join(root, "tests/sim/CMakeLists.txt")
+    lists = re.search(r"foreach\(fault ([^)]*)\)", read(lists)) if os.path.exists(lists) else None
+    faults = lists.group(1).split() if lists else ()
+    files = {path: None for path in files_below(root, CODE_FOLDERS + ("conf", "proto", "scripts", "docs"), "")}
+    for page in pages:
+        for number, line in enumerate(read(os.path.join(root, page)).splitlines(), 1):
+            tests = 0
+            for word in re.findall(r"`([^`]+)`", line):
+                python = re.fullmatch(r"(\S+\.py)::(\w+)\.(\w+)", word)
+                fault = re.fullmatch(r"lts_sim --fault (\w+)", word)
+                if python or fault or re.fullmatch(r"[A-Z]\w+\.[A-Z]\w+", word):
+                    tests += 1
+                    there = (has_python_test(root, *python.groups()) if python else
+                             fault.group(1) in faults if fault else word in cases)
+                    if not there:
+                        yield f"{page}:{number}: there is no test {word}"
+                elif re.fullmatch(r"[\w./-]+\.(cc|h|py|sh|proto|md)", word):
+                    if not any(path == word or path.endswith("/" + word) for path in files):
+                        yield f"{page}:{number}: there is no file {word}"
+            row = page == TABLE_OF_TESTS and re.match(r"\| \d", line)
+            if row and tests == 0 and "Does not apply:" not in line:
+                yield f"{page}:{number}: a row without a test; name one, or say why it does not apply"
+
+
+def check_reasons(root):
+    """Each code of `explain` is met by a unit test and has its row in the table of docs/jobs.md, which has no other."""
+    sources = {"src/jobtracker/core/explain.cc": r'"([A-Z]+(?:_[A-Z]+)*)"',
+               "src/jobtracker/queries.cc": r'\b(?:add|set_code)\(\s*"([A-Z]+(?:_[A-Z]+)*)"'}
+    tests = "".join(read(os.path.join(root, path)) for path in files_below(root, ("tests/unit",), (".cc",)))
+    page = "docs/jobs.md"
+    text = read(os.path.join(root, page)) if os.path.exists(os.path.join(root, page)) else ""
+    explained = text[text.find("## Why it does not run"):] if "## Why it does not run" in text else ""
+    table = set(re.findall(r"^\| `([A-Z_]+)` \|", explained, re.MULTILINE))
+    codes = set()
+    for path, pattern in sources.items():
+        if not os.path.exists(os.path.join(root, path)):
+            continue
+        for number, line in enumerate(read(os.path.join(root, path)).splitlines(), 1):
+            for code in re.findall(pattern, line):
+                codes.add(code)
+                if f'"{code}"' not in tests:
+                    yield f"{path}:{number}: no unit test meets the reason {code}"
+                if code not in table:
+                    yield f"{path}:{number}: the reason {code} is missing in {page}"
+    for code in sorted(table - codes):
+        yield f"{page}:1: no reason is called {code}"
+
+
 CHECKS = {
     "layers": check_layers,
     "doors": check_doors,
@@ -287,6 +360,8 @@ CHECKS = {
     "headers": check_headers,
     "format": check_format,
     "shell": check_shell,
+    "docs": check_docs,
+    "reasons": check_reasons,
 }
 
 

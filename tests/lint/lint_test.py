@@ -33,7 +33,8 @@ class LintTest(unittest.TestCase):
         result = self.lint(check)
         self.assertEqual(result.stderr, "")
         places = [":".join(line.split(":")[:2]) for line in result.stdout.splitlines()
-                  if line.split(":")[0].startswith(("src/", "include/", "tests/", "examples/", "scripts/"))]
+                  if line.split(":")[0].startswith(("src/", "include/", "tests/", "examples/", "scripts/", "docs/",
+                                                "ARCHITECTURE.md"))]
         self.assertEqual(result.returncode, 1 if places else 0, result.stdout)
         return places
 
@@ -139,6 +140,35 @@ class LintTest(unittest.TestCase):
         self.write("scripts/good.sh", "#!/bin/sh\necho \"$1\"\n")
         self.write("scripts/bad.sh", "#!/bin/sh\necho $1\n")
         self.assertEqual(self.offences("shell"), ["scripts/bad.sh:2"])
+
+    def test_docs(self):
+        self.write("src/a/b.cc", "")
+        self.write("tests/a_test.cc", "TEST(Plain, One) {}\nTEST_F(Fixture,\n       Two) {}\n// TEST(Plain, Gone)\n")
+        self.write("tests/e2e/x_test.py", "class A:\n    def test_one(self):\n        pass\n\n\nclass B:\n    pass\n")
+        self.write("tests/sim/CMakeLists.txt", "foreach(fault planted another)\n")
+        self.write("docs/failures-of-the-original.md", "\n".join((
+            "| # | there |",
+            "| 1 | `Plain.One` `Fixture.Two` `lts_sim --fault planted` `lts_sim --fault another` `src/a/b.cc` |",
+            "| 2 | `Plain.Gone` |",
+            "| 3 | `tests/e2e/x_test.py::B.test_one` |",
+            "| 4 | `lts_sim --fault plan` |",
+            "| 5 | `Plain.One` `src/a/c.cc` |",
+            "| 6 | nothing |",
+            "| 7 | Does not apply: there is no such thing. |",
+            "| 8 | `tests/e2e/x_test.py::A.test_one` |")) + "\n")
+        self.write("ARCHITECTURE.md", "`a/b.cc` is there, `a/d.cc` is not, `*/options.cc` may be\n")
+        self.assertEqual(sorted(self.offences("docs")),
+                         ["ARCHITECTURE.md:1"] + [f"docs/failures-of-the-original.md:{n}" for n in range(3, 8)])
+
+    def test_reasons(self):
+        self.write("src/jobtracker/core/explain.cc", 'add(\n    "GOOD_ONE", "says why");\n'
+                                                     'add(n > 1 ? "UNTESTED" : "NOT_THERE", "");\n')
+        self.write("src/jobtracker/queries.cc", 'set_code("ENDED");\nadd(time, "SENT", "");\n')
+        self.write("tests/unit/core/a_test.cc", 'Codes("GOOD_ONE", "NOT_THERE", "ENDED")\n')
+        self.write("docs/jobs.md", "| `RUNNING` | a state |\n\n## Why it does not run\n\n"
+                                   "| `GOOD_ONE` | a |\n| `UNTESTED` | b |\n| `ENDED` | c |\n| `GONE` | d |\n")
+        self.assertEqual(sorted(self.offences("reasons")),
+                         ["docs/jobs.md:1"] + ["src/jobtracker/core/explain.cc:3"] * 2)
 
     def test_a_missing_tool_is_a_skip_and_in_ci_a_failure(self):
         self.write("src/a/good.cc", "int F();\n")

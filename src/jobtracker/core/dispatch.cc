@@ -8,14 +8,6 @@ namespace lts::core {
 using model::JobState;
 using store::JobRow;
 
-namespace {
-
-// A TaskTracker counts a time-out from the start, which is later than the dispatch; its result is
-// under way for a while.
-constexpr DurationMs kTimeoutSlackMs = 2'000;
-
-}  // namespace
-
 void Partition::WantDispatch(Group& group) {
   if (group.dispatch_wanted) return;
   group.dispatch_wanted = true;
@@ -57,16 +49,13 @@ void Partition::AttachExecuting(Job& job, Worker& worker, const model::Token& to
   job.worker = &worker;
   job.token = token;
   job.started_ms = now_.wall_ms;
+  job.started_mono_ms = now_.mono_ms;
   job.out_of_time = false;
   job.progress_percent = -1;
   job.progress_text.clear();
   ++job.group->executing;
   ++executing_;
   worker.outstanding.insert(&job);
-  if (const DurationMs timeout_ms = job.row.spec->timeout_ms; timeout_ms > 0) {
-    timeout_timers_.emplace(now_.mono_ms + timeout_ms + options_.kill_grace_ms + kTimeoutSlackMs,
-                            AttemptRef{job.row.key, job.row.attempt, token});
-  }
   if (!SharesRunKey(job.row)) return;
   job.task->holder = &job;
   for (Job* other : job.task->jobs) {
@@ -89,17 +78,24 @@ void Partition::Start(Job& job, Worker& worker) {
   SendTo(worker.stream).assignments.push_back({ref, job.row.spec});
 }
 
-// Its TaskTracker stops it in time. This is the other side's watch: of one whose clock stands, or
-// whose runner does not return.
-void Partition::StopOutOfTime() {
-  while (!timeout_timers_.empty() && timeout_timers_.begin()->first <= now_.mono_ms) {
-    const AttemptRef ref = timeout_timers_.begin()->second;
-    timeout_timers_.erase(timeout_timers_.begin());
-    Job* job = FindJob(ref.key);
-    if (job == nullptr || job->place != Job::Place::kExecuting || job->token != ref.token) continue;
-    ++stats_.out_of_time;
-    job->out_of_time = true;
-    if (job->worker->stream != 0) SendTo(job->worker->stream).stops.push_back(ref);
+// Its TaskTracker stops it in time. This is the other side's watch, of one whose clock stands or
+// whose runner does not return. The time-out counts from the start, which is later than the
+// dispatch by what its commit took, and the result is under way for a while: a lease covers both.
+bool Partition::OutOfTime(const Job& job, Now now) const {
+  const DurationMs timeout_ms = job.row.spec->timeout_ms;
+  return timeout_ms > 0 && now.mono_ms - job.started_mono_ms >
+                               timeout_ms + options_.kill_grace_ms + options_.tasktracker_lease_ms;
+}
+
+void Partition::StopOutOfTime(Worker& worker) {
+  if (std::none_of(worker.outstanding.begin(), worker.outstanding.end(),
+                   [&](const Job* job) { return OutOfTime(*job, now_); })) {
+    return;
+  }
+  for (Job* job : InOrder(worker.outstanding)) {
+    if (!OutOfTime(*job, now_)) continue;
+    if (!std::exchange(job->out_of_time, true)) ++stats_.out_of_time;
+    SendTo(worker.stream).stops.push_back({job->row.key, job->row.attempt, job->token});
   }
 }
 

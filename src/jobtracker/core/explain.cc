@@ -20,11 +20,11 @@ std::vector<Explanation> Partition::Explain(const store::JobRow& row, Now now) c
     if (known.suspend_requested)
       add("SUSPEND_REQUESTED", "its retry, or the next cycle, waits until it is resumed");
     const DurationMs ran_ms = now.wall_ms - job->started_ms;
-    if (job->out_of_time) {
+    if (OutOfTime(*job, now)) {
       add("STUCK",
-          fmt::format("it was given out {} ms ago, its time-out is {} ms, and it was told to stop "
-                      "again: its runner does not return; its slot and its task stay busy until it "
-                      "does, or its TaskTracker ends",
+          fmt::format("it was given out {} ms ago, its time-out is {} ms, and it is told to stop "
+                      "again and again: its runner does not return; its slot and its task stay "
+                      "busy until it does, or its TaskTracker ends",
                       ran_ms, known.spec->timeout_ms));
     } else if (known.spec->timeout_ms > 0 && ran_ms > known.spec->timeout_ms) {
       add("OUT_OF_TIME",

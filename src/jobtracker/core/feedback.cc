@@ -77,9 +77,12 @@ void Partition::ReadFeedback(FeedbackGroup& group) {
   wanted_reads_.push_back(std::move(read));
 }
 
+DurationMs Partition::FeedbackCheckMs() const {
+  return std::clamp<DurationMs>(options_.feedback_retention_ms / 4, 1'000, 3'600'000);
+}
+
 void Partition::CheckFeedback() {
-  feedback_check_mono_ms_ =
-      now_.mono_ms + std::clamp<DurationMs>(options_.feedback_retention_ms / 4, 1'000, 3'600'000);
+  feedback_check_mono_ms_ = now_.mono_ms + FeedbackCheckMs();
   for (const auto& [name, group] : feedback_) {
     if (group->items.empty()) ReadFeedback(*group);
     DropOldFeedback(*group);
@@ -98,6 +101,14 @@ void Partition::DropOldFeedback(FeedbackGroup& group) {
     group.items.erase(first);
   }
   ReadFeedback(group);
+}
+
+// Rows that were read only to see how old they are wait in the store for a client.
+void Partition::ForgetFeedback(FeedbackGroup& group) {
+  if (!group.streams.empty() || group.items.empty() || group.refilling) return;
+  group.items.clear();
+  group.complete = false;
+  group.loaded_seq = 0;
 }
 
 void Partition::OnFeedbackHello(FeedbackHelloEvent event) {
@@ -172,6 +183,7 @@ void Partition::OnFeedbackRefill(FeedbackRefillAnswer answer) {
     group.loaded_seq = end;
   }
   if (!frozen_) DropOldFeedback(group);
+  ForgetFeedback(group);
   Offer(group);
 }
 

@@ -165,7 +165,8 @@ void Partition::ApplyResult(const AttemptResult& told, Worker& worker) {
   }
   if (!counts) {
     ++stats_.stale_results;
-    if (job != nullptr) {
+    if (job != nullptr && job->lost_attempt != 0 && job->lost_attempt == result.ref.attempt) {
+      job->lost_attempt = 0;  // once
       Log(result.ref.key.id, job->row.spec->group, job->row.spec->task_id, "RESEND",
           fmt::format("a result of attempt {} (token {}) from {} came too late and does not count: "
                       "{}",
@@ -187,7 +188,9 @@ void Partition::ApplyResult(const AttemptResult& told, Worker& worker) {
 
   bool retryable = false;
   // It was stopped from here for its time-out.
-  if (result.outcome == Outcome::kKilled && job->out_of_time) result.outcome = Outcome::kTimedOut;
+  if (result.outcome == Outcome::kKilled && job->out_of_time && result.run_ms >= spec.timeout_ms) {
+    result.outcome = Outcome::kTimedOut;
+  }
   switch (result.outcome) {
     case Outcome::kExecuteSuccess:
       ++stats_.succeeded;
@@ -265,6 +268,7 @@ void Partition::ApplyResult(const AttemptResult& told, Worker& worker) {
 void Partition::Lose(Job& job, Outcome outcome, const std::string& why) {
   const int losses = outcome == Outcome::kLost ? 1 : 0;
   ++stats_.lost;
+  job.lost_attempt = job.row.attempt;
   HistoryRow history = HistoryOf(job, outcome, why);
   if (job.row.cancel_requested) {
     ++stats_.cancelled;

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "jobtracker/core/state.h"
+#include "model/cron.h"
 
 namespace lts::core {
 
@@ -75,14 +76,20 @@ void Partition::RunOperate(Operation& operation) {
   OperateReply reply;
   reply.request = event.request;
   const Targets targets = TargetsOf(event);
-  const auto run_made = [&] {
-    return !event.new_id.empty() && (operation.made_ended || FindJob({event.new_id, 0}) != nullptr);
-  };
-  if (run_made()) {
+  const Job* const made = event.new_id.empty() ? nullptr : FindJob({event.new_id, 0});
+  if (made != nullptr &&
+      (made->row.spec->task_id != event.task_id || made->row.spec->group != event.group)) {
+    reply.code = StatusCode::kAlreadyExists;
+    reply.id = event.new_id;
+    reply.message =
+        fmt::format("new_job_id {}: is that of task {} of group {}; an id names one job",
+                    event.new_id.ToString(), made->row.spec->task_id, made->row.spec->group);
+  } else if (!event.new_id.empty() && (operation.made_ended || made != nullptr)) {
     // Sent again: the same answer, nothing new (I2).
     ++stats_.duplicates;
     reply.id = event.new_id;
-    reply.state = JobState::kWaiting;
+    reply.state = made != nullptr && made->place == Job::Place::kExecuting ? JobState::kRunning
+                                                                           : JobState::kWaiting;
   } else if (targets.none()) {
     reply.code = StatusCode::kNotFound;
     reply.id = event.id;
@@ -111,10 +118,10 @@ void Partition::MarkInto(const Job& job, JobRow& row) const {
 
 // ---- cancel and terminate
 
-JobState Partition::CancelJob(Job& job) {
+JobState Partition::CancelJob(Job& job, const char* what) {
   if (!job.row.cancel_requested) {
     Log(job.row.key.id, job.row.spec->group, job.row.spec->task_id, "DEL",
-        job.place == Job::Place::kExecuting ? "cancelled while it runs" : "cancelled");
+        fmt::format("{}{}", what, job.place == Job::Place::kExecuting ? " while it runs" : ""));
   }
   if (job.place != Job::Place::kExecuting) {
     EndWithoutAttempt(job, model::JobEvent::kCancel, "cancelled");
@@ -136,7 +143,7 @@ void Partition::CancelSchedule(Schedule& schedule, const std::string& message) {
   const JobId id = schedule.row.id;
   Log(id, schedule.row.spec->group, schedule.row.spec->task_id, "DEL", message);
   for (const JobKey& key : std::set<JobKey>(schedule.occurrences)) {
-    if (Job* job = FindJob(key)) CancelJob(*job);
+    if (Job* job = FindJob(key)) CancelJob(*job, "cancelled");
   }
   // Without occurrences the last one may have ended the schedule.
   const auto found = schedules_.find(id);
@@ -153,7 +160,7 @@ void Partition::Cancel(const Targets& targets, OperateReply& reply) {
   for (const JobKey& key : targets.jobs) {
     Job* job = FindJob(key);
     if (job == nullptr) continue;
-    Note(key.id, CancelJob(*job), std::exchange(first, false), reply);
+    Note(key.id, CancelJob(*job, "cancelled"), std::exchange(first, false), reply);
   }
 }
 
@@ -169,7 +176,7 @@ void Partition::Terminate(const Targets& targets, OperateReply& reply) {
     Job* job = FindJob(key);
     if (job == nullptr || job->place != Job::Place::kExecuting) continue;
     ++stats_.terminated;
-    Note(key.id, CancelJob(*job), std::exchange(first, false), reply);
+    Note(key.id, CancelJob(*job, "terminated"), std::exchange(first, false), reply);
   }
   if (!first) return;
   reply.code = StatusCode::kFailedPrecondition;
@@ -240,6 +247,7 @@ void Partition::Suspend(const Targets& targets, OperateReply& reply) {
         Log(schedule.row.id, schedule.row.spec->group, schedule.row.spec->task_id, "SUSPEND",
             "suspended");
         schedule.row.state = JobState::kSuspended;
+        schedule.row.silent_from_ms = now_.wall_ms;
         effects_->batch.mutations.emplace_back(store::PutSchedule{schedule.row});
         ArmSchedule(schedule);
       }
@@ -261,7 +269,8 @@ void Partition::Resume(const OperateEvent& event, const Targets& targets, Operat
   if (targets.schedule) {
     Schedule& schedule = *schedules_.at(*targets.schedule);
     store::ScheduleRow& row = schedule.row;
-    const bool ahead = event.reset && row.last_fire_ms > now_.wall_ms;
+    const bool ahead =
+        event.reset && std::max(row.last_fire_ms, row.silent_until_ms) > now_.wall_ms;
     if (ahead && now_.wall_ms <= row.shift_until_ms && row.shift >= kShiftMax) {
       reply.code = StatusCode::kFailedPrecondition;
       reply.id = row.id;
@@ -278,14 +287,20 @@ void Partition::Resume(const OperateEvent& event, const Targets& targets, Operat
     }
     if (ahead) {
       ++stats_.resets;
-      row.shift = now_.wall_ms <= row.shift_until_ms ? row.shift + 1 : 1;
-      row.shift_until_ms = std::max(row.shift_until_ms, row.last_fire_ms);
-      row.last_fire_ms = now_.wall_ms;
-      if (schedule.timed_ms() > now_.wall_ms) {
-        // Its base lies ahead too.
-        row.timed_ms = now_.wall_ms;
-        auto fires = model::MakeFireTimes(*row.spec, row.timed_ms, options_.default_time_zone);
-        if (fires.ok() && schedule.fires != nullptr) schedule.fires = *std::move(fires);
+      if (row.last_fire_ms > now_.wall_ms) {
+        row.shift = now_.wall_ms <= row.shift_until_ms ? row.shift + 1 : 1;
+        row.shift_until_ms = std::max(row.shift_until_ms, row.last_fire_ms);
+        row.last_fire_ms = now_.wall_ms;
+      }
+      row.silent_until_ms = std::min(row.silent_until_ms, now_.wall_ms);
+      if (schedule.timed_ms() > now_.wall_ms) Rebase(schedule);
+      // What was made for a time ahead does not keep the others back until then.
+      for (const JobKey& key : schedule.occurrences) {
+        Job& job = *FindJob(key);
+        if (job.place == Job::Place::kExecuting || job.row.due_ms <= now_.wall_ms) continue;
+        JobRow after = job.row;
+        after.due_ms = now_.wall_ms;
+        Update(job, std::move(after));
       }
     }
     if (row.state == JobState::kSuspended) {
@@ -293,12 +308,14 @@ void Partition::Resume(const OperateEvent& event, const Targets& targets, Operat
       row.silent_until_ms = now_.wall_ms;
       row.silent_reason = kSuspendedThen;
     }
+    const JobId id = row.id;
     ++stats_.resumed;
     effects_->batch.mutations.emplace_back(store::PutSchedule{row});
     for (const JobKey& key : schedule.occurrences) ResumeJob(*FindJob(key));
-    Note(row.id, JobState::kActive, std::exchange(first, false), reply);
     ArmSchedule(schedule);
     MaybeEndSchedule(schedule);
+    Note(id, schedules_.contains(id) ? JobState::kActive : JobState::kEnded,
+         std::exchange(first, false), reply);
   }
   for (const JobKey& key : targets.jobs) {
     Job* job = FindJob(key);
@@ -309,6 +326,23 @@ void Partition::Resume(const OperateEvent& event, const Targets& targets, Operat
     }
     Note(key.id, ResumeJob(*job), std::exchange(first, false), reply);
   }
+}
+
+// Its timing was set by a clock that was ahead. What comes after elapsed times keeps its phase, so
+// that no cycle is that of an earlier run.
+void Partition::Rebase(Schedule& schedule) {
+  store::ScheduleRow& row = schedule.row;
+  DurationMs interval_ms = row.spec->IsRepeat() ? row.spec->repeat_interval_ms : 0;
+  if (row.spec->IsCron()) {
+    const auto cron = model::CronExpression::Parse(row.spec->cron);
+    if (cron.ok()) interval_ms = cron->interval_ms().value_or(0);
+  }
+  const DurationMs back_ms = schedule.timed_ms() - now_.wall_ms;
+  row.timed_ms = interval_ms == 0 ? now_.wall_ms
+                                  : schedule.timed_ms() -
+                                        (back_ms + interval_ms - 1) / interval_ms * interval_ms;
+  auto fires = model::MakeFireTimes(*row.spec, row.timed_ms, options_.default_time_zone);
+  if (fires.ok() && schedule.fires != nullptr) schedule.fires = *std::move(fires);
 }
 
 // ---- trigger
@@ -404,7 +438,15 @@ void Partition::UpdateSpec(const OperateEvent& event, const Targets& targets, Op
     // Of several the one that has not begun.
     for (const JobKey& key : targets.jobs) {
       Job* each = FindJob(key);
+      if (each->row.kind == JobKind::kOccurrence) continue;  // its schedule is gone
       if (job == nullptr || job->row.Started() || job->place == Job::Place::kExecuting) job = each;
+    }
+    if (job == nullptr) {
+      reply.code = StatusCode::kFailedPrecondition;
+      reply.id = targets.jobs.front().id;
+      reply.message =
+          fmt::format("schedule {} has ended, only its last run has not", reply.id.ToString());
+      return;
     }
     reply.id = job->row.key.id;
     reply.state = job->row.state;
@@ -415,6 +457,16 @@ void Partition::UpdateSpec(const OperateEvent& event, const Targets& targets, Op
     ++stats_.refused;
     reply.code = updated.status().code();
     reply.message = updated.status().message();
+    return;
+  }
+  // Nothing grows beyond the limits that a submit has to keep.
+  Status room = RoomForFeedback(*updated->spec);
+  const bool grows = updated->spec->PayloadBytes() > before->PayloadBytes();
+  const bool resident = job == nullptr || job->row.resident;
+  if (room.ok() && grows && resident) room = RoomForResident();
+  if (!room.ok()) {
+    reply.code = room.code();
+    reply.message = room.message();
     return;
   }
   std::string fields;
@@ -454,6 +506,8 @@ void Partition::UpdateOneShot(const model::UpdatedSpec& updated, Job& job, Opera
     after.expires_ms =
         updated.spec->expires_in_ms ? now_.wall_ms + *updated.spec->expires_in_ms : 0;
   }
+  // A later owner must know that it was given out.
+  if (job.place == Job::Place::kExecuting && after.spec->at_most_once) MarkInto(job, after);
   const JobKey key = job.row.key;
   Group& group = *job.group;
   Update(job, std::move(after));
@@ -490,7 +544,8 @@ void Partition::UpdateSchedule(const model::UpdatedSpec& updated, Schedule& sche
       std::size_t count = 0;
       auto next = schedule.fires->Next(schedule.row.last_fire_ms);
       for (; next && *next <= now_.wall_ms && count < kFiresAtOnce; ++count) {
-        Skip(schedule, *next, suspended ? kSuspendedThen : kUpdatedThen);
+        const bool then = suspended && *next > schedule.row.silent_from_ms;
+        Skip(schedule, *next, then ? kSuspendedThen : kUpdatedThen);
         next = schedule.fires->Next(*next);
       }
       if (next && *next <= now_.wall_ms) {
@@ -520,11 +575,13 @@ void Partition::UpdateSchedule(const model::UpdatedSpec& updated, Schedule& sche
       after.spec = std::move(kept);
     }
     if (updated.priority) after.priority = updated.spec->priority;
+    if (job.place == Job::Place::kExecuting && after.spec->at_most_once) MarkInto(job, after);
     Update(job, std::move(after));
   }
   effects_->batch.mutations.emplace_back(store::PutSchedule{schedule.row});
   ArmSchedule(schedule);
   MaybeEndSchedule(schedule);
+  if (!schedules_.contains(id)) reply.state = JobState::kEnded;
 }
 
 }  // namespace lts::core

@@ -26,7 +26,7 @@ Partition::Partition(PartitionOptions options, LoadedState loaded, Now now)
       next_seq_(loaded.next_seq),
       now_(now),
       random_(options_.seed) {
-  feedback_check_mono_ms_ = now.mono_ms + 1'000;
+  feedback_check_mono_ms_ = now.mono_ms + FeedbackCheckMs();
   // What an earlier owner accepted and saw end is only in the history.
   if (loaded.next_seq > 1) lookup_all_until_mono_ms_ = now.mono_ms + options_.late_copy_ms;
   for (store::ScheduleRow& row : loaded.schedules) AddSchedule(std::move(row));
@@ -134,7 +134,6 @@ void Partition::OnTick() {
     LoseWorker(*worker->second, "its TaskTracker was not heard of for longer than its lease");
   }
   FlushDueMarks(false);
-  StopOutOfTime();
   if (feedback_check_mono_ms_ <= now_.mono_ms) CheckFeedback();
   if (recheck_mono_ms_ <= now_.mono_ms) Recheck();
   while (!feedback_timers_.empty() && feedback_timers_.begin()->first <= now_.mono_ms) {
@@ -232,8 +231,6 @@ Partition::Timers Partition::NextTimer() const {
     timers.mono_ms = std::min(timers.mono_ms, worker_timers_.begin()->first);
   timers.mono_ms = std::min(timers.mono_ms, recheck_mono_ms_);
   if (!feedback_.empty()) timers.mono_ms = std::min(timers.mono_ms, feedback_check_mono_ms_);
-  if (!timeout_timers_.empty())
-    timers.mono_ms = std::min(timers.mono_ms, timeout_timers_.begin()->first);
   if (!mark_timers_.empty()) timers.mono_ms = std::min(timers.mono_ms, mark_timers_.front().first);
   if (!feedback_timers_.empty())
     timers.mono_ms = std::min(timers.mono_ms, feedback_timers_.begin()->first);
@@ -292,7 +289,7 @@ std::optional<LiveJob> Partition::Find(const model::JobKey& key) const {
     live.worker = job->worker->identity;
     live.token = job->token;
     live.started_ms = job->started_ms;
-    live.stuck = job->out_of_time;
+    live.stuck = OutOfTime(*job, now_);
     live.progress_percent = job->progress_percent;
     live.progress_text = job->progress_text;
   }

@@ -247,6 +247,8 @@ class Partition {
   void RememberEnded(const model::JobId& id);
   // kResourceExhausted when no further row can be resident.
   Status RoomForResident();
+  // kResourceExhausted when too many groups wait for feedback for one more.
+  Status RoomForFeedback(const model::JobSpec& spec);
   bool IsTooOld(const model::JobId& id) const;
   std::string TooOldText(const model::JobId& id) const;
   void RefuseOperation(const Operation& operation, StatusCode code, std::string message);
@@ -270,9 +272,10 @@ class Partition {
   void UpdateOneShot(const model::UpdatedSpec& updated, Job& job, OperateReply& reply);
   void UpdateSchedule(const model::UpdatedSpec& updated, Schedule& schedule, OperateReply& reply);
   // Each gives the state it is in now.
-  model::JobState CancelJob(Job& job);
+  model::JobState CancelJob(Job& job, const char* what);
   model::JobState SuspendJob(Job& job);
   model::JobState ResumeJob(Job& job);
+  void Rebase(Schedule& schedule);
   // Makes what is known of an executing attempt durable with the row.
   void MarkInto(const Job& job, store::JobRow& row) const;
   void CancelSchedule(Schedule& schedule, const std::string& message);
@@ -327,7 +330,9 @@ class Partition {
   // Makes it executing at `worker` under `token`, with the run key taken.
   void AttachExecuting(Job& job, Worker& worker, const model::Token& token);
   void WantDispatch(Group& group);
-  void StopOutOfTime();
+  // Of what the TaskTracker executes: what should have ended long ago is told to stop again.
+  void StopOutOfTime(Worker& worker);
+  bool OutOfTime(const Job& job, Now now) const;
 
   // finish.cc
   void ApplyResult(const AttemptResult& told, Worker& worker);
@@ -389,7 +394,9 @@ class Partition {
   void ReadFeedback(FeedbackGroup& group);
   // Of all groups, now and then: what nobody has taken for too long.
   void CheckFeedback();
+  DurationMs FeedbackCheckMs() const;
   void DropOldFeedback(FeedbackGroup& group);
+  void ForgetFeedback(FeedbackGroup& group);
   FeedbackGroup& FeedbackGroupOf(const std::string& name);
 
   const PartitionOptions options_;
@@ -429,9 +436,6 @@ class Partition {
   std::set<std::pair<std::int64_t, std::pair<std::string, std::string>>> worker_timers_;
   std::deque<std::pair<std::int64_t, AttemptRef>> mark_timers_;
   std::set<std::pair<std::int64_t, std::string>> feedback_timers_;
-  // Of executing attempts with a time-out: when they should have ended, whatever their TaskTracker
-  // says.
-  std::multimap<std::int64_t, AttemptRef> timeout_timers_;
   std::multimap<std::int64_t, PendingRead> read_retries_;
 
   // Reads under way, and what was changed while they are.

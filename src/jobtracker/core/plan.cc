@@ -87,15 +87,18 @@ void Partition::Fire(Schedule& schedule) {
 
   std::optional<TimeMs> next = schedule.fires->Next(schedule.row.last_fire_ms);
   std::size_t silent = 0;
-  for (; next && *next <= schedule.row.silent_until_ms && *next <= now_.wall_ms &&
-         silent < kFiresPerTick;
-       ++silent) {
+  // Those that were owed before it was suspended still are.
+  const auto is_silent = [&](TimeMs fire) {
+    return fire > schedule.row.silent_from_ms && fire <= schedule.row.silent_until_ms;
+  };
+  for (; next && is_silent(*next) && *next <= now_.wall_ms && silent < kFiresPerTick; ++silent) {
     Skip(schedule, *next, schedule.row.silent_reason);
     next = schedule.fires->Next(*next);
   }
   std::vector<TimeMs> due;
   if (silent < kFiresPerTick) {
-    while (next && *next <= now_.wall_ms && due.size() < kFiresPerTick + catch_up) {
+    while (next && *next <= now_.wall_ms && !is_silent(*next) &&
+           due.size() < kFiresPerTick + catch_up) {
       due.push_back(*next);
       next = schedule.fires->Next(*next);
     }
@@ -107,7 +110,7 @@ void Partition::Fire(Schedule& schedule) {
     return;
   }
   const auto missed = [&](TimeMs fire) { return fire < now_.wall_ms - options_.misfire_grace_ms; };
-  const bool more = next && *next <= now_.wall_ms;
+  const bool more = next && *next <= now_.wall_ms && !is_silent(*next);
   std::size_t begin = 0;
   if (more) {
     // Many more are due: all but the last few of these are missed whatever the policy says.

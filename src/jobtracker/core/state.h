@@ -37,7 +37,9 @@ struct Partition::Job {
   Worker* worker = nullptr;            // executing
   model::Token token;                  // executing
   TimeMs started_ms = 0;               // executing
+  std::int64_t started_mono_ms = 0;    // executing
   bool out_of_time = false;            // executing: it was told to stop for its time-out
+  std::int32_t lost_attempt = 0;       // the last one that this owner has declared lost
   std::int32_t progress_percent = -1;  // executing; -1: not told
   std::string progress_text;           // executing
   bool settled = false;                // its last attempt ended before this owner: it runs nowhere

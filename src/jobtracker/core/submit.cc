@@ -268,16 +268,8 @@ void Partition::RunSubmit(Operation& operation) {
       return;
     }
   }
-  const auto no_room_for_feedback = [&] {
-    return item.spec->need_feedback && feedback_.size() >= options_.groups_max &&
-           !feedback_.contains(item.spec->submit_group);
-  };
-  if (no_room_for_feedback()) SweepGroups();
-  if (no_room_for_feedback()) {
-    ++stats_.over_groups;
-    Reply(operation, StatusCode::kResourceExhausted, SubmitOutcome::kAccepted, item.id,
-          fmt::format("{} groups of clients wait for feedback (limit groups.max={})",
-                      feedback_.size(), options_.groups_max));
+  if (const Status room = RoomForFeedback(*item.spec); !room.ok()) {
+    Reply(operation, room.code(), SubmitOutcome::kAccepted, item.id, room.message());
     return;
   }
   Group& group = GroupOf(item.spec->group);
@@ -307,6 +299,19 @@ Status Partition::RoomForResident() {
                     resident_bytes_, options_.memory_bytes_max));
   }
   return Status::Ok();
+}
+
+Status Partition::RoomForFeedback(const model::JobSpec& spec) {
+  const auto no_room = [&] {
+    return spec.need_feedback && feedback_.size() >= options_.groups_max &&
+           !feedback_.contains(spec.submit_group);
+  };
+  if (no_room()) SweepGroups();
+  if (!no_room()) return Status::Ok();
+  ++stats_.over_groups;
+  return Status::ResourceExhausted(
+      fmt::format("{} groups of clients wait for feedback (limit groups.max={})", feedback_.size(),
+                  options_.groups_max));
 }
 
 void Partition::SubmitOneShot(Operation& operation, Group& group, Task* task) {

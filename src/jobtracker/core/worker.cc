@@ -148,7 +148,9 @@ bool Partition::Adopt(Worker& worker, const AttemptRef& ref) {
     // At once: a later owner knows a result of it by this mark.
     Mark(*job);
   }
-  if (job->row.cancel_requested) SendTo(worker.stream).stops.push_back(ref);
+  if (job->row.cancel_requested || OutOfTime(*job, now_)) {
+    SendTo(worker.stream).stops.push_back(ref);
+  }
   return true;
 }
 
@@ -160,7 +162,10 @@ void Partition::OnWorker(WorkerEvent event) {
   if (found == streams_.end()) return;
   Worker& worker = *found->second;
   ArmWorker(worker, now_.mono_ms);
-  if (event.heartbeat != 0) effects_->heartbeats.push_back({event.stream, event.heartbeat});
+  if (event.heartbeat != 0) {
+    effects_->heartbeats.push_back({event.stream, event.heartbeat});
+    if (!frozen_) StopOutOfTime(worker);
+  }
   if (event.capacity) {
     worker.capacity = std::max(0, *event.capacity);
     WantDispatch(*worker.group);

@@ -183,6 +183,7 @@ void Encode(const ScheduleRow& row, std::uint32_t gid, Scratch& scratch, std::st
   r.set_skip_count(row.skip_count);
   r.set_skip_reason(row.skip_reason);
   r.set_timed_ms(row.timed_ms);
+  r.set_silent_from_ms(row.silent_from_ms);
   r.set_silent_until_ms(row.silent_until_ms);
   r.set_silent_reason(row.silent_reason);
   r.set_shift(row.shift);
@@ -209,6 +210,7 @@ Result<ScheduleRow> DecodeSchedule(const model::JobId& id, std::string_view valu
   row.skip_count = r.skip_count();
   row.skip_reason = std::move(*r.mutable_skip_reason());
   row.timed_ms = r.timed_ms();
+  row.silent_from_ms = r.silent_from_ms();
   row.silent_until_ms = r.silent_until_ms();
   row.silent_reason = std::move(*r.mutable_silent_reason());
   row.shift = r.shift();

@@ -1,6 +1,6 @@
 """A chaos run: a whole cluster of real processes under load, a seeded schedule of faults, and what it must leave behind.
 
-  chaos.py [--seconds N] [--seed N] [--rate N] [--negative no_store_fencing|no_token_check] [--keep FOLDER]
+  chaos.py [--seconds N] [--seed N] [--rate N] [--negative FAULT] [--keep FOLDER]
 
 Ends with 0 when the checker finds nothing; with --negative, when it finds violations. The report goes to standard output,
 what happens meanwhile to standard error. LTS_E2E_TREE is an installed tree, LTS_E2E_PROGRAMS the test programs.
@@ -16,7 +16,8 @@ if __name__ == "__main__":
     import network
     network.isolate()
 
-import run  # noqa: E402  after isolate(): the watchdog of the harness belongs inside
+import faults  # noqa: E402  after isolate(): the watchdog of the harness belongs inside
+import run  # noqa: E402
 
 
 def main():
@@ -29,7 +30,7 @@ def main():
     parser.add_argument("--calm", action="store_true",
                         help="hardly any clients, and schedules whose runs take no time: a store without its fence shows "
                              "best then, so --negative no_store_fencing is calm by itself")
-    parser.add_argument("--negative", choices=["no_store_fencing", "no_token_check"], default="",
+    parser.add_argument("--negative", choices=sorted(faults.REVEALING), default="",
                         help="plant this fault in the JobTrackers: the checker has to find violations")
     parser.add_argument("--keep", default="", help="keep everything in this folder, which must not exist yet")
     return run.main(parser.parse_args())

@@ -1,5 +1,5 @@
-"""The chaos suite as a test: a short run that must be without violation, and two with a planted fault each, which must
-be found. By hand: the long run, `chaos.py --seconds 1800`."""
+"""The chaos suite as a test: a short run that must be without violation, and some with a planted fault each, which
+must be found. By hand: the long run, `chaos.py --seconds 1800`."""
 
 import os
 import subprocess
@@ -32,6 +32,11 @@ class Chaos(unittest.TestCase):
 
     def test_a_store_that_does_not_refuse_an_old_owner_is_found(self):
         ended, report = self.chaos(SEED, "--seconds", "25", "--negative", "no_store_fencing")
+        self.assertTrue(ended, report)
+        self.assertIn("the planted fault was found", report)
+
+    def test_suspended_schedules_that_fire_are_found(self):
+        ended, report = self.chaos(SEED, "--seconds", "12", "--negative", "fire_while_suspended")
         self.assertTrue(ended, report)
         self.assertIn("the planted fault was found", report)
 

@@ -427,6 +427,13 @@ class Updates(Checks):
     def test_too_many_retries(self):
         self.wrong(self.retried(4, 2), "I8", "at most 2 retries")
 
+    def test_a_retry_that_was_due_before_the_update(self):
+        story = Story().submit("a", kind="fewer", v=1).operate("update", "a", 4500, 4510, v=2, retries=1)
+        for n in range(1, 4):
+            story.run("a", n * 2000, n * 2000 + 10, f"1-{n}", n, result="EXECUTE_EXCEPTION", v=1)
+            story.row("a", "EXECUTE_EXCEPTION", f"1-{n}", n, final=n == 3, state="DEAD")
+        self.right(story)
+
     def test_a_trigger_behind_an_update(self):
         for version in (1, 2):
             story = Story().submit("s", kind="schedule", every=1000, count=-1, rely=1, v=1)

@@ -30,7 +30,8 @@ LANES = {
 # The stores fail less often: what happens when they are there counts, too.
 QUIET_S = {"jobtrackers": (1, 3), "stores": (4, 14), "others": (1, 3)}
 # What brings a planted fault to light.
-REVEALING = {"no_store_fencing": ["cut_jt_stores_db_first"], "no_token_check": ["tt_freeze"]}
+REVEALING = {"no_store_fencing": ["cut_jt_stores_db_first"], "no_token_check": ["tt_freeze"],
+             "fire_while_suspended": ["jt_restart"], "retry_survives_cancel": ["jt_restart"]}
 KINDS = sorted(sum(LANES.values(), []))
 ON_OWNER = LANES["jobtrackers"]
 

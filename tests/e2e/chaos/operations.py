@@ -1,10 +1,10 @@
 """What the operations of a chaos run must have led to: rules of the checker, which judge by what clients asked and were
 told, what runners ran, and the history.
 
-An operation holds from its answer on; what was asked and not answered may have happened or not, and between asking and
-answer both are right. For SLACK_MS behind an answer an attempt may start that was given out before it; of a TaskTracker
-that was paused or cut off just then also later. Fires within EDGE_MS of an answer may go by either: their times are of the
-database's clock, as the owner of the schedule has measured it.
+An operation holds from its answer on; what was asked and not answered may have happened or not, and between asking
+and answer both are right. For SLACK_MS behind an answer an attempt may start that was given out before it; of a
+TaskTracker that was paused or cut off just then also later. Fires within EDGE_MS of an answer may go by either: their
+times are of the database's clock, as the owner of the schedule has measured it.
 """
 
 import collections
@@ -30,7 +30,7 @@ def maybe(ask):
 
 
 def made_by(clients):
-    """{job id: ask} of the runs that trigger and rerun were answered to have made. A trigger of a dated job makes none."""
+    """{job id: ask} of the runs that trigger and rerun were answered to have made; of a dated job none."""
     return {ask.job_id: ask for asks in clients.operations.values() for ask in asks
             if ask.verb in ("trigger", "rerun") and sure(ask) and ask.job_id != ask.spec["id"]}
 
@@ -161,7 +161,7 @@ class Operations:
     def _made(self):
         for job_id, ask in self.made.items():
             if job_id not in self.jobs:
-                self.bad("I1", f"{ask.verb} of {ask.spec['id']} was answered with {job_id} at {ask.told}, and it is not there")
+                self.bad("I1", f"{job_id} was made by {ask.verb} of {ask.spec['id']} at {ask.told}, and is not there")
             if ask.verb == "rerun":
                 continue  # as its origin was
             updated = max((int(other.spec["v"]) for other in _versions(self.clients.operations[ask.spec["id"]])
@@ -213,15 +213,19 @@ class Operations:
                 self.bad("I8", f"updated to version {told}, and given version {run.version}: {run}")
             elif run.version > asked:
                 self.bad("I8", f"runs version {run.version}, of which {asked} is the newest asked for: {run}")
-        for ask in updates:
-            if "retries" not in ask.spec or not sure(ask) or ask is not updates[-1]:
-                continue
-            retried = [row for row in self.cycles.get((job_id, 0), ()) if row.outcome in RETRYABLE]
-            for run in runs:
-                times = sum(row.attempt < run.attempt for row in retried)
-                if times > int(ask.spec["retries"]) and not self.given_out_before(run, ask.told):
-                    self.bad("I8", f"at most {ask.spec['retries']} retries since {ask.told}, and this is number {times}: {run}")
+        self._retries(job_id, updates, runs)
         return seen
+
+    def _retries(self, job_id, updates, runs):
+        """What ends behind the answer is retried as often as the update says. A retry that was due by then stays."""
+        if not updates or "retries" not in updates[-1].spec or not sure(updates[-1]):
+            return
+        told, most = updates[-1].told, int(updates[-1].spec["retries"])
+        ends = {(run.attempt, run.token): run.end for run in runs}
+        retried = [row for row in self.cycles.get((job_id, 0), ()) if row.outcome in RETRYABLE]
+        for times, row in enumerate(retried):
+            if times >= most and not row.final and ends.get((row.attempt, row.token), 0) > told:
+                self.bad("I8", f"at most {most} retries since {told}, and retried after {times}: {row}")
 
     def _triggered(self, job_id, asks):
         """A dated job is due when it was triggered."""

@@ -133,15 +133,16 @@ class Operator {
   }
 
   void Do(Todo todo) {
-    std::string intent;
+    std::string number;
     lts::JobUpdate update;
     bool by_id = true;
     {
       const std::lock_guard<std::mutex> lock(mutex_);
-      const std::string number = prefix_ + "." + std::to_string(++number_);
-      by_id = todo.verb == "rerun" || todo.verb == "terminate" || Pick(0, 1) == 0;
+      number = prefix_ + "." + std::to_string(++number_);
+      // The task is also that of the runs that were made of it.
+      const bool alone = todo.verb != "rerun" && todo.spec.at("kind") != "short-schedule";
+      by_id = !alone || Pick(0, 1) == 0;
       if (todo.verb == "update") update = UpdateOf(&todo.spec);
-      intent = number;
     }
     Spec told;
     for (const char* key : {"id", "group", "task", "kind"}) told[key] = todo.spec.at(key);
@@ -150,7 +151,7 @@ class Operator {
         if (!ValueOf(todo.spec, key).empty()) told[key] = todo.spec.at(key);
       }
     }
-    journal_.Add(Journal::Line("I " + intent + " " + todo.verb + ToText(told)));
+    journal_.Add(Journal::Line("I " + number + " " + todo.verb + ToText(told)));
     const lts::OperationReceipt receipt =
         Call(todo.verb,
              by_id ? lts::JobRef::ById(todo.spec.at("id"))
@@ -159,9 +160,9 @@ class Operator {
     if (receipt.ok()) {
       const std::string state =
           receipt.stored ? "STORED" : std::string(lts::JobStateName(receipt.state));
-      journal_.Add(Journal::Line("A " + intent + " OK " + state + " " + receipt.job_id + " -"));
+      journal_.Add(Journal::Line("A " + number + " OK " + state + " " + receipt.job_id + " -"));
     } else {
-      journal_.Add(Journal::Line("A " + intent + " " +
+      journal_.Add(Journal::Line("A " + number + " " +
                                  std::string(lts::StatusCodeName(receipt.status().code())) +
                                  " - - " + OneWord(receipt.status().message())));
     }

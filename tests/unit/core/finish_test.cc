@@ -317,6 +317,26 @@ TEST_F(Finish, JobBetweenAttemptsKeepsItsRunKey) {
   EXPECT_EQ(worker.given[2].ref.key.id, second);
 }
 
+TEST_F(Finish, OneThatWaitsForItsRunKeyCostsNeitherASlotNorACommit) {
+  FakeWorker& worker = s.Hello("w", 2);
+  s.Accept(Shell::Spec("a"));
+  const model::JobId second = s.Accept(Shell::Spec("a"));
+  s.Advance(s.options.mark_delay_ms);  // the one that runs is marked
+  const std::uint64_t commits = s.lease.commit_no;
+  for (int i = 0; i < 60; ++i) {
+    s.Advance(1'000);
+    s.Heartbeat(worker);
+  }
+  EXPECT_EQ(s.lease.commit_no, commits);
+  EXPECT_EQ(worker.given.size(), 1U);
+  const model::JobId other = s.Accept(Shell::Spec("b"));
+  ASSERT_EQ(worker.given.size(), 2U);
+  EXPECT_EQ(worker.given[1].ref.key.id, other);
+  s.Succeed(worker, AttemptRef(worker.given[0].ref));
+  ASSERT_EQ(worker.given.size(), 3U);
+  EXPECT_EQ(worker.given[2].ref.key.id, second);
+}
+
 TEST_F(Finish, NoJobStartsBeforeItsTime) {
   FakeWorker& worker = s.Hello("w", 1);
   model::JobSpec spec = Shell::Spec("a");

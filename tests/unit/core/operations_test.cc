@@ -208,6 +208,68 @@ TEST_F(Operations, ResumeWithResetFiresAgainAfterTheClockWentBack) {
   EXPECT_GT(ScheduleOf(id).last_fire_ms, ScheduleOf(id).shift_until_ms);
 }
 
+TEST_F(Operations, ResetTakesBackASilenceThatReachesIntoTheFuture) {
+  FakeWorker& worker = s.Hello("w", 5);
+  s.Accept(EverySecond());
+  s.clock.wall_ms += 3'600'000;
+  s.Operate(OperationKind::kSuspend, "s");
+  s.Operate(OperationKind::kResume, "s");
+  s.clock.wall_ms -= 3'600'000;
+  s.Advance(2'000);
+  EXPECT_TRUE(worker.given.empty());
+  OperateEvent event;
+  event.task_id = "s";
+  event.kind = OperationKind::kResume;
+  event.reset = true;
+  s.Operate(event);
+  s.Advance(2'000);
+  EXPECT_FALSE(worker.given.empty());
+}
+
+TEST_F(Operations, ResetLetsAnOccurrenceThatWasMadeAheadRunNow) {
+  s.clock.wall_ms += 3'600'000;
+  s.Accept(EverySecond());
+  s.Advance(1'000);
+  s.clock.wall_ms -= 3'600'000;
+  s.Load();
+  FakeWorker& worker = s.Hello("w", 5);
+  EXPECT_TRUE(worker.given.empty());
+  OperateEvent event;
+  event.task_id = "s";
+  event.kind = OperationKind::kResume;
+  event.reset = true;
+  s.Operate(event);
+  ASSERT_EQ(worker.given.size(), 1U);
+  s.Succeed(worker, worker.given[0].ref);
+  s.Advance(1'000);
+  EXPECT_EQ(worker.given.size(), 2U);
+}
+
+TEST_F(Operations, FiresThatWereOwedBeforeASuspensionRunAfterIt) {
+  FakeWorker& worker = s.Hello("w", 5);
+  model::JobSpec spec = EverySecond();
+  spec.misfire = model::MisfirePolicy::kCatchUp;
+  const model::JobId id = s.Accept(spec);
+  s.Advance(3'000);  // one runs, two wait for its end
+  ASSERT_EQ(worker.given.size(), 1U);
+  s.Operate(OperationKind::kSuspend, "s");
+  s.Advance(10'000);
+  s.Operate(OperationKind::kResume, "s");
+  s.Succeed(worker, worker.given[0].ref);
+  ASSERT_EQ(worker.given.size(), 2U);
+  EXPECT_EQ(worker.given[1].ref.key.cycle, worker.given[0].ref.key.cycle + 1'000);
+  s.Succeed(worker, worker.given[1].ref);
+  ASSERT_EQ(worker.given.size(), 3U);
+  EXPECT_EQ(worker.given[2].ref.key.cycle, worker.given[0].ref.key.cycle + 2'000);
+  s.Succeed(worker, worker.given[2].ref);
+  s.Advance(1'000);
+  ASSERT_EQ(worker.given.size(), 4U);
+  const auto skips = SkipsOf(id);
+  ASSERT_EQ(skips.size(), 1U);
+  EXPECT_EQ(skips[0].skipped, 10);
+  EXPECT_EQ(skips[0].message, "suspended when it was due");
+}
+
 // ---- terminate
 
 TEST_F(Operations, TerminateStopsWhatRunsAndTheScheduleGoesOn) {
@@ -421,6 +483,37 @@ TEST_F(Operations, SuspendedScheduleIsUpdatedAndStaysSuspended) {
   EXPECT_FALSE(s.core->NextFire(id).has_value());
 }
 
+TEST_F(Operations, UpdateOfWhatRunsToAtMostOnceHoldsForTheNextOwner) {
+  FakeWorker& worker = s.Hello("w", 1);
+  const model::JobId id = s.Accept(Shell::Spec("a"));
+  ASSERT_EQ(worker.given.size(), 1U);
+  model::JobSpec values;
+  values.at_most_once = true;
+  s.Update("a", values, {"at_most_once"});
+  EXPECT_EQ(s.Rows(id).at(0).state, JobState::kRunning);
+  s.Load();
+  s.Advance(30'000);  // nobody comes back
+  FakeWorker& other = s.Hello("v", 1);
+  EXPECT_TRUE(other.given.empty());
+  EXPECT_EQ(s.EndOf(id), JobState::kFailed);
+}
+
+TEST_F(Operations, UpdateKeepsTheLimitsOfASubmit) {
+  s.options.groups_max = 1;
+  s.options.memory_bytes_max = 1'000;
+  s.Load();
+  s.Accept(Shell::Spec("a"));
+  s.Operate(OperationKind::kSuspend, "a");
+  model::JobSpec values;
+  values.payload = std::string(2'000, 'x');
+  EXPECT_EQ(s.Update("a", values, {"payload"}).code, StatusCode::kResourceExhausted);
+  s.Handle(FeedbackHelloEvent{++s.streams, "one", 10});
+  values.need_feedback = true;
+  values.submit_group = "two";
+  const OperateReply reply = s.Update("a", values, {"need_feedback", "submit_node_group"});
+  EXPECT_EQ(reply.code, StatusCode::kResourceExhausted) << reply.message;
+}
+
 TEST_F(Operations, WrongUpdatesAreRefusedByName) {
   s.Accept(Shell::Spec("a"));
   s.Accept(EverySecond());
@@ -492,14 +585,24 @@ TEST_F(Operations, AttemptThatOutlivesItsTimeOutIsStoppedFromHereAndCountsAsTime
   s.Advance(3'000);
   EXPECT_TRUE(worker.stops.empty()) << "its TaskTracker has time to stop it";
   EXPECT_EQ(s.Codes(id), (std::vector<std::string>{"RUNNING", "OUT_OF_TIME"}));
-  for (int i = 0; i < 6; ++i) {
+  for (int i = 0; i < 24; ++i) {
     s.Advance(1'000);
     s.Heartbeat(worker);
   }
-  ASSERT_EQ(worker.stops.size(), 1U);
+  ASSERT_GE(worker.stops.size(), 1U);
   EXPECT_EQ(s.Codes(id), (std::vector<std::string>{"RUNNING", "STUCK"}));
   EXPECT_TRUE(s.core->Find({id, 0})->stuck);
-  s.Report(worker, worker.given.at(0).ref, Outcome::kKilled);
+  EXPECT_EQ(s.core->Stats().out_of_time, 1U);
+  // Its TaskTracker comes back on another stream: it is told again.
+  const AttemptRef ref = worker.given.at(0).ref;
+  s.Close(worker);
+  FakeWorker& back = s.Hello("w", 1, {ref});
+  EXPECT_EQ(back.stops, std::vector<AttemptRef>{ref});
+  WorkerEvent event;
+  event.stream = back.stream;
+  event.results.push_back(Shell::ResultOf(ref, Outcome::kKilled));
+  event.results.back().run_ms = 27'000;
+  s.Handle(std::move(event));
   EXPECT_EQ(s.History(id).at(0).outcome, Outcome::kTimedOut);
   EXPECT_EQ(s.Rows(id).at(0).retries, 1);
 }

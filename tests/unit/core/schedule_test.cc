@@ -1,3 +1,5 @@
+#include <set>
+
 #include "shell.h"
 
 namespace lts::core {
@@ -150,6 +152,74 @@ TEST_F(Plan, FireIsGeneratedOnceAcrossATakeover) {
   s.Advance(1'000);
   ASSERT_EQ(worker->given.size(), 1U);
   EXPECT_EQ(worker->given[0].ref.key.cycle, second.key.cycle + 1'000);
+}
+
+TEST_F(Plan, FireIsGeneratedOnceThoughTheNextOwnersClockIsBehind) {
+  FakeWorker* worker = &s.Hello("w", 5);
+  s.Accept(EverySecond(false));
+  s.Advance(2'000);
+  ASSERT_EQ(worker->given.size(), 2U);
+  const AttemptRef first = worker->given[0].ref;
+  const AttemptRef second = worker->given[1].ref;
+  s.clock.wall_ms -= 1'500;  // the clock of the one that takes over
+  s.Load();
+  worker = &s.Hello("w", 5, {first, second});
+  s.Advance(1'500);
+  EXPECT_TRUE(worker->given.empty());
+  s.Advance(1'000);
+  ASSERT_EQ(worker->given.size(), 1U);
+  EXPECT_EQ(worker->given[0].ref.key.cycle, second.key.cycle + 1'000);
+}
+
+TEST_F(Plan, UnlimitedRepeatThatBeginsLaterRunsOncePerFireAndGoesOn) {
+  FakeWorker& worker = s.Hello("w", 5);
+  model::JobSpec spec = Shell::Spec("s");
+  spec.repeat_interval_ms = 10;  // the least there is
+  spec.repeat_count = -1;
+  spec.rely_on_prev_cycle = false;
+  spec.trigger_time_ms = s.clock.wall_ms + 86'400'000;
+  const model::JobId id = s.Accept(spec);
+  for (int i = 0; i < 8'639; ++i) {
+    s.Advance(10'000);
+    s.Heartbeat(worker);
+  }
+  s.Advance(9'999);
+  EXPECT_TRUE(worker.given.empty());
+  std::set<TimeMs> cycles;
+  for (std::size_t i = 0; i < 100; ++i) {
+    s.Advance(i == 0 ? 1 : 10);
+    ASSERT_EQ(worker.given.size(), i + 1);
+    EXPECT_TRUE(cycles.insert(worker.given[i].ref.key.cycle).second);
+    s.Succeed(worker, AttemptRef(worker.given[i].ref));
+  }
+  EXPECT_EQ(*cycles.rbegin() - *cycles.begin(), 990);
+  EXPECT_TRUE(s.store->FindSchedule(id).value().has_value());
+}
+
+TEST_F(Plan, ResultOfAnEarlierCycleThatComesAgainLeavesTheNextOneAlone) {
+  FakeWorker& worker = s.Hello("w", 5);
+  model::JobSpec spec = EverySecond(true);
+  spec.need_feedback = true;
+  const model::JobId id = s.Accept(spec);
+  s.Handle(FeedbackHelloEvent{50, "clients", 10});
+  s.Advance(1'000);
+  const AttemptRef first = worker.given.at(0).ref;
+  s.Succeed(worker, first);
+  s.Advance(1'000);
+  ASSERT_EQ(worker.given.size(), 2U);
+  const AttemptRef second = worker.given[1].ref;
+  s.Succeed(worker, first);
+  AttemptRef as_the_next = first;  // as if it named the cycle that runs
+  as_the_next.key = second.key;
+  s.Report(worker, as_the_next, Outcome::kExecuteFailed);
+  EXPECT_EQ(s.core->Stats().stale_results, 2U);
+  EXPECT_EQ(worker.acks.size(), 3U);
+  EXPECT_EQ(s.feedback.size(), 1U);
+  EXPECT_TRUE(s.core->Find(second.key)->executing);
+  EXPECT_EQ(s.store->FindSchedule(id).value()->runs, 2);
+  s.Succeed(worker, second);
+  EXPECT_EQ(s.History(id).size(), 2U);
+  EXPECT_EQ(s.feedback.size(), 2U);
 }
 
 TEST_F(Plan, ScheduleIsSilentAfterAStepBackUntilPassed) {

@@ -207,6 +207,29 @@ TEST_F(Window, MemoryIsBoundedAndOrderIsKeptBeyondIt) {
   EXPECT_EQ(s.core->Stats().jobs_in_memory, 0U);
 }
 
+TEST_F(Window, WhileAllSlotsAreBusyNothingIsReadAgain) {
+  for (int i = 0; i < 40; ++i) s.Accept(Shell::Spec("t" + std::to_string(i)));
+  FakeWorker& worker = s.Hello("w", 1);
+  const std::uint64_t refills = s.core->Stats().refills;
+  for (int i = 0; i < 60; ++i) {
+    s.Advance(1'000);
+    s.Heartbeat(worker);
+  }
+  EXPECT_EQ(s.core->Stats().refills, refills);
+  EXPECT_EQ(worker.given.size(), 1U);
+}
+
+TEST_F(Window, AnUrgentJobOvertakesAFullOneAtOnce) {
+  FakeWorker& worker = s.Hello("w", 1);
+  for (int i = 0; i < 40; ++i) s.Accept(Shell::Spec("t" + std::to_string(i)));
+  model::JobSpec urgent = Shell::Spec("urgent");
+  urgent.priority = 1;
+  const model::JobId id = s.Accept(urgent);
+  s.Succeed(worker, AttemptRef(worker.given.at(0).ref));
+  ASSERT_EQ(worker.given.size(), 2U);
+  EXPECT_EQ(worker.given[1].ref.key.id, id);
+}
+
 TEST_F(Window, DuplicateOfAJobBeyondItIsFound) {
   for (int i = 0; i < 50; ++i) s.Accept(Shell::Spec("t" + std::to_string(i)));
   EXPECT_EQ(s.Submit(Shell::Spec("t49")).outcome, SubmitOutcome::kDuplicate);

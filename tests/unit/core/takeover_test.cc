@@ -213,6 +213,23 @@ TEST_F(Takeover, HeartbeatsKeepTheLease) {
   EXPECT_TRUE(s.core->Find({id, 0})->executing);
 }
 
+TEST_F(Takeover, OneThatCameBackInTimeIsNotDeclaredLostLater) {
+  FakeWorker* worker = &s.Hello("w", 1);
+  const model::JobId id = s.Accept(Shell::Spec("a"));
+  const AttemptRef ref = worker->given.at(0).ref;
+  s.Close(*worker);
+  s.Advance(15'000);
+  worker = &s.Hello("w", 1, {ref});
+  for (int i = 0; i < 60; ++i) {
+    s.Advance(1'000);
+    s.Heartbeat(*worker);
+  }
+  EXPECT_TRUE(s.core->Find({id, 0})->executing);
+  s.Succeed(*worker, ref);
+  ASSERT_EQ(s.History(id).size(), 1U);
+  EXPECT_EQ(s.EndOf(id), JobState::kSucceeded);
+}
+
 // ---- feedback
 
 TEST_F(Takeover, FeedbackIsKeptUntilItIsAcknowledged) {
@@ -241,6 +258,52 @@ TEST_F(Takeover, FeedbackIsKeptUntilItIsAcknowledged) {
   ack.acks[0].again = false;
   s.Handle(ack);
   EXPECT_TRUE(s.store->LoadFeedbackGroups(0).value().empty());
+}
+
+TEST_F(Takeover, ResultIsAcknowledgedWhoeverTakesItsFeedback) {
+  FakeWorker& worker = s.Hello("w", 1);
+  s.Handle(FeedbackHelloEvent{50, "clients", 1});  // takes one, and says nothing
+  for (std::size_t i = 0; i < 3; ++i) {
+    model::JobSpec spec = Shell::Spec("t" + std::to_string(i));
+    spec.need_feedback = true;
+    s.Accept(spec);
+    s.Succeed(worker, AttemptRef(worker.given.at(i).ref));
+    EXPECT_EQ(worker.acks.size(), i + 1);
+  }
+  EXPECT_EQ(s.feedback.size(), 1U);
+}
+
+TEST_F(Takeover, FeedbackThatIsRefusedWaitsLongerEachTimeAndHoldsUpNoOther) {
+  s.options.feedback_retry_ms = 1'000;
+  s.Load();
+  FakeWorker& worker = s.Hello("w", 1);
+  s.Handle(FeedbackHelloEvent{50, "clients", 1});
+  std::vector<model::JobId> ids;
+  for (const char* task : {"bad", "good"}) {
+    model::JobSpec spec = Shell::Spec(task);
+    spec.need_feedback = true;
+    ids.push_back(s.Accept(spec));
+    s.Succeed(worker, AttemptRef(worker.given.back().ref));
+  }
+  const auto answer = [&](const model::JobId& id, bool again) {
+    FeedbackAckEvent ack;
+    ack.stream = 50;
+    ack.acks.push_back({{id, 0}, 1, again});
+    s.Handle(ack);
+  };
+  ASSERT_EQ(s.feedback.size(), 1U);
+  answer(ids[0], /*again=*/true);
+  ASSERT_EQ(s.feedback.size(), 2U);
+  EXPECT_EQ(s.feedback[1].second.key.id, ids[1]);
+  answer(ids[1], /*again=*/false);
+  for (const DurationMs wait : {1'000, 2'000, 4'000}) {
+    const std::size_t before = s.feedback.size();
+    s.Advance(wait - 1);
+    EXPECT_EQ(s.feedback.size(), before);
+    s.Advance(1);
+    ASSERT_EQ(s.feedback.size(), before + 1);
+    answer(ids[0], /*again=*/true);
+  }
 }
 
 TEST_F(Takeover, FeedbackIsOfferedToOneStreamWithinItsWindow) {

@@ -91,6 +91,72 @@ TEST_F(QueriesTest, AnEndedScheduleIsShownAsEndedHoweverLongItsHistory) {
   EXPECT_EQ(view.attempts_size(), 1'000);
 }
 
+TEST_F(QueriesTest, ExplainsSchedulesAndWhatHasEnded) {
+  Start();
+  const std::string group = GroupIn(0);
+  const auto codes = [this](const std::string& id) {
+    v1::ExplainRequest request;
+    request.set_job_id(id);
+    std::vector<std::string> found;
+    const v1::ExplainResponse response = Ask(&Queries::Explain, request);
+    for (const v1::Reason& reason : response.reasons()) {
+      EXPECT_NE(reason.text(), "");
+      found.push_back(reason.code());
+    }
+    return found;
+  };
+  const auto schedule = [&](const std::string& task) {
+    v1::SubmitItem item = Job(group, task);
+    item.mutable_job()->set_cron_expression("0 0 3 * * ?");
+    return Accept(std::move(item));
+  };
+  const std::string nightly = schedule("nightly");
+  EXPECT_THAT(codes(nightly), ElementsAre("NEXT_FIRE"));
+  v1::OperateRequest suspend;
+  suspend.set_job_id(nightly);
+  suspend.set_operation(v1::SUSPEND);
+  EXPECT_EQ(Ask(&Queries::Operate, suspend).code(), v1::OK);
+  EXPECT_THAT(codes(nightly), ElementsAre("SUSPENDED"));
+  v1::SubmitItem once = Job(group, "once");
+  once.mutable_job()->set_repeat_interval_ms(1'000);
+  once.mutable_job()->set_repeat_count(1);
+  const std::string last = Accept(std::move(once));
+  const auto worker = Connect(group, 1);
+  EXPECT_THAT(codes(last), ElementsAre("NO_FURTHER_FIRE", "RUNNING"));
+  SucceedAll(*worker);
+  EXPECT_THAT(codes(last), ElementsAre("ENDED"));
+
+  const std::string ahead = schedule("ahead");
+  const std::string nowhere = schedule("nowhere");
+  hosts[0]->Stop([] {});
+  strand.Run();
+  EXPECT_THAT(codes(ahead), ElementsAre("PARTITION_NOT_SERVED"));
+  // As an owner with a clock that was ahead, on a host with other time zones, leaves them.
+  auto lease = store->Acquire(0, "other", "", 1);
+  ASSERT_TRUE(lease.ok()) << lease.status().ToString();
+  store::MutationBatch batch;
+  for (const std::string& id : {ahead, nowhere}) {
+    store::ScheduleRow row = store->FindSchedule(*model::JobId::Parse(id)).value().value();
+    auto spec = std::make_shared<model::JobSpec>(*row.spec);
+    if (id == nowhere) spec->time_zone = "Europe/Berln";
+    if (id == ahead) row.last_fire_ms = clock.WallMs() + 3'600'000;
+    row.spec = std::move(spec);
+    batch.mutations.emplace_back(store::PutSchedule{std::move(row)});
+  }
+  ASSERT_TRUE(store->Commit(0, lease->epoch, lease->commit_no + 1, batch).ok());
+  ASSERT_TRUE(store->Release(0, lease->epoch, true).ok());
+  PartitionHostOptions options;
+  options.core.default_time_zone = "UTC";
+  options.owner = "tracker";
+  hosts.push_back(std::make_unique<PartitionHost>(options, *store, strand, strand, strand, clock,
+                                                  edge->OutboxOf(0)));
+  edge->Attach(0, *hosts.back(), strand);
+  hosts.back()->Start([](Status status) { ASSERT_TRUE(status.ok()) << status.ToString(); });
+  strand.Run();
+  EXPECT_THAT(codes(ahead), ElementsAre("CLOCK_BEHIND", "NEXT_FIRE"));
+  EXPECT_THAT(codes(nowhere), ElementsAre("ZONE_UNKNOWN"));
+}
+
 TEST_F(QueriesTest, MoreWaitsThanTheLimitAreRefusedUntilOneIsOver) {
   EdgeOptions options;
   options.waits_max = 2;

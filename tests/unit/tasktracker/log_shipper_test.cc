@@ -3,6 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
 #include "unit/tasktracker/world.h"
 
 namespace lts::testing {
@@ -36,6 +41,31 @@ TEST(LogShipper, NumbersTheLinesOfEachAttemptFromOne) {
   }
   EXPECT_EQ(numbers["a"], (std::vector<std::uint64_t>{1, 2}));
   EXPECT_EQ(numbers["b"], (std::vector<std::uint64_t>{1}));
+}
+
+TEST(LogShipper, LinesOfAttemptsThatRunAtOnceAreNotMixed) {
+  World world;
+  world.Connect();
+  constexpr int kLines = 500;
+  v1::TrackerMessage message;
+  const std::vector<std::string> tasks = {"a", "b", "c", "d"};  // a slot each
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    *message.add_assignments() = Logger(tasks[i], kLines, i + 1);
+  }
+  world.Send(message);
+  world.Results(tasks.size());
+  world.strand.Advance(1'000);
+  std::map<std::string, std::set<std::uint64_t>> numbers;
+  for (const v1::LogLine& line : world.tracker.log_lines()) {
+    EXPECT_EQ(line.message(), "line of " + line.task_id());
+    EXPECT_EQ(line.key().job_id(), "job-" + line.task_id());
+    numbers[line.task_id()].insert(line.line());
+  }
+  ASSERT_THAT(numbers, SizeIs(tasks.size()));
+  for (const std::string& task : tasks) {
+    EXPECT_THAT(numbers[task], SizeIs(kLines));
+    EXPECT_EQ(*numbers[task].rbegin(), kLines);
+  }
 }
 
 TEST(LogShipper, LeavesOutWhatIsBelowTheLevel) {
