@@ -9,7 +9,7 @@ build_packages="g++ cmake ninja-build ccache mold pkg-config
   librocksdb-dev libgflags-dev libsnappy-dev zlib1g-dev libbz2-dev liblz4-dev libzstd-dev libtbb-dev
   libleveldb-dev
   libspdlog-dev libfmt-dev libcli11-dev nlohmann-json3-dev libxxhash-dev
-  libcpp-httplib-dev libssl-dev libzookeeper-mt-dev libmysqlcppconn-dev tzdata"
+  libcpp-httplib-dev libcurl4-openssl-dev libssl-dev libzookeeper-mt-dev libmysqlcppconn-dev tzdata"
 test_packages="$build_packages libgtest-dev libgmock-dev libbenchmark-dev
   clang-14 clang-format-14 make python3 shellcheck dash procps openssl"
 # Servers for tests, which start them themselves: none of these packages starts one when it is installed (as

@@ -107,6 +107,13 @@ lts_is_ready() {
 
 lts_waiting_reason() { head -n 1 "$lts_files.waiting" 2>/dev/null; }
 
+lts_is_draining() {
+  case $(lts_waiting_reason) in
+    draining*) return 0 ;;
+    *) return 1 ;;
+  esac
+}
+
 lts_listen() { sed -n 's/.*"listen":"\([^"]*\)".*/\1/p' "$lts_files.json" 2>/dev/null; }
 
 # lts_write_pid FILE PID: by rename, so that a reader never sees half of it.
@@ -154,6 +161,10 @@ lts_start() {
     flock 9 || lts_die "cannot lock $lts_files.lock"
   fi
   if lts_pid=$(lts_supervisor_pid || lts_daemon_pid); then
+    if lts_is_draining; then
+      lts_warn "$lts_label is $(lts_waiting_reason) (pid $lts_pid); start it when it has ended, stop makes that sooner"
+      return 1
+    fi
     lts_say "$lts_label already runs (pid $lts_pid)"
     return 0
   fi
@@ -273,14 +284,53 @@ lts_stop() {
   lts_remove_files
 }
 
+# Returns when it has begun; after LTS_DRAIN_WAIT_S at most when that is set, which is 1 if it has not ended by then.
+lts_drain() {
+  [ -n "${lts_supervised:-}" ] || lts_die "$lts_daemon has no drain"
+  if ! lts_find_running; then
+    lts_say "$lts_label is stopped"
+    lts_remove_files
+    return 0
+  fi
+  # The supervisor passes it on, and starts nothing more.
+  lts_target=${lts_supervisor:-$lts_pid}
+  if ! kill -USR1 "$lts_target" 2>/dev/null && lts_is_ours "$lts_target"; then
+    lts_die "$lts_label (pid $lts_target) cannot be signalled; does it belong to another user?"
+  fi
+  exec 9>&-
+  lts_deadline=$(($(date +%s) + LTS_START_TIMEOUT_S))
+  lts_ended=
+  while ! lts_is_draining; do
+    if ! lts_is_ours "$lts_target"; then
+      lts_ended=1
+      break
+    fi
+    [ "$(date +%s)" -ge "$lts_deadline" ] && lts_die "$lts_label (pid $lts_target) does not begin to drain"
+    sleep 0.1
+  done
+  # shellcheck disable=SC2086  # an empty one is to vanish
+  if [ -n "$lts_ended" ] || lts_await_end "${LTS_DRAIN_WAIT_S:-0}" $lts_supervisor $lts_pid; then
+    lts_daemon_pid >/dev/null || lts_supervisor_pid >/dev/null || lts_remove_files
+    lts_say "$lts_label is drained and has stopped"
+    return 0
+  fi
+  lts_reason=$(lts_waiting_reason)
+  lts_say "$lts_label is ${lts_reason:-draining} (pid ${lts_pid:-$lts_target}); status tells, stop makes it end sooner"
+  [ "${LTS_DRAIN_WAIT_S:-0}" -eq 0 ]
+}
+
 lts_status() {
   if lts_pid=$(lts_daemon_pid); then
+    lts_reason=$(lts_waiting_reason)
+    if lts_is_draining; then
+      lts_say "$lts_label is $lts_reason (pid $lts_pid)"
+      return 4
+    fi
     if lts_is_ready "$lts_pid"; then
       lts_where=$(lts_listen)
       lts_say "$lts_label is ready (pid $lts_pid${lts_where:+, listening at $lts_where})"
       return 0
     fi
-    lts_reason=$(lts_waiting_reason)
     lts_say "$lts_label runs (pid $lts_pid), but is not ready: ${lts_reason:-starting}"
     return 4
   fi
@@ -311,6 +361,9 @@ lts_supervise() {
   lts_stopping=
   lts_child=
   trap 'lts_stopping=1; [ -n "$lts_child" ] && kill -TERM "$lts_child" 2>/dev/null' TERM INT
+  # As a stop, but the daemon gets its own time for it.
+  lts_draining=
+  trap 'lts_draining=1; [ -n "$lts_child" ] && kill -USR1 "$lts_child" 2>/dev/null' USR1
   trap '' HUP
   lts_first_delay=${LTS_RESTART_DELAY_S:-1}
   lts_delay=$lts_first_delay
@@ -319,6 +372,7 @@ lts_supervise() {
     lts_begin=$(date +%s)
     lts_offset=$(wc -c <"$lts_out")
     lts_launch
+    [ -n "$lts_draining" ] && kill -USR1 "$lts_child" 2>/dev/null
     [ -n "$lts_stopping" ] && kill -TERM "$lts_child" 2>/dev/null
     lts_code=0
     wait "$lts_child" || lts_code=$?
@@ -328,7 +382,7 @@ lts_supervise() {
       wait "$lts_child" || lts_code=$?
     done
     lts_came_up && lts_was_up=1
-    [ -n "$lts_stopping" ] && break
+    [ -n "$lts_stopping$lts_draining" ] && break
     # An orderly end takes the ready files away; a job that calls exit() does not.
     [ "$lts_code" -eq 0 ] && [ ! -f "$lts_files.json" ] && [ ! -f "$lts_files.waiting" ] && break
     # These two say that trying again would not help, unless a job chose them.
@@ -346,12 +400,12 @@ lts_supervise() {
     wait "$lts_child"
     kill "$lts_child" 2>/dev/null
     lts_child=
-    [ -n "$lts_stopping" ] && break
+    [ -n "$lts_stopping$lts_draining" ] && break
     lts_delay=$((lts_delay * 2))
     [ "$lts_delay" -gt 30 ] && lts_delay=30
     [ "$lts_delay" -eq 0 ] && lts_delay=1
   done
-  if [ -n "$lts_stopping" ] || { [ "$lts_code" -eq 0 ] && [ ! -f "$lts_files.json" ]; }; then
+  if [ -n "$lts_stopping$lts_draining" ] || { [ "$lts_code" -eq 0 ] && [ ! -f "$lts_files.json" ]; }; then
     lts_remove_files
     exit 0
   fi
@@ -367,7 +421,7 @@ lts_run() {
     stop) lts_stop ;;
     restart) lts_stop && lts_start ;;
     status) lts_status ;;
-    drain) lts_die "this build of LTS has no drain; stop lets running jobs end" ;;
+    drain) lts_drain ;;
   esac
   exit $?
 }

@@ -87,8 +87,21 @@ struct TaskTrackerOptions {
   // For jobs that name no runner; empty: the only one there is, if there is one beside the built-in
   // ones.
   std::string default_runner;
+  // Jobs that name no runner can be given one by a field of theirs: "taskId" or the name of a
+  // parameter; empty: none. Its value is looked up in `shards` (value -> runner), else it is the
+  // name of a runner; "_LTS_DEFAULT" stands for all other values, before default_runner.
+  std::string shard_field;
+  std::map<std::string, std::string> shards;
   bool exec_enable = false;
-  std::vector<std::string> exec_allow;               // resolved paths
+  std::vector<std::string> exec_allow;  // resolved paths
+  // The runner `http`: what it may ask (URL, HOST, HOST:PORT, *.DOMAIN; empty: nothing), whether
+  // private addresses too, how long a request may take, and the file of the CAs that it trusts
+  // (empty: the system's). It runs in this process.
+  bool http_enable = false;
+  std::vector<std::string> http_allow;
+  bool http_allow_private = false;
+  std::chrono::milliseconds http_timeout = std::chrono::minutes(1);
+  std::string http_ca;
   std::map<std::string, std::string> runner_config;  // every runner.<name>.* by its whole key
 
   // Where the runners of plugins, and exec, run: "process", in processes of lts-runner-host, so
@@ -114,11 +127,20 @@ struct TaskTrackerOptions {
   // Results without acknowledgement in memory; at this many no new jobs are taken.
   std::int64_t unacked_results_max = 10'000;
 
+  // Takes no new jobs while more of the host's processors (average of some seconds) or memory is in
+  // use than this; up to 1 a share, above a percentage. What control groups (version 2) allow
+  // counts as the host.
+  bool resource_check = false;
+  double cpu_used_rate_max = 90;
+  double memory_used_rate_max = 90;
+
   // At the end of the lease, cut off from the JobTracker, everything that runs is stopped. Without
   // it, a job of a cut-off TaskTracker may run beside its successor.
   bool stop_working = true;
-  // How long running jobs may go on at Stop; then they are asked to stop.
+  // How long running jobs may go on at Stop, and after Drain; then they are asked to stop, and what
+  // they have not done is handed back at once. 0 … 1 day.
   std::chrono::milliseconds stop_timeout = std::chrono::seconds(10);
+  std::chrono::milliseconds drain_timeout = std::chrono::minutes(5);
   // How long a job may take to stop when asked, also at the end of its time-out; then its process
   // is killed with everything that it has started. A thread cannot be: it is shown as stuck.
   std::chrono::milliseconds kill_grace = std::chrono::seconds(5);
@@ -191,6 +213,12 @@ class LTS_API TaskTracker final {
   ~TaskTracker();
   TaskTracker(const TaskTracker&) = delete;
   TaskTracker& operator=(const TaskTracker&) = delete;
+
+  // Begins to end: takes no new jobs from now on; running ones may go on for drain_timeout, then as
+  // in Stop. Returns at once. `on_drained` is called once, when Stop has nothing to wait for any
+  // more, from a thread of the TaskTracker: it must not call it. Does nothing when it is draining
+  // or has stopped; Stop is needed all the same, and shortens what is left to stop_timeout.
+  void Drain(std::function<void()> on_drained = {});
 
   // Takes no new jobs; lets running ones end for stop_timeout, then asks them to stop; has results
   // acknowledged or stored; says goodbye. Returns after at most stop_timeout + kill_grace + a few

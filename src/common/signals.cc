@@ -14,6 +14,7 @@ sigset_t WaitedSignals() {
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGHUP);
+  sigaddset(&signals, SIGUSR1);
   return signals;
 }
 
@@ -23,17 +24,22 @@ void BlockSignals() {
   const sigset_t signals = WaitedSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   // A signal that the parent ignored (nohup, a background job) would never reach sigwait.
-  for (const int number : {SIGTERM, SIGINT, SIGHUP}) std::signal(number, SIG_DFL);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) std::signal(number, SIG_DFL);
   std::signal(SIGPIPE, SIG_IGN);
 }
 
-int WaitForStopSignal(const std::function<void()>& on_hangup) {
+int WaitForStopSignal(const std::function<void()>& on_hangup,
+                      const std::function<void()>& on_user) {
   const sigset_t signals = WaitedSignals();
   while (true) {
     int number = 0;
     if (sigwait(&signals, &number) != 0) continue;
     if (number == SIGHUP) {
       if (on_hangup) on_hangup();
+      continue;
+    }
+    if (number == SIGUSR1) {
+      if (on_user) on_user();
       continue;
     }
     sigset_t interrupt;
@@ -43,5 +49,8 @@ int WaitForStopSignal(const std::function<void()>& on_hangup) {
     return number;
   }
 }
+
+// Not raise(), which would leave it with the calling thread.
+void SendStopSignal() { kill(getpid(), SIGTERM); }
 
 }  // namespace lts

@@ -92,6 +92,12 @@ void FillResult(const Attempt& attempt, std::int64_t now_us, v1::AttemptResult* 
                            std::max<std::int64_t>(0, (now_us - attempt.ended_us) / 1000));
 }
 
+std::string StuckText(const Attempt& attempt, std::int64_t now_us) {
+  return fmt::format("STUCK: told to stop {} s ago ({}), keeps its slot",
+                     (now_us - attempt.stop_us) / 1'000'000,
+                     CauseText(attempt.cause.load(std::memory_order_relaxed)));
+}
+
 void SetOutcome(Attempt& attempt, runners::RunOutcome outcome, bool ran, std::int64_t ended_us) {
   attempt.ended = true;
   attempt.ended_us = ended_us;

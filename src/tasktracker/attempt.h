@@ -45,8 +45,9 @@ struct Attempt {
 
   // The rest is the Link's.
   bool ended = false;
-  std::int64_t stop_us = 0;  // when it was asked to stop
-  bool stuck = false;        // asked to stop longer ago than the grace, and still running
+  std::int64_t stop_us = 0;        // when it was asked to stop
+  bool stuck = false;              // asked to stop longer ago than the grace, and still running
+  std::int64_t stuck_told_us = 0;  // when its owner was told that last; 0 not on this stream
   std::optional<TimeoutIndex::iterator> timeout;
 
   // The result, once ended.
@@ -103,6 +104,9 @@ std::unique_ptr<Attempt> MakeEnded(v1::AttemptResult result, DurationMs stored_a
 
 // The words of the wire for how it ended. For an ended attempt.
 void FillResult(const Attempt& attempt, std::int64_t now_us, v1::AttemptResult* result);
+
+// What a stuck attempt shows as its progress, before what it says itself.
+std::string StuckText(const Attempt& attempt, std::int64_t now_us);
 
 // Settles outcome and message from what the runner said and why it was asked to stop. `ran` is
 // false when it was stopped before it began.

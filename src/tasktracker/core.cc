@@ -83,7 +83,7 @@ Status Core::Open(const rpc::ChannelFactory& channels) {
     OpsServerOptions pages;
     pages.listen = options_.ops_listen;
     Result<std::unique_ptr<OpsServer>> ops =
-        OpsServer::Start(pages, metrics_, [this] { return Connection(); });
+        OpsServer::Start(pages, metrics_, [this] { return Ready(); });
     if (!ops.ok()) return ops.status().WithContext("ops.listen");
     ops_ = *std::move(ops);
   }
@@ -97,7 +97,6 @@ Status Core::Open(const rpc::ChannelFactory& channels) {
   linking.started_ms = clock_.WallMs();
   linking.job_trackers = discovery_->Found();
   linking.stop_working = options_.stop_working;
-  linking.stop_timeout_ms = options_.stop_timeout.count();
   linking.kill_grace_ms = options_.kill_grace.count();
   linking.unacked_max = options_.unacked_results_max;
   linking.seed = RandomSeed();
@@ -105,10 +104,16 @@ Status Core::Open(const rpc::ChannelFactory& channels) {
       linking,
       Link::Parts{
           channels, *slots_, *log_, *progress_, *results_,
-          [this](const std::string& wanted) { return runners_->Resolve(wanted); },
+          [this](const runners::AttemptInput& input) { return runners_->Resolve(input); },
           [this](bool connected, const std::string& reason) { SetConnection(connected, reason); },
           [this](std::int64_t until_us) { SetLease(until_us); }, strand_, disk_, clock_, metrics_});
   AddMetrics();
+  if (options_.resource_check) {
+    const ResourceMax max{PercentOf(options_.cpu_used_rate_max),
+                          PercentOf(options_.memory_used_rate_max)};
+    host_ = std::make_unique<ResourceWatch>(
+        max, clock_, metrics_, [this](const std::string& why_not) { SetRoom(why_not); });
+  }
 
   Result<std::vector<std::unique_ptr<Attempt>>> left = results_->LoadNew();
   if (!left.ok()) return left.status().WithContext("FailStore");
@@ -183,13 +188,30 @@ Core::~Core() {
   link_.reset();
 }
 
+void Core::Drain(std::function<void()> on_drained) {
+  if (!SetEnding("draining")) return;
+  link_->BeginStop(options_.drain_timeout.count(),
+                   [on_drained = std::move(on_drained)](StopReport) {
+                     if (on_drained) on_drained();
+                   });
+}
+
+bool Core::SetEnding(const char* what) {
+  const std::lock_guard lock(connection_mutex_);
+  const bool first = ending_.empty();
+  ending_ = what;
+  return first;
+}
+
 TaskTrackerStopReport Core::Stop() {
   const std::lock_guard lock(stop_mutex_);
   if (stopped_) return report_;
   stopped_ = true;
   if (siblings_ != nullptr) {  // else it never came to run
+    SetEnding("stopping");
     std::promise<StopReport> ended;
-    link_->BeginStop([&ended](StopReport report) { ended.set_value(report); });
+    link_->BeginStop(options_.stop_timeout.count(),
+                     [&ended](StopReport report) { ended.set_value(report); });
     const StopReport report = ended.get_future().get();
     report_ = {report.running, report.unsaved};
     std::promise<void> shipped;
@@ -197,6 +219,7 @@ TaskTrackerStopReport Core::Stop() {
     shipped.get_future().wait();
   }
   if (ops_ != nullptr) ops_->Stop();
+  host_.reset();
   discovery_.reset();
   if (slots_ != nullptr) slots_->Close();
   strand_.Stop();
@@ -214,6 +237,16 @@ Status Core::Connection() const {
   return connection_;
 }
 
+Status Core::Ready() const {
+  const std::lock_guard lock(connection_mutex_);
+  if (!ending_.empty()) {
+    return Status::Unavailable(
+        fmt::format("{}: no new jobs are taken, jobs running: {}", ending_, slots_->busy()));
+  }
+  if (!connection_.ok() || no_room_.empty()) return connection_;
+  return Status::Unavailable("no new jobs are taken: " + no_room_);
+}
+
 std::string Core::ops_listen() const { return ops_ == nullptr ? std::string() : ops_->listen(); }
 
 // The hosts see to the end of the lease themselves, should this process be paused then. Until the
@@ -223,6 +256,14 @@ void Core::SetLease(std::int64_t until_us) {
   runners::HostPool* const hosts = runners_->hosts();
   if (hosts == nullptr) return;
   hosts->SetEndBy(until_us == 0 ? 0 : until_us + options_.kill_grace.count() * 1000);
+}
+
+void Core::SetRoom(const std::string& why_not) {
+  {
+    const std::lock_guard lock(connection_mutex_);
+    no_room_ = why_not;
+  }
+  link_->SetGate(why_not.empty());
 }
 
 void Core::SetConnection(bool connected, const std::string& reason) {

@@ -1,6 +1,7 @@
 // Wires the parts of a TaskTracker together, in the order of their lives.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -18,6 +19,7 @@
 #include "tasktracker/link.h"
 #include "tasktracker/log_shipper.h"
 #include "tasktracker/progress_board.h"
+#include "tasktracker/resource_watch.h"
 #include "tasktracker/result_store.h"
 #include "tasktracker/runner_set.h"
 #include "tasktracker/slots.h"
@@ -35,8 +37,11 @@ class Core {
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
 
+  void Drain(std::function<void()> on_drained);
   TaskTrackerStopReport Stop();
   Status Connection() const;
+  // Ok while new jobs are taken, else kUnavailable with the reason.
+  Status Ready() const;
   const std::string& identity() const { return identity_; }
   std::string ops_listen() const;
   const MetricsRegistry& metrics() const { return metrics_; }
@@ -48,6 +53,9 @@ class Core {
   void AddMetrics();
   void SetLease(std::int64_t until_us);
   void SetConnection(bool connected, const std::string& reason);
+  void SetRoom(const std::string& why_not);
+  // False when it was ending already.
+  bool SetEnding(const char* what);
 
   const TaskTrackerOptions options_;
   const Clock& clock_;
@@ -58,6 +66,8 @@ class Core {
 
   mutable std::mutex connection_mutex_;
   Status connection_;
+  std::string ending_;   // what it is about to do, empty as long as it takes jobs
+  std::string no_room_;  // why the host has none, empty when it has
 
   // Stopped by Stop; their objects outlive all that posts to them.
   ThreadStrand disk_;    // FailStore and log lines: may block
@@ -68,6 +78,7 @@ class Core {
   std::unique_ptr<Link> link_;  // owns the attempts, so it goes after the slots have been joined
   std::unique_ptr<Slots> slots_;
   std::unique_ptr<SiblingWatch> siblings_;
+  std::unique_ptr<ResourceWatch> host_;  // tells the link; ends before it
   std::vector<MetricCallback> metric_callbacks_;
   std::unique_ptr<OpsServer> ops_;
   // Tells the link who is there; ends before it.

@@ -156,7 +156,10 @@ void Link::Disconnect(const std::string& reason) {
   unanswered_.clear();
   gathered_.clear();
   for (const Timer timer : {kHelloTimeout, kHeartbeat, kSend, kProgress}) ClearTimer(timer);
-  for (const auto& attempt : attempts_) attempt->to_send = false;
+  for (const auto& attempt : attempts_) {
+    attempt->to_send = false;
+    attempt->stuck_told_us = 0;
+  }
   connected_gauge_.Set(0);
   frozen_gauge_.Set(0);
   if (was_live) log_.SetWay("");

@@ -36,8 +36,7 @@ struct LinkOptions {
   TimeMs started_ms = 0;
   discovery::JobTrackers job_trackers;  // tried in turn; see SetJobTrackers
   bool stop_working = true;             // stop everything at the end of the lease
-  DurationMs stop_timeout_ms = 10'000;  // running attempts may end by themselves for so long
-  DurationMs kill_grace_ms = 5'000;     // and after they were asked to stop
+  DurationMs kill_grace_ms = 5'000;     // for attempts that were asked to stop
   DurationMs ack_wait_ms = 5'000;       // a result without acknowledgement goes into the FailStore
   DurationMs goodbye_ms = 2'000;        // for the last acknowledgements, and for the goodbye
   DurationMs reconnect_min_ms = 100;
@@ -63,7 +62,8 @@ struct StopReport {
 // or the acknowledgement takes long, and is told again in every hello.
 class Link {
  public:
-  using Resolve = std::function<Result<std::string>(const std::string& runner)>;
+  // The runner for a job, whose own choice stands in its input.
+  using Resolve = std::function<Result<std::string>(const runners::AttemptInput& input)>;
   // connected, and else why not. Called on the strand.
   using OnConnection = std::function<void(bool connected, const std::string& reason)>;
 
@@ -99,12 +99,15 @@ class Link {
   void SlotsHaveEnded();    // Slots::TakeEnded has something
   void ProgressHasCome();   // the ProgressBoard is not empty any more
   void AddStoredResults();  // results have come into the FailStore from elsewhere
+  // While it is closed, no new jobs are taken.
+  void SetGate(bool open);
   // Who is there now. A connection that stands is left alone; without one, a change is a reason to
   // try again at once.
   void SetJobTrackers(discovery::JobTrackers found);
-  // Takes no new work, lets attempts end, then stops them; results are acknowledged or stored; says
-  // goodbye when nothing runs any more. `done` runs on the strand, once.
-  void BeginStop(std::function<void(StopReport)> done);
+  // Takes no new work, lets attempts end for `limit_ms`, then stops them; results are acknowledged
+  // or stored; says goodbye when nothing runs any more. Called again, the sooner of the limits
+  // counts. Each `done` runs on the strand, once.
+  void BeginStop(DurationMs limit_ms, std::function<void(StopReport)> done);
 
  private:
   enum class Phase : std::uint8_t { kDown, kHello, kLive };
@@ -150,6 +153,7 @@ class Link {
   // link_attempts.cc: attempts and results
   void OnAssignments(v1::TrackerMessage& message);
   bool Accept(v1::Assignment& assignment, std::vector<Attempt*>* to_run);
+  void HandBack(Attempt& attempt);
   void OnStop(const v1::AttemptKey& key);
   void OnAcks(const v1::TrackerMessage& message);
   void OnEnded();
@@ -157,6 +161,7 @@ class Link {
   void RequestStop(Attempt& attempt, StopCause cause);
   void OnTimeouts();
   void Scan();
+  void FindStuck(std::int64_t now_us);
   void Gather(Attempt& attempt);
   void SendGathered(bool at_once);
   void SendProgress();
@@ -237,13 +242,16 @@ class Link {
   bool store_under_way_ = false;
   bool store_refused_ = false;
   bool unacked_over_ = false;
+  bool gate_open_ = true;
   int capacity_told_ = 0;
   std::int64_t progress_sent_us_ = 0;
 
   StopStep stop_step_ = StopStep::kNone;
   std::int64_t stop_deadline_us_ = 0;
-  bool closed_ = false;  // the stream has ended after the goodbye
-  std::function<void(StopReport)> stop_done_;
+  DurationMs stop_limit_ms_ = 0;  // of kEnding
+  bool closed_ = false;           // the stream has ended after the goodbye
+  std::vector<std::function<void(StopReport)>> stop_done_;
+  StopReport stop_report_;  // once kDone
 
   std::array<std::int64_t, kTimerCount> due_us_;
   std::int64_t armed_us_ = kNever;

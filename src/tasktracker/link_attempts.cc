@@ -10,6 +10,8 @@ namespace {
 constexpr std::int64_t kScanUs = 1'000'000;
 // Beyond the grace: a process that is killed at its end is given the time to be gone.
 constexpr std::int64_t kStuckMoreUs = 1'000'000;
+// How often an owner is told of those that do not stop.
+constexpr std::int64_t kStuckTellUs = 10'000'000;
 constexpr std::int64_t kStoreRetryUs = 2'000'000;
 constexpr std::size_t kMessageBytesPerResult = 128;  // beside the text
 
@@ -42,16 +44,22 @@ bool Link::Accept(v1::Assignment& assignment, std::vector<Attempt*>* to_run) {
     return false;
   }
   epoch_ = token.epoch();
-  // After a stop or the lease's end the owner hears from the goodbye or the next hello that it did
-  // not run.
-  if (Stopping() || lease_ended_) return false;
+  // The owner hears from the goodbye or the next hello that it did not run.
+  if (stop_step_ > StopStep::kAcks || lease_ended_) return false;
 
   std::unique_ptr<Attempt> made = MakeAttempt(assignment);
   if (attempts_.contains(made->key)) return false;
   Attempt& attempt = *made;
   attempts_.insert(std::move(made));
   ++running_;
-  Result<std::string> runner = resolve_(attempt.input.runner);
+  // It was on its way when this TaskTracker began to stop. One that may run only once would be over
+  // if it were handed back.
+  const bool runs_late = stop_step_ == StopStep::kEnding && assignment.job().at_most_once();
+  if (Stopping() && !runs_late) {
+    HandBack(attempt);
+    return true;
+  }
+  Result<std::string> runner = resolve_(attempt.input);
   if (!runner.ok()) {
     runners::RunOutcome outcome;
     // Another TaskTracker of the group may have it: worth the retries that the job has.
@@ -68,6 +76,11 @@ bool Link::Accept(v1::Assignment& assignment, std::vector<Attempt*>* to_run) {
   }
   to_run->push_back(&attempt);
   return true;
+}
+
+void Link::HandBack(Attempt& attempt) {
+  attempt.cause.store(StopCause::kShutdown, std::memory_order_relaxed);
+  Finish(attempt, {}, false, NowUs());
 }
 
 void Link::OnStop(const v1::AttemptKey& key) {
@@ -289,9 +302,19 @@ void Link::AddStored(std::vector<std::unique_ptr<Attempt>> found) {
 
 void Link::Scan() {
   const std::int64_t now_us = NowUs();
-  if (stopping_attempts_ > 0) {
-    for (const auto& attempt : attempts_) {
-      if (attempt->ended || attempt->stuck || attempt->stop_us == 0) continue;
+  if (stopping_attempts_ > 0) FindStuck(now_us);
+  if (unstored_ > 0) StoreResults();
+  UpdateGauges();
+  if (unstored_ > 0 || stopping_attempts_ > 0) SetTimer(kScan, now_us + kScanUs);
+}
+
+// Their owner is told again now and then: how long ago it was is of interest, and an owner that has
+// adopted them knows nothing of it. Not by the board, to which they may write still.
+void Link::FindStuck(std::int64_t now_us) {
+  v1::WorkerMessage message;
+  for (const auto& attempt : attempts_) {
+    if (attempt->ended || attempt->stop_us == 0) continue;
+    if (!attempt->stuck) {
       if (now_us - attempt->stop_us < options_.kill_grace_ms * 1000 + kStuckMoreUs) continue;
       attempt->stuck = true;
       ++stuck_;
@@ -299,10 +322,16 @@ void Link::Scan() {
                attempt->key.job_id(), attempt->input.task_id, attempt->input.runner,
                attempt->key.attempt());
     }
+    const bool told = attempt->stuck_told_us != 0;
+    if (phase_ != Phase::kLive || (told && now_us - attempt->stuck_told_us < kStuckTellUs))
+      continue;
+    attempt->stuck_told_us = now_us;
+    v1::WorkerProgress* const progress = message.add_progress();
+    *progress->mutable_key() = attempt->key;
+    progress->set_percent(-1);
+    progress->set_text(StuckText(*attempt, now_us));
   }
-  if (unstored_ > 0) StoreResults();
-  UpdateGauges();
-  if (unstored_ > 0 || stopping_attempts_ > stuck_) SetTimer(kScan, now_us + kScanUs);
+  if (message.progress_size() > 0) stream_->Send(std::move(message));
 }
 
 void Link::ProgressHasCome() {
@@ -319,6 +348,13 @@ void Link::SendProgress() {
   progress_.Take(&message);
   if (message.progress_size() == 0) return;
   progress_sent_us_ = NowUs();
+  for (v1::WorkerProgress& progress : *message.mutable_progress()) {
+    const auto found = stuck_ > 0 ? attempts_.find(progress.key()) : attempts_.end();
+    if (found == attempts_.end() || !(*found)->stuck) continue;
+    std::string text = StuckText(**found, progress_sent_us_);
+    if (!progress.text().empty()) text += ": " + progress.text();
+    progress.set_text(std::move(text));
+  }
   stream_->Send(std::move(message));
 }
 
@@ -330,7 +366,15 @@ int Link::Capacity() {
              unacked_);
   }
   if (unacked_ <= options_.unacked_max / 2) unacked_over_ = false;
-  return Stopping() || store_refused_ || unacked_over_ ? 0 : slots_.count();
+  const bool takes = !Stopping() && gate_open_ && !store_refused_ && !unacked_over_;
+  return takes ? slots_.count() : 0;
+}
+
+void Link::SetGate(bool open) {
+  strand_.Post([this, open] {
+    gate_open_ = open;
+    TellCapacity();
+  });
 }
 
 void Link::TellCapacity() {

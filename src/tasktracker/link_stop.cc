@@ -1,16 +1,24 @@
 // The orderly stop, step by step. Each step waits for its condition or its deadline.
+#include <utility>
+
 #include "common/log.h"
 #include "tasktracker/link.h"
 
 namespace lts::tasktracker {
 
-void Link::BeginStop(std::function<void(StopReport)> done) {
-  strand_.Post([this, done = std::move(done)]() mutable {
-    stop_done_ = std::move(done);
+void Link::BeginStop(DurationMs limit_ms, std::function<void(StopReport)> done) {
+  strand_.Post([this, limit_ms, done = std::move(done)]() mutable {
+    if (stop_step_ == StopStep::kDone) return done(stop_report_);
+    stop_done_.push_back(std::move(done));
+    const std::int64_t deadline_us = NowUs() + limit_ms * 1000;
+    const bool first = !Stopping();
+    if (!first && (stop_step_ != StopStep::kEnding || deadline_us >= stop_deadline_us_)) return;
     stop_step_ = StopStep::kEnding;
-    stop_deadline_us_ = NowUs() + options_.stop_timeout_ms * 1000;
+    stop_deadline_us_ = deadline_us;
+    stop_limit_ms_ = limit_ms;
     SetTimer(kStop, stop_deadline_us_);
-    TellCapacity();
+    LTS_INFO("no new jobs are taken, what runs may end running={} limit_ms={}", running_, limit_ms);
+    if (first) TellCapacity();
     AdvanceStop();
   });
 }
@@ -29,10 +37,8 @@ void Link::AdvanceStop() {
     case StopStep::kEnding:
       if (running_ > 0) {
         if (!up()) return;
-        LTS_WARN(
-            "attempts are asked to stop: they have not ended within tasktracker.stop.timeout "
-            "running={}",
-            running_);
+        LTS_WARN("attempts are asked to stop: they have not ended in time running={} limit_ms={}",
+                 running_, stop_limit_ms_);
         for (const auto& attempt : attempts_) {
           if (!attempt->ended) RequestStop(*attempt, StopCause::kShutdown);
         }
@@ -79,7 +85,8 @@ void Link::AdvanceStop() {
   due_us_.fill(kNever);
   if (unstored_ > 0)
     LTS_ERROR("results are lost: neither acknowledged nor stored results={}", unstored_);
-  stop_done_({running_, unstored_});
+  stop_report_ = {running_, unstored_};
+  for (const auto& done : std::exchange(stop_done_, {})) done(stop_report_);
 }
 
 }  // namespace lts::tasktracker

@@ -10,6 +10,7 @@
 #include <iterator>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/clock.h"
@@ -133,12 +134,14 @@ int Run(const lts::DaemonStart& start) {
   std::string ops;
   std::unique_ptr<lts::TaskTracker> tracker;
   lts::ThreadStrand files_strand("lts-tt-files");
-  bool ready = false;  // on files_strand
+  // On files_strand.
+  bool ready = false;
+  bool ending = false;
   std::string reason = "not connected yet";
   options.on_connection_change = [&](bool connected, const std::string& why) {
     files_strand.Post([&, connected, why] {
       reason = connected ? std::string() : why;
-      if (ready) LogFiles(connected ? files->Ready("", ops) : files->Waiting(reason));
+      if (ready && !ending) LogFiles(connected ? files->Ready("", ops) : files->Waiting(reason));
     });
   };
 
@@ -157,8 +160,21 @@ int Run(const lts::DaemonStart& start) {
   });
   LTS_INFO("started identity={} version={}", tracker->identity(), lts::Version());
 
-  const int signal = lts::WaitForStopSignal(nullptr);
+  const auto tell_ending = [&](std::string what) {
+    files_strand.Post([&, what = std::move(what)] {
+      ending = true;
+      LogFiles(files->Waiting(what));
+    });
+  };
+  bool draining = false;
+  const int signal = lts::WaitForStopSignal(nullptr, [&] {
+    if (std::exchange(draining, true)) return;
+    const lts::DurationMs limit_ms = start.options.Duration("tasktracker.drain.timeout");
+    tell_ending("draining until " + lts::FormatUtc(clock.WallMs() + limit_ms) + " at the latest");
+    tracker->Drain(&lts::SendStopSignal);
+  });
   LTS_INFO("stopping signal={}", signal);
+  tell_ending("stopping");
   const lts::TaskTrackerStopReport report = tracker->Stop();
   files_strand.Stop();
   const int code = report.results_unsaved > 0 ? lts::kExitError : lts::kExitOk;

@@ -24,6 +24,12 @@ Status CheckBounds(std::string_view field, std::int64_t value, std::int64_t min,
   return Status::InvalidArgument(fmt::format("{} = {}: expected {} … {}", field, value, min, max));
 }
 
+Status CheckRate(std::string_view option, double value) {
+  if (value > 0 && value <= 100) return Status::Ok();
+  return Status::InvalidArgument(
+      fmt::format("{} = {}: expected a percentage above 0, or a share of 1", option, value));
+}
+
 // Group and instance names become parts of paths and of the identity.
 Status CheckName(std::string_view field, std::string_view name) {
   const bool bad = name.empty() || name.size() > 256 || name == "." || name == ".." ||
@@ -82,6 +88,13 @@ std::vector<OptionRow> OptionRows() {
       {.name = "runner.default",
        .text = "Runner of jobs that name none. Without a value: the only one, if a plugin offers "
                "just one."},
+      {.name = "shardField",
+       .text = "Gives jobs that name no runner the one that this field of theirs names: taskId, or "
+               "a parameter. Without a value: runner.default."},
+      {.name = "shard.*",
+       .text =
+           "shard.VALUE: the runner for that value of shardField, where it is not VALUE itself. "
+           "shard._LTS_DEFAULT: for values without a runner, before runner.default."},
       {.name = "runner.exec.enable",
        .text = "Offers the runner exec, which starts programs.",
        .type = OptionType::kBool,
@@ -89,6 +102,29 @@ std::vector<OptionRow> OptionRows() {
       {.name = "runner.exec.allow",
        .text = "The programs that exec may start, by their resolved paths; empty: none.",
        .type = OptionType::kList},
+      {.name = "runner.http.enable",
+       .text = "Offers the runner http, which sends requests.",
+       .type = OptionType::kBool,
+       .default_value = "false"},
+      {.name = "runner.http.allow",
+       .text =
+           "What http may ask: URLs (that path and what is below it), HOST or *.DOMAIN (port 80 "
+           "or 443), HOST:PORT, HOST:*, or * for every host; empty: nothing. Loopback and other "
+           "private addresses only of a HOST:PORT or URL with a port that stands here.",
+       .type = OptionType::kList},
+      {.name = "runner.http.allow.private",
+       .text = "Lets http connect to private addresses whatever runner.http.allow says.",
+       .type = OptionType::kBool,
+       .default_value = "false"},
+      {.name = "runner.http.timeout",
+       .text = "How long a request of http may take whose job says nothing else.",
+       .type = OptionType::kDurationMs,
+       .default_value = "1m",
+       .min = 1,
+       .max = kStopMaxMs},
+      {.name = "runner.http.ca",
+       .text = "File with the CAs (PEM) that http trusts, relative to LTS_HOME. Without a value: "
+               "the system's."},
       {.name = "runner.isolation",
        .text = "Where runners run: process, in processes of their own, so that whatever one does "
                "costs one attempt; or thread, in the TaskTracker, where a crash ends everything. "
@@ -143,11 +179,39 @@ std::vector<OptionRow> OptionRows() {
        .type = OptionType::kBool,
        .default_value = "true"},
       {.name = "tasktracker.stop.timeout",
-       .text = "How long running jobs may go on at a stop before they are asked to stop.",
+       .text =
+           "How long running jobs may go on at a stop; then they are asked to stop, and go back "
+           "to the JobTracker at once.",
        .type = OptionType::kDurationMs,
        .default_value = "10s",
        .min = 0,
        .max = kStopMaxMs},
+      {.name = "tasktracker.drain.timeout",
+       .text = "The same after `tasktracker.sh drain`, or SIGUSR1: no new jobs are taken, and the "
+               "TaskTracker ends when none runs any more.",
+       .type = OptionType::kDurationMs,
+       .default_value = "5m",
+       .min = 0,
+       .max = kStopMaxMs},
+      {.name = "lb.machine.res.check.enable",
+       .text = "Takes no new jobs while the host, or the control group, has no room: see the two "
+               "lb.*.max.",
+       .type = OptionType::kBool,
+       .default_value = "false"},
+      {.name = "lb.cpuUsedRate.max",
+       .text =
+           "Processor time in use, on the average of five seconds, beyond which no new jobs are "
+           "taken: in percent, or up to 1 as a share.",
+       .type = OptionType::kDouble,
+       .default_value = "90",
+       .min = 0,
+       .max = 100},
+      {.name = "lb.memoryUsedRate.max",
+       .text = "The same for memory; what the kernel can take back is not in use.",
+       .type = OptionType::kDouble,
+       .default_value = "90",
+       .min = 0,
+       .max = 100},
       {.name = "tasktracker.unacked.max",
        .text = "Results without acknowledgement in memory; at this many no new jobs are taken.",
        .type = OptionType::kInt64,
@@ -233,8 +297,19 @@ TaskTrackerOptions OptionsFrom(const Options& options, const std::string& home,
   out.plugins = options.List("runner.plugins");
   out.plugin_folder = home;
   out.default_runner = options.String("runner.default");
+  out.shard_field = options.String("shardField");
+  constexpr std::string_view kShards = "shard.";
+  for (const auto& [key, runner] : options.WithPrefix(kShards)) {
+    out.shards.emplace(key.substr(kShards.size()), runner);
+  }
   out.exec_enable = options.Bool("runner.exec.enable");
   out.exec_allow = options.List("runner.exec.allow");
+  out.http_enable = options.Bool("runner.http.enable");
+  out.http_allow = options.List("runner.http.allow");
+  out.http_allow_private = options.Bool("runner.http.allow.private");
+  out.http_timeout = std::chrono::milliseconds(options.Duration("runner.http.timeout"));
+  const std::string& http_ca = options.String("runner.http.ca");
+  out.http_ca = http_ca.empty() ? http_ca : PathBelow(home, http_ca);
   out.runner_config = options.WithPrefix("runner.");
   out.isolation = options.String("runner.isolation");
   const std::string& host = options.String("runner.host.program");
@@ -250,7 +325,11 @@ TaskTrackerOptions OptionsFrom(const Options& options, const std::string& home,
   out.unacked_results_max = options.Int64("tasktracker.unacked.max");
   out.stop_working = options.Bool("tasktracker.stop.working.enable");
   out.stop_timeout = std::chrono::milliseconds(options.Duration("tasktracker.stop.timeout"));
+  out.drain_timeout = std::chrono::milliseconds(options.Duration("tasktracker.drain.timeout"));
   out.kill_grace = std::chrono::milliseconds(options.Duration("kill.grace"));
+  out.resource_check = options.Bool("lb.machine.res.check.enable");
+  out.cpu_used_rate_max = options.Double("lb.cpuUsedRate.max");
+  out.memory_used_rate_max = options.Double("lb.memoryUsedRate.max");
   out.ops_listen = options.String("ops.listen");
   return out;
 }
@@ -264,6 +343,8 @@ Status CheckOptions(const TaskTrackerOptions& options) {
   LTS_RETURN_IF_ERROR(CheckBounds("work_threads", options.work_threads, 1, kThreadsMax));
   LTS_RETURN_IF_ERROR(
       CheckBounds("stop_timeout (ms)", options.stop_timeout.count(), 0, kStopMaxMs));
+  LTS_RETURN_IF_ERROR(
+      CheckBounds("drain_timeout (ms)", options.drain_timeout.count(), 0, kStopMaxMs));
   LTS_RETURN_IF_ERROR(CheckBounds("fail_store_adopt_period (ms)",
                                   options.fail_store_adopt_period.count(), kAdoptPeriodMinMs,
                                   kAdoptPeriodMaxMs));
@@ -271,9 +352,13 @@ Status CheckOptions(const TaskTrackerOptions& options) {
   LTS_RETURN_IF_ERROR(
       CheckBounds("runner_host_idle (ms)", options.runner_host_idle.count(), 0, kHostIdleMaxMs));
   LTS_RETURN_IF_ERROR(
+      CheckBounds("http_timeout (ms)", options.http_timeout.count(), 1, kStopMaxMs));
+  LTS_RETURN_IF_ERROR(
       CheckBounds("unacked_results_max", options.unacked_results_max, 1, kUnackedMax));
   LTS_RETURN_IF_ERROR(CheckBounds("log_lines_max", options.log_lines_max, 1, 10'000'000));
   LTS_RETURN_IF_ERROR(CheckBounds("log_bytes_max", options.log_bytes_max, 1 << 16, 1LL << 32));
+  LTS_RETURN_IF_ERROR(CheckRate("lb.cpuUsedRate.max", options.cpu_used_rate_max));
+  LTS_RETURN_IF_ERROR(CheckRate("lb.memoryUsedRate.max", options.memory_used_rate_max));
   if (options.data_path.empty()) {
     return Status::InvalidArgument("data_path is empty: results need a folder to be kept in");
   }

@@ -5,6 +5,7 @@
 #include <exception>
 #include <utility>
 
+#include "common/daemon.h"
 #include "tasktracker/runners/plugin_runner.h"
 
 namespace lts::tasktracker {
@@ -57,29 +58,81 @@ Result<std::unique_ptr<RunnerSet>> RunnerSet::Open(const TaskTrackerOptions& opt
   loading.host_program = options.runner_host;
   loading.hosts_max = options.work_threads;
   loading.host_idle_ms = options.runner_host_idle.count();
-  const bool default_is_added = options.runners.count(options.default_runner) != 0;
-  if (!default_is_added) loading.default_runner = options.default_runner;
+  LTS_RETURN_IF_ERROR(set->OpenHttp(options));
+  const std::string& wanted = options.default_runner;
+  const bool default_is_ours =
+      options.runners.count(wanted) != 0 || (set->http_ && wanted == runners::kHttpRunnerName);
+  if (!default_is_ours) loading.default_runner = wanted;
   Result<std::unique_ptr<runners::RunnerRegistry>> loaded =
       runners::RunnerRegistry::Open(std::move(loading), clock);
   if (!loaded.ok()) return loaded.status();
   set->loaded_ = *std::move(loaded);
 
+  LTS_RETURN_IF_ERROR(set->Add(options));
   const std::vector<std::string> known = set->loaded_->names();
-  for (const auto& [name, factory] : options.runners) {
-    if (name.empty() || name.size() > 64 || name == runners::kExecRunnerName || !factory) {
-      return Status::InvalidArgument(fmt::format(
-          "runner \"{}\": expected a name of 1 to 64 bytes other than exec, and a factory", name));
+  if (default_is_ours) {
+    set->default_runner_ = wanted;
+  } else if (wanted.empty() && set->added_.size() == 1 &&
+             (known.empty() || (known.size() == 1 && known[0] == runners::kExecRunnerName))) {
+    set->default_runner_ = set->added_.begin()->first;
+  }
+  // The set stays where it is, so what asks it may point to it.
+  const auto exists = [raw = set.get()](const std::string& name) {
+    return !name.empty() && raw->Find(name).ok();
+  };
+  Result<Routing> routing = Routing::Open(options.shard_field, options.shards, exists);
+  if (!routing.ok()) return routing.status();
+  set->routing_ = *std::move(routing);
+  return set;
+}
+
+Status RunnerSet::OpenHttp(const TaskTrackerOptions& options) {
+  if (!options.http_enable) return Status::Ok();
+  const std::string prefix = "runner.http.";
+  std::map<std::string, std::string> own;
+  for (auto option = options.runner_config.lower_bound(prefix);
+       option != options.runner_config.end() && option->first.rfind(prefix, 0) == 0; ++option) {
+    own.emplace(option->first.substr(prefix.size()), option->second);
+    if (!runners::IsIsolationKey(option->first.substr(prefix.size()))) {
+      return Status::InvalidArgument("option " + option->first + ": the runner http has none such");
     }
-    if (set->loaded_->Resolve(name).ok()) {
+  }
+  const Result<runners::IsolationOptions> isolation =
+      runners::IsolationOf(runners::kHttpRunnerName, own, {});
+  if (!isolation.ok()) return isolation.status();
+  if (isolation->isolation == runners::Isolation::kProcess) {
+    return Status::InvalidArgument("runner.http.isolation=process: http runs in the TaskTracker");
+  }
+  runners::HttpOptions http;
+  http.allow = options.http_allow;
+  http.allow_private = options.http_allow_private;
+  http.timeout_ms = options.http_timeout.count();
+  http.ca_file = options.http_ca;
+  http.user_agent = fmt::format("lts/{}", Version());
+  const auto probe = runners::HttpRunner::Create(http, limits_, clock_);
+  if (!probe.ok()) return probe.status();
+  http_ = std::move(http);
+  return Status::Ok();
+}
+
+Status RunnerSet::Add(const TaskTrackerOptions& options) {
+  for (const auto& [name, factory] : options.runners) {
+    if (name.empty() || name.size() > 64 || name == runners::kExecRunnerName ||
+        name == runners::kHttpRunnerName || !factory) {
+      return Status::InvalidArgument(fmt::format(
+          "runner \"{}\": expected a name of 1 to 64 bytes other than exec and http, and a factory",
+          name));
+    }
+    if (loaded_->Resolve(name).ok()) {
       return Status::AlreadyExists(
           fmt::format("runner {} is offered by the program and by a plugin", name));
     }
-    Added& added = set->added_[name];
+    Added& added = added_[name];
     added.factory = factory;
     using Calls = runner_internal::Calls<JobRunner>;
     added.type = {sizeof(lts_runner_type),
                   nullptr,
-                  set->added_.find(name)->first.c_str(),
+                  added_.find(name)->first.c_str(),
                   &CreateAdded,
                   &Calls::Run,
                   &Calls::Cancel,
@@ -101,38 +154,50 @@ Result<std::unique_ptr<RunnerSet>> RunnerSet::Open(const TaskTrackerOptions& opt
     std::erase_if(added.config,
                   [](const auto& item) { return runners::IsIsolationKey(item.first); });
   }
-  if (default_is_added) {
-    set->default_runner_ = options.default_runner;
-  } else if (options.default_runner.empty() && set->added_.size() == 1 &&
-             (known.empty() || (known.size() == 1 && known[0] == runners::kExecRunnerName))) {
-    set->default_runner_ = set->added_.begin()->first;
-  }
-  return set;
+  return Status::Ok();
 }
 
 std::vector<std::string> RunnerSet::names() const {
   std::vector<std::string> names = loaded_->names();
   for (const auto& [name, added] : added_) names.push_back(name);
+  if (http_) names.emplace_back(runners::kHttpRunnerName);
   return names;
 }
 
-Result<std::string> RunnerSet::Resolve(const std::string& wanted) const {
-  if (wanted.empty() && !default_runner_.empty()) return default_runner_;
-  if (added_.count(wanted) != 0) return wanted;
-  Result<std::string> resolved = loaded_->Resolve(wanted);
-  if (resolved.ok() || added_.empty()) return resolved;
-  // The registry's words list its own runners only.
+std::string RunnerSet::KnownNames() const {
   std::string known;
   for (const std::string& name : names()) known += (known.empty() ? "" : ", ") + name;
-  if (wanted.empty()) {
-    return Status::NotFound(
-        "the job names no runner, and there is no default: set runner.default (there are: " +
-        known + ")");
+  return known.empty() ? "there are no runners" : "there are: " + known;
+}
+
+Result<std::string> RunnerSet::Resolve(const runners::AttemptInput& input) const {
+  const std::string wanted = routing_->RunnerOf(input);
+  Result<std::string> found = Find(wanted);
+  if (found.ok() || !wanted.empty()) return found;
+  return Status::NotFound(routing_->WhyNone(input) +
+                          ", and there is no default: set runner.default (" + KnownNames() + ")");
+}
+
+Result<std::string> RunnerSet::Find(const std::string& wanted) const {
+  if (wanted.empty() && !default_runner_.empty()) return default_runner_;
+  if (added_.count(wanted) != 0) return wanted;
+  if (wanted == runners::kHttpRunnerName) {
+    if (http_) return wanted;
+    return Status::NotFound("the runner http is off here: set runner.http.enable=true");
   }
-  return Status::NotFound("no runner " + wanted + " here (there are: " + known + ")");
+  Result<std::string> resolved = loaded_->Resolve(wanted);
+  if (resolved.ok() || (added_.empty() && !http_)) return resolved;
+  // The registry's words list its own runners only.
+  return Status::NotFound("no runner " + wanted + " here (" + KnownNames() + ")");
 }
 
 Result<std::unique_ptr<runners::Runner>> RunnerSet::Create(const std::string& name) const {
+  if (http_ && name == runners::kHttpRunnerName) {
+    Result<std::unique_ptr<runners::HttpRunner>> made =
+        runners::HttpRunner::Create(*http_, limits_, clock_);
+    if (!made.ok()) return made.status();
+    return std::unique_ptr<runners::Runner>(*std::move(made));
+  }
   const auto found = added_.find(name);
   if (found == added_.end()) return loaded_->Create(name);
   creating = &found->second.factory;

@@ -33,6 +33,7 @@ Result<std::unique_ptr<TaskTracker>> TaskTracker::Start(TaskTrackerOptions optio
 TaskTracker::TaskTracker(std::unique_ptr<tasktracker::Core> core) : core_(std::move(core)) {}
 TaskTracker::~TaskTracker() = default;
 
+void TaskTracker::Drain(std::function<void()> on_drained) { core_->Drain(std::move(on_drained)); }
 TaskTrackerStopReport TaskTracker::Stop() { return core_->Stop(); }
 Status TaskTracker::Connection() const { return core_->Connection(); }
 const std::string& TaskTracker::identity() const { return core_->identity(); }

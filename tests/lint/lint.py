@@ -46,11 +46,12 @@ DOORS = (
     (r"leveldb/", r"src/failstore/"),
     (r"spdlog/", r"src/common/log\.cc$"),
     (r"httplib\.h$", r"src/rpc/ops_server\.cc$|src/admin/"),
+    (r"curl/", r"src/tasktracker/runners/http_(runner|url)\.cc$"),
     (r"zookeeper/", r"src/registry/zookeeper/"),
     (r"(cppconn/|mysql)", r"src/store/mysql/"),
 )
 # Public headers need nothing but the language, the system and each other.
-NOT_PUBLIC = r"(grpc|grpcpp|google|absl|fmt|spdlog|rocksdb|leveldb|nlohmann|CLI|zookeeper|cppconn|common|model|rpc|store|failstore)/|.*\.pb\.h$|xxhash|httplib"
+NOT_PUBLIC = r"(grpc|grpcpp|google|absl|fmt|spdlog|rocksdb|leveldb|nlohmann|CLI|zookeeper|cppconn|common|model|rpc|store|failstore)/|.*\.pb\.h$|xxhash|httplib|curl/"
 
 # Words, where they are allowed, and what to do instead.
 BANNED = (

@@ -43,6 +43,21 @@ TEST(SignalsDeathTest, AHangupIsHandedOnAndDoesNotEndTheWait) {
       ::testing::ExitedWithCode(7), "");
 }
 
+TEST(SignalsDeathTest, TheUsersSignalIsHandedOnAndCanEndTheWait) {
+  EXPECT_EXIT(
+      {
+        BlockSignals();
+        int signals = 0;
+        kill(getpid(), SIGUSR1);
+        const int end = WaitForStopSignal({}, [&] {
+          ++signals;
+          SendStopSignal();
+        });
+        std::_Exit(signals == 1 && end == SIGTERM ? 7 : 1);
+      },
+      ::testing::ExitedWithCode(7), "");
+}
+
 TEST(SignalsDeathTest, ASecondInterruptEndsTheProcess) {
   EXPECT_EXIT(
       {

@@ -322,8 +322,51 @@ class TaskTrackerScript(ScriptTest):
         self.expect(3, "status")
         self.await_true(lambda: not os.path.exists(f"/proc/{pid}/exe"))
 
-    def test_drain_says_that_there_is_none(self):
-        self.assertIn("no drain", self.expect(1, "drain"))
+    def test_drain_of_an_idle_one_ends_it_for_good(self):
+        self.expect(0, "start")
+        self.expect(0, "drain", LTS_DRAIN_WAIT_S=str(PATIENCE_S))
+        self.expect(3, "status")
+        self.assertEqual(self.files("pid"), [])
+        self.assertIn("is stopped", self.expect(0, "drain"))
+
+    def test_drain_returns_while_it_drains_and_stop_ends_it(self):
+        self.configure("conf/tasktracker.cfg", drain="holds")
+        self.expect(0, "start")
+        pid = self.pid("tasktracker-tasktracker.pid")
+        for _ in range(2):
+            self.assertIn("is draining until later", self.expect(0, "drain"))
+        self.expect(1, "drain", LTS_DRAIN_WAIT_S="1")
+        self.assertIn("is draining until later", self.expect(4, "status"))
+        self.assertIn("is draining", self.expect(1, "start"))
+        self.assertEqual(self.pid("tasktracker-tasktracker.pid"), pid)
+        self.expect(0, "stop")
+        self.expect(3, "status")
+
+    def test_restart_of_a_draining_one(self):
+        self.configure("conf/tasktracker.cfg", drain="holds")
+        self.expect(0, "start")
+        self.expect(0, "drain")
+        self.expect(0, "restart")
+        self.expect(0, "status")
+
+    def test_what_crashes_while_it_drains_is_not_started_again(self):
+        self.configure("conf/tasktracker.cfg", drain="dies")
+        self.expect(0, "start")
+        self.expect(0, "drain", LTS_DRAIN_WAIT_S=str(PATIENCE_S))
+        self.expect(3, "status")
+
+    def test_drain_during_the_wait_before_a_new_start(self):
+        self.expect(0, "start", LTS_RESTART_DELAY_S="3000")
+        self.kill(self.pid("tasktracker-tasktracker.pid"), signal.SIGKILL)
+        self.await_true(lambda: "about to be started again" in self.run_script("status").stdout)
+        self.expect(0, "drain", LTS_DRAIN_WAIT_S=str(PATIENCE_S))
+        self.expect(3, "status")
+
+    def test_drain_reaches_a_daemon_whose_supervisor_was_killed(self):
+        self.expect(0, "start")
+        self.kill(self.pid("tasktracker-tasktracker.supervisor"), signal.SIGKILL)
+        self.expect(0, "drain", LTS_DRAIN_WAIT_S=str(PATIENCE_S))
+        self.expect(3, "status")
 
     def test_usage_is_2(self):
         for arguments in ((), ("tt2",), ("begin",), ("a", "begin"), ("a", "b", "c"), ("", "start")):

@@ -32,6 +32,17 @@ if conf.get("ignore_term") == "true":
 else:
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
 
+
+
+def drain(*_):
+    write(base + ".waiting", "draining until later\n")
+    if conf.get("drain") == "dies":
+        os._exit(9)
+    if conf.get("drain") != "holds":
+        stopped.set()
+
+
+signal.signal(signal.SIGUSR1, drain)
 print(f"fake {daemon} in {os.getcwd()}", flush=True)
 if "fail" in conf:
     print("refused: " + conf["reason"], flush=True)

@@ -545,6 +545,24 @@ TEST(Result, ARefusalByTheFailStoreIsOverWhenAllThatWasLeftHasBeenAcknowledged) 
   EXPECT_THAT(world.capacities, ElementsAre(4));
 }
 
+TEST(Gate, TakesTheCapacityAwayAndGivesItBack) {
+  World world;
+  world.Open();
+  world.link->SetGate(false);
+  world.strand.Run();
+  world.Hello();
+  world.Accept();
+  world.Look();
+  EXPECT_THAT(world.capacities, ElementsAre(0));
+  // What was on its way runs.
+  world.Assign(World::Assignment("a", "noop", 1));
+  EXPECT_EQ(world.Results(1).at(0).outcome(), v1::OUTCOME_EXECUTE_SUCCESS);
+  world.link->SetGate(true);
+  world.strand.Run();
+  world.Look();
+  EXPECT_THAT(world.capacities, ElementsAre(0, 4));
+}
+
 TEST(Result, TooManyUnacknowledgedTakeTheCapacityAway) {
   World world;
   world.options.unacked_max = 2;
@@ -698,6 +716,28 @@ TEST(Timeout, AnAttemptThatIgnoresItKeepsItsSlotAndIsShownStuck) {
   world.AliveFor(8'000);
   EXPECT_EQ(world.slots->busy(), 1);
   EXPECT_NE(world.metrics->Text().find("lts_tasktracker_stuck 1"), std::string::npos);
+  ASSERT_THAT(world.progresses, SizeIs(1));
+  EXPECT_EQ(world.progresses[0].key().job_id(), "job-a");
+  EXPECT_THAT(world.progresses[0].text(), HasSubstr("STUCK: told to stop 6 s ago (time-out)"));
+  // Now and then, and at once to an owner that knows nothing of it.
+  world.AliveFor(10'000);
+  EXPECT_THAT(world.progresses, SizeIs(2));
+  world.tracker.Break();
+  world.strand.Advance(1'000);
+  world.Hello();
+  world.Accept();
+  world.AliveFor(2'000);
+  EXPECT_THAT(world.progresses, SizeIs(3));
+  // What it says itself comes after that.
+  world.jobs.Say("a");
+  world.strand.RunUntil([&] {
+    world.strand.Advance(100);
+    world.Look();
+    return world.progresses.size() > 3;
+  });
+  EXPECT_THAT(world.progresses.back().text(), HasSubstr("STUCK: told to stop "));
+  EXPECT_THAT(world.progresses.back().text(), ::testing::EndsWith(": more"));
+  EXPECT_EQ(world.progresses.back().percent(), 75);
   world.jobs.Release("a");
   // It did its work in the end.
   EXPECT_EQ(world.Results(1).at(0).outcome(), v1::OUTCOME_EXECUTE_SUCCESS);
@@ -768,103 +808,6 @@ TEST(Progress, OnlyTheNewestIsSent) {
   EXPECT_EQ(world.progresses[0].percent(), 50);
   EXPECT_EQ(world.progresses[0].key().job_id(), "job-a");
   world.jobs.Release("a");
-}
-
-class Stopping : public ::testing::Test {
- protected:
-  void BeginStop() {
-    world.link->BeginStop([this](tasktracker::StopReport end) { report = end; });
-    world.strand.Run();
-  }
-  World world;
-  std::optional<tasktracker::StopReport> report;
-};
-
-TEST_F(Stopping, OfAnIdleOneSaysGoodbye) {
-  world.Connect();
-  BeginStop();
-  world.Look();
-  EXPECT_THAT(world.capacities, ElementsAre(0));
-  EXPECT_TRUE(world.goodbye);
-  EXPECT_TRUE(world.tracker.closed_by_peer());
-  ASSERT_TRUE(report);
-  EXPECT_EQ(report->running, 0);
-}
-
-TEST_F(Stopping, LetsWhatRunsEndAndTakesNothingNew) {
-  world.Connect();
-  world.Assign(World::Assignment("a", "gate", 1));
-  world.jobs.WaitStarted("a");
-  BeginStop();
-  world.Assign(World::Assignment("late", "noop", 2));
-  world.AliveFor(9'000);
-  EXPECT_FALSE(report);
-  EXPECT_FALSE(world.goodbye);
-  world.jobs.Release("a");
-  const std::vector<v1::AttemptResult> results = world.Results(1);
-  EXPECT_EQ(results.at(0).outcome(), v1::OUTCOME_EXECUTE_SUCCESS);
-  EXPECT_FALSE(report);  // until it is acknowledged
-  world.Ack(results[0].key());
-  world.Look();
-  EXPECT_TRUE(world.goodbye);
-  EXPECT_TRUE(report);
-  EXPECT_EQ(world.jobs.runs(), 1);
-  EXPECT_THAT(world.Stored(FailKind::kResult), IsEmpty());
-}
-
-TEST_F(Stopping, AfterItsLimitStopsWhatRunsAndStoresWhatIsNotAcknowledged) {
-  world.Connect();
-  world.Assign(World::Assignment("a", "gate", 1));
-  world.jobs.WaitStarted("a");
-  BeginStop();
-  world.AliveFor(10'100);
-  const std::vector<v1::AttemptResult> results = world.Results(1);
-  ASSERT_THAT(results, SizeIs(1));
-  EXPECT_EQ(results[0].outcome(), v1::KILLED);
-  EXPECT_THAT(results[0].message(), HasSubstr("interrupted"));
-  world.strand.Advance(2'100);
-  EXPECT_THAT(world.Stored(FailKind::kResult), SizeIs(1));
-  world.Look();
-  EXPECT_TRUE(world.goodbye);
-  ASSERT_TRUE(report);
-  EXPECT_EQ(report->unsaved, 0);
-}
-
-TEST_F(Stopping, WithAStuckAttemptEndsWithoutGoodbye) {
-  world.Connect();
-  world.Assign(World::Assignment("a", "stubborn", 1));
-  world.jobs.WaitStarted("a");
-  BeginStop();
-  world.AliveFor(20'000);
-  ASSERT_TRUE(report);
-  EXPECT_EQ(report->running, 1);
-  EXPECT_FALSE(world.goodbye);
-  world.jobs.Release("a");
-}
-
-TEST_F(Stopping, WithoutJobTrackerKeepsTheResults) {
-  world.Connect();
-  world.Assign(World::Assignment("a", "gate", 1));
-  world.jobs.WaitStarted("a");
-  world.tracker.SetDown(true);
-  world.tracker.Break();
-  BeginStop();
-  world.jobs.Release("a");
-  EXPECT_TRUE(world.strand.RunUntil([&] { return report.has_value(); }));
-  EXPECT_EQ(report->unsaved, 0);
-  EXPECT_THAT(world.Stored(FailKind::kResult), SizeIs(1));
-}
-
-TEST_F(Stopping, SaysHowManyResultsAreLostWhenTheFailStoreRefuses) {
-  world.limits.count_max = 1;
-  world.Connect();
-  ASSERT_TRUE(world.store->Put(FailKind::kSubmit, "full", "x").ok());
-  world.Assign(World::Assignment("a", "noop", 1));
-  world.Results(1);
-  BeginStop();
-  world.strand.Advance(5'000);
-  ASSERT_TRUE(report);
-  EXPECT_EQ(report->unsaved, 1);
 }
 
 }  // namespace

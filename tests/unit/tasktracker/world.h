@@ -42,6 +42,12 @@ class Jobs {
     released_.insert(task);
     changed_.notify_all();
   }
+  // A task that waits tells progress.
+  void Say(const std::string& task) {
+    const std::lock_guard lock(mutex_);
+    said_.insert(task);
+    changed_.notify_all();
+  }
   void WaitStarted(const std::string& task) {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return inputs_.count(task) != 0; });
@@ -79,9 +85,13 @@ class Jobs {
     changed_.notify_all();
     const bool waits = name == "gate" || name == "stubborn";
     if (waits) {
-      changed_.wait(lock, [&] {
+      const auto over = [&] {
         return released_.count(input.task_id) != 0 || (name == "gate" && stop.stop_requested());
-      });
+      };
+      while (!over()) {
+        changed_.wait(lock, [&] { return over() || said_.count(input.task_id) != 0; });
+        if (said_.erase(input.task_id) != 0) sink.Progress(75, "more");
+      }
     }
     --running_;
     runners::RunOutcome outcome;
@@ -94,6 +104,7 @@ class Jobs {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::set<std::string> released_;
+  std::set<std::string> said_;
   std::map<std::string, runners::AttemptInput> inputs_;
   int runs_ = 0;
   int running_ = 0;
@@ -115,7 +126,6 @@ class World {
     options.identity = "g-default-host-0";
     options.incarnation = "i1";
     options.job_trackers.addresses = {"jt1:1"};
-    options.stop_timeout_ms = 10'000;
     options.kill_grace_ms = 5'000;
     logging.group = "g";
     logging.node = options.identity;
@@ -141,7 +151,8 @@ class World {
     link = std::make_unique<tasktracker::Link>(
         options, tasktracker::Link::Parts{
                      tracker.Factory(), *slots, *log, *progress, *results,
-                     [](const std::string& name) -> Result<std::string> {
+                     [](const runners::AttemptInput& input) -> Result<std::string> {
+                       const std::string& name = input.runner;
                        if (name.empty()) return std::string("noop");
                        if (name == "nosuch") {
                          return Status::NotFound("no runner nosuch here (there are: noop)");
