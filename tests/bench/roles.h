@@ -6,9 +6,10 @@
 
 namespace lts::bench {
 
-// A TaskTracker with one runner, "noop", isolation thread: it stamps its start on the board and
-// returns. Arguments: registry address, group, slots, data folder, board's fd, board's cells.
-// Prints one line when connected; ends at SIGTERM.
+// A TaskTracker with one runner, isolation thread. Arguments: registry address, group, slots, data
+// folder, runner, fd and size of what it tells the driver through. The runner "noop" stamps its
+// start on the Board and returns, "fire" appends to the FireLog. Prints one line when connected;
+// ends at SIGTERM.
 int RunWorker(const std::vector<std::string>& arguments);
 
 // A gRPC server with one method that does nothing. Prints its address; ends at SIGTERM.

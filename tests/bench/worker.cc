@@ -32,19 +32,40 @@ class Noop final : public JobRunner {
   const Board board_;
 };
 
+class LoggedFire final : public JobRunner {
+ public:
+  explicit LoggedFire(const FireLog& log) : log_(log) {}
+  RunResult Run(JobContext& ctx) override {
+    const std::int64_t now = WallNs();
+    const Fire fire{JobOf(ctx.Payload()), ctx.FireTimeMs(), now};
+    return log_.Append(fire) ? RunResult::Success() : RunResult::Failed("the log is full");
+  }
+
+ private:
+  const FireLog log_;
+};
+
 }  // namespace
 
 int RunWorker(const std::vector<std::string>& arguments) {
-  if (arguments.size() != 6) return 2;
-  const Board board = Board::Open(std::atoi(arguments[4].c_str()),
-                                  std::strtoull(arguments[5].c_str(), nullptr, 10));
+  if (arguments.size() != 7) return 2;
+  const std::string& runner = arguments[4];
+  const int fd = std::atoi(arguments[5].c_str());
+  const std::size_t size = std::strtoull(arguments[6].c_str(), nullptr, 10);
   TaskTrackerOptions options;
   options.registry_address = arguments[0];
   options.node_group = arguments[1];
   options.work_threads = std::atoi(arguments[2].c_str());
   options.data_path = arguments[3];
-  options.AddRunner("noop",
-                    [&board](const RunnerConfig&) { return std::make_unique<Noop>(board); });
+  if (runner == "fire") {
+    const FireLog log = FireLog::Open(fd, size);
+    options.AddRunner(runner,
+                      [log](const RunnerConfig&) { return std::make_unique<LoggedFire>(log); });
+  } else {
+    const Board board = Board::Open(fd, size);
+    options.AddRunner(runner,
+                      [board](const RunnerConfig&) { return std::make_unique<Noop>(board); });
+  }
   options.on_connection_change = [](bool connected, const std::string& reason) {
     std::printf("%s\n", connected ? "CONNECTED" : reason.c_str());
     std::fflush(stdout);
