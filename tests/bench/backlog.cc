@@ -173,10 +173,13 @@ class Run {
       const double seconds = static_cast<double>(NowNs() - begun_ns) / 1e9;
       const std::uint64_t submits_end = acknowledged.load(std::memory_order_relaxed);
       steady.submits_per_s = static_cast<double>(submits_end - submits) / seconds;
-      steady.runs_per_s = static_cast<double>(ran() - runs) / seconds;
+      const auto done = static_cast<double>(ran() - runs);
+      steady.runs_per_s = done / seconds;
       steady.waiting /= static_cast<double>(std::max<std::uint64_t>(samples, 1));
       const double ours_now = CpuSecondsOf(getpid()) + CpuSecondsOf(cluster_->tasktracker());
-      steady.jobtracker_cores = (CpuSecondsOf(cluster_->jobtracker()) - jobtracker) / seconds;
+      const double used = CpuSecondsOf(cluster_->jobtracker()) - jobtracker;
+      steady.jobtracker_cores = used / seconds;
+      steady.cpu_us = used * 1e6 / std::max(done, 1.0);
       steady.cores_elsewhere = std::max(
           0.0, (MachineBusySeconds() - busy - ours_now + ours) / seconds - steady.jobtracker_cores);
       const auto after = cluster_->ReadCounts();
@@ -294,19 +297,43 @@ void SaySteady(const std::string& what, const Steady& steady) {
                   steady.commits_per_s, steady.jobtracker_cores, steady.cores_elsewhere));
 }
 
+// Microseconds of the JobTracker's processor time per job.
+class CpuOfJobs {
+ public:
+  explicit CpuOfJobs(Run& run) : run_(run), begun_(Now()) {}
+  double Per(std::uint64_t jobs) const {
+    return (Now() - begun_) * 1e6 / static_cast<double>(std::max<std::uint64_t>(jobs, 1));
+  }
+
+ private:
+  double Now() const { return CpuSecondsOf(run_.cluster().jobtracker()); }
+
+  Run& run_;
+  const double begun_;
+};
+
+Status Burst(Run& run, const BacklogPlan& plan, Level* level) {
+  const CpuOfJobs cpu(run);
+  auto burst = run.Submit(plan.burst);
+  if (!burst.ok()) return burst.status();
+  level->bursts.push_back(*burst);
+  level->burst_cpu_us += cpu.Per(plan.burst) / plan.bursts;
+  return Status::Ok();
+}
+
 // Few jobs wait: bursts, drains, and the steady state.
 Status MeasureFew(Run& run, const Setup& setup, const BacklogPlan& plan, Level* level) {
   level->waiting = static_cast<double>(plan.few);
   for (int i = 0; i < plan.bursts; ++i) {
     if (auto made = run.Submit(plan.few); !made.ok()) return made.status();
-    auto burst = run.Submit(plan.burst);
-    if (!burst.ok()) return burst.status();
-    level->bursts.push_back(*burst);
+    LTS_RETURN_IF_ERROR(Burst(run, plan, level));
+    const CpuOfJobs cpu(run);
     const std::int64_t begun_ns = NowNs();
     LTS_RETURN_IF_ERROR(run.StartTaskTracker());
     auto drain = run.Drain(begun_ns);
     if (!drain.ok()) return drain.status();
     level->drains.push_back(*drain);
+    level->drain_cpu_us += cpu.Per(plan.few + plan.burst) / plan.bursts;
     if (i + 1 < plan.bursts) LTS_RETURN_IF_ERROR(run.cluster().StopTaskTracker());
   }
   auto steady = run.KeepUp(plan.few, setup.slots);
@@ -334,9 +361,7 @@ Status MeasureMany(Run& run, const Setup& setup, const BacklogPlan& plan, Backlo
   Say(fmt::format("{} submitted at {:.0f}/s, JobTracker {:.0f} MiB, store {:.0f} MiB", plan.jobs,
                   *filled, figures->fill_mib, figures->store_mib));
   for (int i = 0; i < plan.bursts; ++i) {
-    auto burst = run.Submit(plan.burst);
-    if (!burst.ok()) return burst.status();
-    level.bursts.push_back(*burst);
+    LTS_RETURN_IF_ERROR(Burst(run, plan, &level));
   }
   Say(fmt::format("{:.0f} waiting: submits {:.0f}/s (median of {} bursts of {})", level.waiting,
                   Median(level.bursts), plan.bursts, plan.burst));
@@ -358,9 +383,11 @@ Status MeasureMany(Run& run, const Setup& setup, const BacklogPlan& plan, Backlo
   run.NotePeak();
   SaySteady(fmt::format("{} waiting", waiting), level.steady);
   const std::uint64_t left = run.submitted() - run.ran();
+  const CpuOfJobs cpu(run);
   auto drained = run.Drain(NowNs());
   if (!drained.ok()) return drained.status();
   level.drains.push_back(*drained);
+  level.drain_cpu_us = cpu.Per(left);
   run.NotePeak();
   level.peak_mib = run.peak_mib();
   Say(fmt::format("{} drained at {:.0f}/s, JobTracker at most {:.0f} MiB", left,
@@ -416,6 +443,13 @@ void PrintBacklog(const Setup& setup, const BacklogPlan& plan, const FileSystem&
   compare(fmt::format("both at once, {} s: dispatch", plan.steady_seconds), few.steady.runs_per_s,
           many.steady.runs_per_s);
   compare("both at once: submits", few.steady.submits_per_s, many.steady.submits_per_s);
+  const auto cost = [](const std::string& what, double low, double high) {
+    fmt::print("{:<44}{:>8}{:>12.1f}{:>12.1f}{:>8.2f}\n", what, "", low, high,
+               high > 0 ? low / high : 0);
+  };
+  cost("JobTracker, CPU us a submit alone", few.burst_cpu_us, many.burst_cpu_us);
+  cost("JobTracker, CPU us a dispatch alone", few.drain_cpu_us, many.drain_cpu_us);
+  cost("JobTracker, CPU us a job, both at once", few.steady.cpu_us, many.steady.cpu_us);
   const auto row = [](const std::string& what, const std::string& aim, double low, double high) {
     fmt::print("{:<44}{:>8}{:>12.0f}{:>12.0f}\n", what, aim, low, high);
   };
@@ -459,11 +493,14 @@ bool WriteBacklogJson(const std::string& path, const BacklogPlan& plan, const Fi
     return {{"waiting", l.waiting},
             {"submitBursts", l.bursts},
             {"drains", l.drains},
+            {"submitCpuMicros", l.burst_cpu_us},
+            {"drainCpuMicros", l.drain_cpu_us},
             {"steady",
              {{"runsPerSecond", l.steady.runs_per_s},
               {"submitsPerSecond", l.steady.submits_per_s},
               {"waitingOrInSlots", l.steady.waiting},
               {"commitsPerSecond", l.steady.commits_per_s},
+              {"cpuMicros", l.steady.cpu_us},
               {"jobtrackerCores", l.steady.jobtracker_cores},
               {"coresElsewhere", l.steady.cores_elsewhere}}},
             {"jobtrackerPeakMib", l.peak_mib}};

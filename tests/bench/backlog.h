@@ -29,6 +29,7 @@ struct Steady {
   double runs_per_s = 0;
   double waiting = 0;  // acknowledged and not run, mean
   double commits_per_s = 0;
+  double cpu_us = 0;  // of the JobTracker, per run
   double jobtracker_cores = 0;
   double cores_elsewhere = 0;
 };
@@ -37,9 +38,11 @@ struct Steady {
 struct Level {
   double waiting = 0;          // at the beginning
   std::vector<double> bursts;  // submits/s, a value per burst
-  Steady steady;               //
-  std::vector<double> drains;  // runs/s without submits, from the first run to the last one
-  double peak_mib = 0;         // largest resident set of the JobTracker so far
+  std::vector<double> drains;  // runs/s without submits
+  double burst_cpu_us = 0;     // of the JobTracker, per submit
+  double drain_cpu_us = 0;     // per run
+  Steady steady;
+  double peak_mib = 0;  // largest resident set of the JobTracker so far
 };
 
 struct BacklogRestart {
