@@ -101,7 +101,9 @@ void Partition::Fire(Schedule& schedule) {
     }
   }
   if (due.empty()) {
-    if (silent > 0) effects_->batch.mutations.emplace_back(store::PutSchedule{schedule.row});
+    if (silent > 0) {
+      effects_->batch.mutations.emplace_back(store::PutSchedule{schedule.row, /*stands=*/true});
+    }
     ArmSchedule(schedule);
     MaybeEndSchedule(schedule);
     return;
@@ -168,7 +170,7 @@ void Partition::Fire(Schedule& schedule) {
       }
     }
   }
-  effects_->batch.mutations.emplace_back(store::PutSchedule{schedule.row});
+  effects_->batch.mutations.emplace_back(store::PutSchedule{schedule.row, /*stands=*/true});
   ArmSchedule(schedule);
   // Rely and catch-up: what is still due waits for the end of the cycle under way.
   if (spec.rely_on_prev_cycle && policy == MisfirePolicy::kCatchUp && !more &&
