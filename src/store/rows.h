@@ -165,6 +165,9 @@ struct InsertHistory {
 };
 struct PutSchedule {
   ScheduleRow row;
+  // It is there already, under this id, group and task (the caller's word): an engine need not
+  // look.
+  bool stands = false;
 };
 struct DeleteSchedule {
   model::JobId id;

@@ -1,5 +1,6 @@
-// What the runner tells the driver: shared memory with one cell per job, found by the job's number,
-// which is the first eight bytes of its payload.
+// What the runners tell the driver, in shared memory: the Board has one cell per job, found by the
+// job's number, which is the first eight bytes of its payload; the FireLog one entry per run of a
+// schedule, in the order of their starts.
 #pragma once
 
 #include <atomic>
@@ -40,6 +41,37 @@ class Board {
   std::size_t cells_;
   std::atomic<std::uint64_t>* runs_;
   Cell* first_;
+};
+
+// One run of a schedule.
+struct Fire {
+  std::uint64_t schedule;      // its number, from the payload
+  std::int64_t fire_ms;        // its fire time, wall clock
+  std::int64_t first_line_ns;  // wall clock at the first line of the runner
+};
+
+// Like Board. Entries that were begun are whole when the runs they belong to are known to have
+// ended.
+class FireLog {
+ public:
+  static FireLog Create(std::size_t entries);
+  static FireLog Open(int fd, std::size_t entries);
+
+  int fd() const { return fd_; }
+  std::size_t entries() const { return entries_; }
+  // How many runs there were; those above entries() were not kept.
+  std::uint64_t runs() const { return runs_->load(std::memory_order_acquire); }
+  // False when it is full.
+  bool Append(const Fire& fire) const;
+  const Fire& at(std::size_t entry) const { return first_[entry]; }
+
+ private:
+  FireLog(int fd, std::size_t entries);
+
+  int fd_;
+  std::size_t entries_;
+  std::atomic<std::uint64_t>* runs_;
+  Fire* first_;
 };
 
 inline std::string PayloadOf(std::uint64_t job) {

@@ -1,7 +1,8 @@
 // Throughput (T1) and latency (L1) of a whole LTS on one machine, rows of DESIGN section 12: this
 // program is the client, and starts a JobTracker and a TaskTracker beside it. With --mysql it also
 // starts a MariaDB, in which the JobTracker keeps its queues, and measures in turns with the
-// statements that the same jobs take at the least (T2). Prints what it does, then a table with the
+// statements that the same jobs take at the least (T2). With --schedules it measures cron schedules
+// (S1), with --backlog very many waiting jobs (B1). Prints what it does, then a table with the
 // figures, what they were measured on, and what the machine itself takes for a bare commit and a
 // bare round trip. Exit code 0 when every job ended exactly once; no figure
 // makes it fail. scripts/bench.sh builds and calls it.
@@ -107,9 +108,75 @@ Status Measure(const Arguments& arguments, Setup setup, Figures* figures) {
   return Status::Ok();
 }
 
+// Options of --schedules and --backlog.
+void AddFurtherOptions(CLI::App& app, Arguments& arguments) {
+  SchedulePlan& schedules = arguments.schedule_plan;
+  BacklogPlan& backlog = arguments.backlog_plan;
+  app.add_flag("--schedules", arguments.schedules, "Cron schedules (S1), and nothing else");
+  app.add_option("--schedule-count", schedules.schedules, "Schedules of S1")
+      ->check(CLI::Range(60, 10'000'000));
+  app.add_option("--fires", schedules.fires_per_second, "Fires a second of S1, of all of them")
+      ->check(CLI::Range(0.02, 10'000.0));
+  app.add_option("--idle-seconds", schedules.idle_seconds,
+                 "How long S1 is idle without schedules, and with them; 0: leave out")
+      ->check(CLI::Range(0, 86'400));
+  app.add_option("--fire-seconds", schedules.fire_seconds, "How long they fire; 0: leave out")
+      ->check(CLI::Range(0, 86'400));
+  app.add_option("--few-seconds", schedules.few_seconds,
+                 "How long one a second fires, for comparison; 0: leave out")
+      ->check(CLI::Range(0, 86'400));
+  app.add_flag("--backlog", arguments.backlog, "Very many waiting jobs (B1), and nothing else");
+  app.add_option("--jobs", backlog.jobs, "Jobs of the backlog of B1")
+      ->check(CLI::Range(1'000, 1'000'000'000));
+  app.add_option("--burst", backlog.burst, "Jobs of a burst of B1")
+      ->check(CLI::Range(1, 10'000'000));
+  app.add_option("--bursts", backlog.bursts, "Bursts of B1, with few waiting jobs and with many")
+      ->check(CLI::Range(1, 1'000));
+  app.add_option("--steady-seconds", backlog.steady_seconds,
+                 "How long B1 submits and dispatches at once, each time")
+      ->check(CLI::Range(1, 3'600));
+}
+
+// S1 or B1. The exit code.
+int MeasureFurther(Arguments& arguments, const Setup& setup, const FileSystem& disk, double load) {
+  bool written = true;
+  Status measured;
+  if (arguments.schedules) {
+    SchedulePlan& plan = arguments.schedule_plan;
+    plan.batch = arguments.batch;
+    plan.threads = arguments.batch_threads;
+    plan.floor_count = std::min(plan.floor_count, arguments.floor_count);
+    ScheduleFigures figures;
+    measured = MeasureSchedules(setup, plan, &figures);
+    if (measured.ok()) {
+      fmt::print("\n");
+      PrintSchedules(setup, plan, disk, load, figures);
+      if (!arguments.json.empty())
+        written = WriteSchedulesJson(arguments.json, plan, disk, load, figures);
+    }
+  } else {
+    BacklogPlan& plan = arguments.backlog_plan;
+    plan.batch = arguments.batch;
+    plan.threads = arguments.batch_threads;
+    plan.floor_count = std::min(plan.floor_count, arguments.floor_count);
+    BacklogFigures figures;
+    measured = MeasureBacklog(setup, plan, &figures);
+    if (measured.ok()) {
+      fmt::print("\n");
+      PrintBacklog(setup, plan, disk, load, figures);
+      if (!arguments.json.empty())
+        written = WriteBacklogJson(arguments.json, plan, disk, load, figures);
+    }
+  }
+  if (measured.ok()) return written ? 0 : 1;
+  fmt::print(stderr, "lts_bench: {}\n", measured.ToString());
+  return 1;
+}
+
 int Main(int argc, char** argv) {
   Arguments arguments;
-  CLI::App app("Throughput (T1, T2) and latency (L1) of LTS on this machine");
+  CLI::App app(
+      "Throughput (T1, T2), latency (L1), schedules (S1) and backlog (B1) of LTS on this machine");
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.add_option("--jobtracker", arguments.jobtracker, "The jobtracker program")->required();
   app.add_option("--folder", arguments.folder, "Where data is put, and removed again; on a disk");
@@ -140,7 +207,12 @@ int Main(int argc, char** argv) {
   app.add_option("--rate", arguments.per_second, "Jobs a second of L1")
       ->check(CLI::Range(1, 10'000));
   app.add_option("--floor", arguments.floor_count, "Bare commits and calls; 0: leave out");
+  AddFurtherOptions(app, arguments);
   CLI11_PARSE(app, argc, argv);
+  if (arguments.schedules + arguments.backlog + arguments.mysql > 1) {
+    fmt::print(stderr, "lts_bench: one of --mysql, --schedules and --backlog at a time\n");
+    return 1;
+  }
   if (arguments.mysql && latency_jobs->count() == 0) arguments.latency_jobs = 0;
 
   std::error_code error;
@@ -157,6 +229,9 @@ int Main(int argc, char** argv) {
   setup.slots = arguments.slots;
   const FileSystem disk = FileSystemOf(arguments.folder);
   const double load = LoadAverage();
+  if (arguments.schedules || arguments.backlog) {
+    return MeasureFurther(arguments, setup, disk, load);
+  }
   Figures figures;
   const Folder database_folder(setup.folder + ".mysql");
   std::unique_ptr<Database> database;

@@ -1,6 +1,7 @@
 #include "bench/measure.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/timerfd.h>
 #include <time.h>
@@ -21,6 +22,8 @@
 namespace lts::bench {
 namespace {
 
+constexpr double kMib = 1024.0 * 1024.0;
+
 double Ticks(double ticks) { return ticks / static_cast<double>(sysconf(_SC_CLK_TCK)); }
 
 double Rank(const std::vector<double>& sorted, double share) {
@@ -28,11 +31,27 @@ double Rank(const std::vector<double>& sorted, double share) {
   return sorted[std::min(sorted.size(), std::max<std::size_t>(rank, 1)) - 1];
 }
 
+// A line of /proc/PID/status.
+double MibOf(pid_t pid, const std::string& name) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+  std::string line;
+  while (std::getline(file, line)) {
+    if (line.rfind(name, 0) == 0) return std::atof(line.c_str() + name.size()) / 1024;
+  }
+  return 0;
+}
+
 }  // namespace
 
 std::int64_t NowNs() {
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1'000'000'000LL + now.tv_nsec;
+}
+
+std::int64_t WallNs() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
   return now.tv_sec * 1'000'000'000LL + now.tv_nsec;
 }
 
@@ -149,13 +168,27 @@ double CpuSecondsOfTree(pid_t pid) {
   return all_s;
 }
 
-double PeakMemoryMibOf(pid_t pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/status");
-  std::string line;
-  while (std::getline(file, line)) {
-    if (line.rfind("VmHWM:", 0) == 0) return std::atof(line.c_str() + 6) / 1024;
+double PeakMemoryMibOf(pid_t pid) { return MibOf(pid, "VmHWM:"); }
+
+double MemoryMibOf(pid_t pid) { return MibOf(pid, "VmRSS:"); }
+
+double FolderMib(const std::string& folder) {
+  double bytes = 0;
+  std::error_code ignored;  // files come and go while it is looked at
+  for (std::filesystem::recursive_directory_iterator file(folder, ignored), end; file != end;
+       file.increment(ignored)) {
+    struct stat info {};
+    if (stat(file->path().c_str(), &info) == 0 && S_ISREG(info.st_mode)) {
+      bytes += 512.0 * static_cast<double>(info.st_blocks);
+    }
   }
-  return 0;
+  return bytes / kMib;
+}
+
+double FreeMib(const std::string& folder) {
+  struct statfs fs {};
+  if (statfs(folder.c_str(), &fs) != 0) return 0;
+  return static_cast<double>(fs.f_bavail) * static_cast<double>(fs.f_bsize) / kMib;
 }
 
 double MachineBusySeconds() {

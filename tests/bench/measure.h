@@ -14,6 +14,8 @@ namespace lts::bench {
 
 // Of CLOCK_MONOTONIC, which all processes of a host share.
 std::int64_t NowNs();
+// Of the wall clock, by which schedules fire.
+std::int64_t WallNs();
 
 // Waits until that moment on CLOCK_MONOTONIC; at once when it has passed. For the pace of an open
 // loop, where the moment itself is what is measured from.
@@ -69,6 +71,11 @@ double CpuSecondsOf(pid_t pid);
 double CpuSecondsOfTree(pid_t pid);
 // Largest resident set so far, in MiB; 0 when it cannot be read.
 double PeakMemoryMibOf(pid_t pid);
+// Resident set now, in MiB; 0 when it cannot be read.
+double MemoryMibOf(pid_t pid);
+// What the files of a folder take on the disk, and what is free there, in MiB.
+double FolderMib(const std::string& folder);
+double FreeMib(const std::string& folder);
 // Seconds that the cores of this machine were not idle, together, time taken by its host included.
 double MachineBusySeconds();
 int Cores();

@@ -183,54 +183,102 @@ Status Child::Stop() {
   return Status::Ok();
 }
 
+void Child::Kill() {
+  if (pid_ <= 0) return;
+  kill(pid_, SIGKILL);
+  waitpid(pid_, nullptr, 0);
+  pid_ = 0;
+}
+
 // ---- the cluster ------------------------------------------------------------------------------
 
 Result<std::unique_ptr<Cluster>> Cluster::Start(const Options& options, const Board& board) {
+  auto cluster = StartAlone(options);
+  if (!cluster.ok()) return cluster.status();
+  LTS_RETURN_IF_ERROR((*cluster)->StartTaskTracker(board));
+  return cluster;
+}
+
+Result<std::unique_ptr<Cluster>> Cluster::StartAlone(const Options& options) {
   std::error_code error;
   std::filesystem::create_directories(options.folder, error);
   if (error) {
     return Status::Unavailable(fmt::format("cannot make {}: {}", options.folder, error.message()));
   }
-  std::unique_ptr<Cluster> cluster(new Cluster);
+  std::unique_ptr<Cluster> cluster(new Cluster(options));
+  LTS_RETURN_IF_ERROR(cluster->StartJobTracker());
+  return cluster;
+}
+
+Status Cluster::StartJobTracker() {
   // The daemon's folders; nothing of another LTS of this host is to be found.
-  setenv("LTS_HOME", options.folder.c_str(), 1);
+  setenv("LTS_HOME", options_.folder.c_str(), 1);
   std::vector<std::string> arguments = {
       "--name",      "bench",       "--listenPort", "0",          "--ops.listen",
-      "127.0.0.1:0", "--log.level", "warn",         "--dataPath", options.folder + "/jobtracker"};
-  arguments.insert(arguments.end(), options.jobtracker_options.begin(),
-                   options.jobtracker_options.end());
-  auto jobtracker = Child::Start("the JobTracker", options.jobtracker, arguments,
-                                 options.folder + "/jobtracker.log");
+      "127.0.0.1:0", "--log.level", "warn",         "--dataPath", options_.folder + "/jobtracker"};
+  arguments.insert(arguments.end(), options_.jobtracker_options.begin(),
+                   options_.jobtracker_options.end());
+  started_ns_ = NowNs();
+  auto jobtracker = Child::Start("the JobTracker", options_.jobtracker, arguments,
+                                 options_.folder + "/jobtracker.log");
   if (!jobtracker.ok()) return jobtracker.status();
-  cluster->jobtracker_ = *std::move(jobtracker);
-  auto ready = cluster->jobtracker_->AwaitLine("READY", kStartTimeoutMs);
+  jobtracker_ = *std::move(jobtracker);
+  auto ready = jobtracker_->AwaitLine("READY", kStartTimeoutMs);
   if (!ready.ok()) return ready.status();
-  std::ifstream file(options.folder + "/pid/jobtracker-bench.json");
+  ready_ms_ = static_cast<double>(NowNs() - started_ns_) / 1e6;
+  std::ifstream file(options_.folder + "/pid/jobtracker-bench.json");
   const auto json = nlohmann::json::parse(file, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object() || !json.contains("listen") || !json.contains("ops")) {
     return Status::Internal("the JobTracker's pid file cannot be read");
   }
-  cluster->address_ = json["listen"].get<std::string>();
-  cluster->ops_ = json["ops"].get<std::string>();
+  address_ = json["listen"].get<std::string>();
+  ops_ = json["ops"].get<std::string>();
+  return Status::Ok();
+}
 
+Status Cluster::StartTaskTracker(const std::string& runner, int fd, std::size_t entries) {
   std::vector<std::string> worker = {"worker",
-                                     cluster->registry(),
+                                     registry(),
                                      kGroup,
-                                     std::to_string(options.slots),
-                                     options.folder + "/tasktracker",
-                                     std::to_string(board.fd()),
-                                     std::to_string(board.cells())};
-  worker.insert(worker.end(), options.hosted.begin(), options.hosted.end());
+                                     std::to_string(options_.slots),
+                                     options_.folder + "/tasktracker",
+                                     runner,
+                                     std::to_string(fd),
+                                     std::to_string(entries)};
+  worker.insert(worker.end(), options_.hosted.begin(), options_.hosted.end());
   auto tasktracker =
-      Child::Start("the TaskTracker", options.self, worker, options.folder + "/tasktracker.log");
+      Child::Start("the TaskTracker", options_.self, worker, options_.folder + "/tasktracker.log");
   if (!tasktracker.ok()) return tasktracker.status();
-  cluster->tasktracker_ = *std::move(tasktracker);
-  auto connected = cluster->tasktracker_->AwaitLine("CONNECTED", kStartTimeoutMs);
-  if (!connected.ok()) return connected.status();
-  return cluster;
+  tasktracker_ = *std::move(tasktracker);
+  return tasktracker_->AwaitLine("CONNECTED", kStartTimeoutMs).status();
+}
+
+Status Cluster::StartTaskTracker(const Board& board) {
+  return StartTaskTracker("noop", board.fd(), board.cells());
+}
+
+Status Cluster::StartTaskTracker(const FireLog& log) {
+  return StartTaskTracker("fire", log.fd(), log.entries());
+}
+
+Status Cluster::StopTaskTracker() {
+  if (tasktracker_ == nullptr) return Status::Ok();
+  const Status stopped = tasktracker_->Stop();
+  tasktracker_.reset();
+  return stopped;
+}
+
+Status Cluster::RestartJobTracker(bool kill) {
+  if (kill) {
+    jobtracker_->Kill();
+  } else {
+    LTS_RETURN_IF_ERROR(jobtracker_->Stop());
+  }
+  return StartJobTracker();
 }
 
 Status Cluster::AliveFor(int ms) {
+  if (tasktracker_ == nullptr) return jobtracker_->AliveFor(ms);
   LTS_RETURN_IF_ERROR(jobtracker_->AliveFor(0));
   return tasktracker_->AliveFor(ms);
 }
@@ -247,6 +295,9 @@ Result<Cluster::Counts> Cluster::ReadCounts() const {
   counts.lost = SumOf(*page, "lts_attempts_lost_total");
   counts.stale = SumOf(*page, "lts_results_stale_total");
   counts.retried = SumOf(*page, "lts_attempts_retried_total");
+  counts.fires = SumOf(*page, "lts_fires_total");
+  counts.fires_skipped = SumOf(*page, "lts_fires_skipped_total");
+  counts.ready = SumOf(*page, "lts_jobs_ready");
   return counts;
 }
 
@@ -264,7 +315,7 @@ Result<Cluster::Counts> Cluster::CountsAt(std::uint64_t succeeded) {
 }
 
 Status Cluster::Stop() {
-  Status stopped = tasktracker_->Stop();
+  Status stopped = StopTaskTracker();
   const Status jobtracker = jobtracker_->Stop();
   return stopped.ok() ? jobtracker : stopped;
 }

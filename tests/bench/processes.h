@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bench/board.h"
@@ -34,6 +35,8 @@ class Child {
   Status AliveFor(int ms);
   // SIGTERM, waits up to 30 s, then SIGKILL. Ok when it ended with code 0.
   Status Stop();
+  // SIGKILL; waits until it is gone.
+  void Kill();
 
  private:
   Child(std::string name, std::string log, pid_t pid, int process, int output);
@@ -47,7 +50,8 @@ class Child {
   std::string unread_;
 };
 
-// A JobTracker with an empty store, and a TaskTracker that runs "noop".
+// A JobTracker with a store that is empty at first, and a TaskTracker with one runner: "noop" of the
+// jobs of a Board, "fire" of the schedules of a FireLog.
 class Cluster {
  public:
   struct Options {
@@ -69,26 +73,46 @@ class Cluster {
     std::uint64_t lost = 0;
     std::uint64_t stale = 0;
     std::uint64_t retried = 0;
+    std::uint64_t fires = 0;
+    std::uint64_t fires_skipped = 0;
+    std::uint64_t ready = 0;  // due jobs in memory
   };
 
   static Result<std::unique_ptr<Cluster>> Start(const Options& options, const Board& board);
+  // The JobTracker alone.
+  static Result<std::unique_ptr<Cluster>> StartAlone(const Options& options);
+  Status StartTaskTracker(const Board& board);
+  Status StartTaskTracker(const FireLog& log);
+  Status StopTaskTracker();
+  // The JobTracker ends, by SIGKILL or SIGTERM, and starts on the same store, at another address.
+  // No TaskTracker may be there.
+  Status RestartJobTracker(bool kill);
+  // When the JobTracker of now was started, and how long it took until it said READY.
+  std::int64_t started_ns() const { return started_ns_; }
+  double ready_ms() const { return ready_ms_; }
 
   const std::string& address() const { return address_; }
   std::string registry() const { return "jobtracker://" + address_; }
   pid_t jobtracker() const { return jobtracker_->pid(); }
-  pid_t tasktracker() const { return tasktracker_->pid(); }
+  pid_t tasktracker() const { return tasktracker_ != nullptr ? tasktracker_->pid() : 0; }
   // Waits `ms`; the error of a process that has ended.
   Status AliveFor(int ms);
   // From /metrics, once they say that `succeeded` jobs have ended.
   Result<Counts> CountsAt(std::uint64_t succeeded);
+  // As they are on the page.
+  Result<Counts> ReadCounts() const;
   Status Stop();
 
   static constexpr const char* kGroup = "bench_workers";
 
  private:
-  Cluster() = default;
-  Result<Counts> ReadCounts() const;
+  explicit Cluster(Options options) : options_(std::move(options)) {}
+  Status StartJobTracker();
+  Status StartTaskTracker(const std::string& runner, int fd, std::size_t entries);
 
+  const Options options_;
+  std::int64_t started_ns_ = 0;
+  double ready_ms_ = 0;
   std::string address_;
   std::string ops_;
   std::unique_ptr<Child> jobtracker_;

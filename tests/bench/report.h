@@ -5,9 +5,11 @@
 #include <string>
 #include <vector>
 
+#include "bench/backlog.h"
 #include "bench/database.h"
 #include "bench/measure.h"
 #include "bench/scenarios.h"
+#include "bench/schedules.h"
 
 namespace lts::bench {
 
@@ -17,6 +19,10 @@ constexpr int kBareBatch = 500;  // jobs of one bare statement
 struct Arguments {
   std::string jobtracker;
   bool mysql = false;
+  bool schedules = false;
+  bool backlog = false;
+  SchedulePlan schedule_plan;
+  BacklogPlan backlog_plan;
   std::string folder = ".";
   std::string json;
   int rounds = 3;

@@ -23,26 +23,45 @@ class Noop final : public JobRunner {
   const Board board_;
 };
 
+class LoggedFire final : public JobRunner {
+ public:
+  explicit LoggedFire(const FireLog& log) : log_(log) {}
+  RunResult Run(JobContext& ctx) override {
+    const std::int64_t now = WallNs();
+    const Fire fire{JobOf(ctx.Payload()), ctx.FireTimeMs(), now};
+    return log_.Append(fire) ? RunResult::Success() : RunResult::Failed("the log is full");
+  }
+
+ private:
+  const FireLog log_;
+};
+
 }  // namespace
 
 int RunWorker(const std::vector<std::string>& arguments) {
-  if (arguments.size() != 6 && arguments.size() != 8) return 2;
-  const Board board = Board::Open(std::atoi(arguments[4].c_str()),
-                                  std::strtoull(arguments[5].c_str(), nullptr, 10));
+  if (arguments.size() != 7 && arguments.size() != 9) return 2;
+  const std::string& runner = arguments[4];
+  const int fd = std::atoi(arguments[5].c_str());
+  const std::size_t size = std::strtoull(arguments[6].c_str(), nullptr, 10);
   TaskTrackerOptions options;
   options.registry_address = arguments[0];
   options.node_group = arguments[1];
   options.work_threads = std::atoi(arguments[2].c_str());
   options.data_path = arguments[3];
-  if (arguments.size() == 8) {
-    options.plugins = {arguments[6]};
-    options.runner_host = arguments[7];
+  if (arguments.size() == 9) {
+    options.plugins = {arguments[7]};
+    options.runner_host = arguments[8];
     options.runner_config = {
-        {"runner.noop.board", "/proc/" + std::to_string(getpid()) + "/fd/" + arguments[4]},
-        {"runner.noop.cells", arguments[5]}};
+        {"runner.noop.board", "/proc/" + std::to_string(getpid()) + "/fd/" + arguments[5]},
+        {"runner.noop.cells", arguments[6]}};
+  } else if (runner == "fire") {
+    const FireLog log = FireLog::Open(fd, size);
+    options.AddRunner(runner,
+                      [log](const RunnerConfig&) { return std::make_unique<LoggedFire>(log); });
   } else {
-    options.AddRunner("noop",
-                      [&board](const RunnerConfig&) { return std::make_unique<Noop>(board); });
+    const Board board = Board::Open(fd, size);
+    options.AddRunner(runner,
+                      [board](const RunnerConfig&) { return std::make_unique<Noop>(board); });
   }
   options.on_connection_change = [](bool connected, const std::string& reason) {
     std::printf("%s\n", connected ? "CONNECTED" : reason.c_str());

@@ -598,6 +598,16 @@ TEST_P(StoreContract, SchedulesAreReplacedPagedAndDeleted) {
   EXPECT_EQ(Numbers(*store().LoadSchedules(0, {}, 2)), (Ns{1, 2}));
   EXPECT_EQ(Numbers(*store().LoadSchedules(0, Id(2), 10)), Ns{3});
   EXPECT_EQ(store().FindSchedule(Id(2))->value().last_fire_ms, 99);
+  fired.last_fire_ms = 100;
+  EXPECT_OK(a.Commit({PutSchedule{fired, /*stands=*/true}}));
+  EXPECT_EQ(store().Counters()->at("g").schedules, 3);
+  EXPECT_EQ(store().FindSchedule(Id(2))->value().last_fire_ms, 100);
+  // Made, fired and ended in one commit.
+  EXPECT_OK(a.Commit({PutSchedule{Schedule(4, "g", "d")},
+                      PutSchedule{Schedule(4, "g", "d"), /*stands=*/true},
+                      DeleteSchedule{Id(4), "g", "d"}}));
+  EXPECT_FALSE(store().FindSchedule(Id(4))->has_value());
+  EXPECT_EQ(store().Counters()->at("g").schedules, 3);
   EXPECT_OK(a.Commit({DeleteSchedule{Id(2), "g", "b"}, DeleteSchedule{Id(7), "g", "x"}}));
   EXPECT_FALSE(store().FindSchedule(Id(2))->has_value());
   EXPECT_TRUE(store().FindSchedules({"g", "b", {}, 0}, "", 10)->rows.empty());

@@ -90,7 +90,7 @@ class Model {
             schedules_.erase(it);
           } else {
             ++it->second.runs;
-            batch->push_back(PutSchedule{it->second});
+            batch->push_back(PutSchedule{it->second, /*stands=*/Below(2) == 0});
           }
           return;
         }

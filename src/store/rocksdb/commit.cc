@@ -263,15 +263,17 @@ class BatchWriter {
     }
     const auto gid = Gid(row.spec->group);
     if (!gid.ok()) return gid.status();
-    const auto before = FindScheduleTask(row.id);
-    if (!before.ok()) return before.status();
-    const ScheduleTask task{*gid, row.spec->task_id};
-    if (!before->has_value() || !(**before == task)) {
-      LTS_RETURN_IF_ERROR(TakeScheduleTask(task, row));
-      if (before->has_value()) RemoveScheduleTask(**before);
-      ++Change(*gid).schedules;
+    if (!m.stands) {
+      const auto before = FindScheduleTask(row.id);
+      if (!before.ok()) return before.status();
+      const ScheduleTask task{*gid, row.spec->task_id};
+      if (!before->has_value() || !(**before == task)) {
+        LTS_RETURN_IF_ERROR(TakeScheduleTask(task, row));
+        if (before->has_value()) RemoveScheduleTask(**before);
+        ++Change(*gid).schedules;
+      }
+      schedules_[row.id] = task;
     }
-    schedules_[row.id] = task;
     ScheduleKey(&key_, part_, row.id);
     Encode(row, *gid, scratch_, &value_);
     Put(key_, value_);
