@@ -159,7 +159,7 @@ Result<Restart> MeasureRestart(Cluster& cluster, bool kill, std::uint64_t schedu
 }
 
 Cluster::Options OptionsOf(const Setup& setup) {
-  return {setup.jobtracker, setup.self, setup.folder, setup.slots, {}};
+  return {setup.jobtracker, setup.self, setup.folder, setup.slots, {}, {}};
 }
 
 // Everything for which nothing fires.

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "bench/board.h"
+#include "bench/measure.h"
 #include "bench/noop.h"
 #include "bench/roles.h"
 #include "common/signals.h"

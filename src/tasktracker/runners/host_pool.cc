@@ -243,10 +243,23 @@ void HostPool::End(Hosts hosts) {
 
 void HostPool::SetEndBy(std::int64_t end_by_us) {
   const std::int64_t before_us = lease_->end_by_us.exchange(end_by_us, std::memory_order_acq_rel);
-  const bool later = before_us != 0 && (end_by_us == 0 || end_by_us >= before_us);
-  if (later || end_by_us == before_us) return;
-  const std::lock_guard lock(mutex_);
-  for (const HostProcess* host : alive_) host->WakeKeeper();
+  Hosts ended;
+  {
+    const std::lock_guard lock(mutex_);
+    if (before_us != 0 && clock_.MonotonicUs() >= before_us) {
+      // Their keepers kill them, or have done so: an attempt that got one now would end with it.
+      for (auto& [runner, hosts] : idle_) {
+        for (Idle& idle : hosts) ended.push_back(std::move(idle.host));
+        hosts.clear();
+      }
+      idle_count_ = 0;
+    }
+    const bool later = before_us != 0 && (end_by_us == 0 || end_by_us >= before_us);
+    if (!later && end_by_us != before_us) {
+      for (const HostProcess* host : alive_) host->WakeKeeper();
+    }
+  }
+  EndLater(std::move(ended));
 }
 
 HostPool::Counts HostPool::counts() const {

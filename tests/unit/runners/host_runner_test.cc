@@ -104,6 +104,19 @@ class HostRunnerTest : public testing::Test {
   RecordingSink sink_;
 };
 
+TEST_F(HostRunnerTest, AnIdleHostFromBeforeTheEndOfALeaseRunsNothingMore) {
+  const auto runner = Make("bad", "bad");
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_EQ(RunGood(*runner).action, Action::kExecuteSuccess);
+    // The end of the lease was missed, as by a process that is paused; a new one follows at once.
+    registry_->hosts()->SetEndBy(clock_.MonotonicUs() - 1);
+    registry_->hosts()->SetEndBy(clock_.MonotonicUs() + 60'000'000);
+    const RunOutcome outcome = RunGood(*runner);
+    ASSERT_EQ(outcome.action, Action::kExecuteSuccess) << outcome.message;
+    registry_->hosts()->SetEndBy(0);
+  }
+}
+
 TEST_F(HostRunnerTest, JobCodeSeesTheSameAttemptAsInAThread) {
   AttemptInput input;
   input.job_id = "0190-job";
