@@ -12,6 +12,8 @@ using store::HistoryRow;
 
 namespace {
 
+constexpr std::size_t kClientBytesMax = 64;
+
 Result<core::OperateEvent> EventFrom(v1::OperateRequest request) {
   core::OperateEvent event;
   switch (request.operation()) {
@@ -29,6 +31,10 @@ Result<core::OperateEvent> EventFrom(v1::OperateRequest request) {
   event.task_id = request.task_id();
   event.reset = request.reset();
   event.maybe_sent = request.maybe_sent();
+  if (request.client().size() <= kClientBytesMax) {
+    event.client = request.client();
+    event.number = request.number();
+  }
   event.params.insert(request.params().begin(), request.params().end());
   if (event.kind == core::OperationKind::kTrigger && !request.new_job_id().empty()) {
     const auto id = JobId::Parse(request.new_job_id());

@@ -306,6 +306,8 @@ void SimClient::OperateSome() {
   if (event.kind == Kind::kUpdate) event.update = DrawUpdate(*submission.spec);
   world_.Note(submission.id, 32, "client {} operates {} on task {} by_id={}", number_,
               static_cast<int>(event.kind), event.task_id, !event.id.empty());
+  event.client = place();
+  event.number = ++operations_;
   world_.checker().OnOperationAsked(event);
   Send(std::move(event), 3);
 }

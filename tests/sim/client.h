@@ -72,6 +72,7 @@ class SimClient {
   std::map<model::JobId, bool> runs_made_;  // by triggers; whether one was told so
   int acts_left_;
   std::uint64_t fresh_ = 0;
+  std::uint64_t operations_ = 0;
 
   // Of this life.
   std::shared_ptr<Process> process_;

@@ -85,6 +85,9 @@ struct OperateEvent {
   bool maybe_sent = false;                    // kTrigger: as of a submit
   std::map<std::string, std::string> params;  // kTrigger: over those of the job
   std::shared_ptr<const model::JobUpdate> update;  // kUpdate
+  // Who asks, and the how manieth operation of it this is; 0: it does not tell.
+  std::string client;
+  std::uint64_t number = 0;
 };
 
 struct HelloEvent {

@@ -71,14 +71,30 @@ void Partition::Log(const JobId& id, const std::string& group, const std::string
   effects_->batch.mutations.emplace_back(store::InsertLog{std::move(row)});
 }
 
+bool Partition::IsOvertaken(const OperateEvent& event) {
+  if (event.number == 0 || event.client.empty()) return false;
+  // Too many to remember: the order of all of them is forgotten.
+  if (newest_operation_.size() >= options_.lookups_max) newest_operation_.clear();
+  std::string key = KeyOf(event.group, event.task_id);
+  key.append(1, '\0').append(event.client);
+  std::uint64_t& newest = newest_operation_[std::move(key)];
+  if (event.number < newest) return true;
+  newest = event.number;
+  return false;
+}
+
 void Partition::RunOperate(Operation& operation) {
   const OperateEvent& event = operation.operate;
   OperateReply reply;
   reply.request = event.request;
   const Targets targets = TargetsOf(event);
   const Job* const made = event.new_id.empty() ? nullptr : FindJob({event.new_id, 0});
-  if (made != nullptr &&
-      (made->row.spec->task_id != event.task_id || made->row.spec->group != event.group)) {
+  if (IsOvertaken(event)) {
+    reply.code = StatusCode::kFailedPrecondition;
+    reply.id = event.id;
+    reply.message = "a later operation of the same client on this task has been carried out";
+  } else if (made != nullptr &&
+             (made->row.spec->task_id != event.task_id || made->row.spec->group != event.group)) {
     reply.code = StatusCode::kAlreadyExists;
     reply.id = event.new_id;
     reply.message =

@@ -260,6 +260,9 @@ class Partition {
   // operations.cc
   struct Targets;
   void RunOperate(Operation& operation);
+  // A later operation of the same client on the same task has been carried out: this one is a copy
+  // that was long under way.
+  bool IsOvertaken(const OperateEvent& event);
   Targets TargetsOf(const OperateEvent& event);
   bool RoomToSuspend(const Targets& targets, OperateReply& reply);
   void Cancel(const Targets& targets, OperateReply& reply);
@@ -459,6 +462,8 @@ class Partition {
   std::unordered_set<model::JobId> ended_fresh_;
   std::unordered_set<model::JobId> ended_fresh_before_;
   std::int64_t ended_fresh_since_mono_ms_ = INT64_MIN / 2;
+  // By task and client: the newest operation that was carried out.
+  std::unordered_map<std::string, std::uint64_t> newest_operation_;
   int rows_held_ = 0;
   std::vector<std::string> shed_later_;  // groups
   std::vector<Group*> to_dispatch_;

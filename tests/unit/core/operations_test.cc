@@ -555,6 +555,31 @@ TEST_F(Operations, ExplainSaysThatTheStoreTakesNothing) {
   EXPECT_EQ(s.Codes(id), std::vector<std::string>{"FROZEN"});
 }
 
+TEST_F(Operations, CopyOfAnOperationThatWasOvertakenIsNotCarriedOut) {
+  model::JobSpec spec = Shell::Spec("a");
+  spec.trigger_delay_ms = 3'600'000;
+  const model::JobId id = s.Accept(spec);
+  const auto update = [&](std::int32_t priority, const std::string& client, std::uint64_t number) {
+    OperateEvent event;
+    event.task_id = "a";
+    event.kind = OperationKind::kUpdate;
+    model::JobUpdate values;
+    values.values.priority = priority;
+    values.fields = {"priority"};
+    event.update = std::make_shared<model::JobUpdate>(values);
+    event.client = client;
+    event.number = number;
+    return s.Operate(event).code;
+  };
+  EXPECT_EQ(update(1, "x", 1), StatusCode::kOk);
+  EXPECT_EQ(update(2, "x", 2), StatusCode::kOk);
+  EXPECT_EQ(update(2, "x", 2), StatusCode::kOk) << "sent again";
+  EXPECT_EQ(update(1, "x", 1), StatusCode::kFailedPrecondition);
+  EXPECT_EQ(s.Rows(id).at(0).priority, 2);
+  EXPECT_EQ(update(3, "y", 1), StatusCode::kOk) << "another client has an order of its own";
+  EXPECT_EQ(s.Rows(id).at(0).priority, 3);
+}
+
 // ---- results that come too late
 
 TEST_F(Operations, ResultThatComesTooLateStandsInTheLifeOfTheJob) {
