@@ -14,6 +14,9 @@ namespace {
 // Fires looked at in one go; a schedule with more due ones (a long outage) goes on at the next
 // tick.
 constexpr std::size_t kFiresPerTick = 1'000;
+// Schedules fired in one go. When very many are due at once, the first ones are committed, and
+// start, while the next ones are worked out.
+constexpr std::size_t kSchedulesPerTick = 200;
 constexpr char kMisfire[] = "misfire: not generated within misfire.grace of its time";
 constexpr char kOverlap[] = "overlap: the cycle before it runs or waits";
 constexpr char kTooMany[] = "overlap: too many occurrences wait";
@@ -65,10 +68,11 @@ void Partition::ArmSchedule(Schedule& schedule) {
 }
 
 void Partition::FireDue() {
-  // Those that stay due (more fires than one tick takes) come again at the next tick.
+  // Those that stay due (more fires than one tick takes, or more schedules) come at the next tick,
+  // which is wanted at once.
   std::vector<model::JobId> due;
   for (const auto& [time, id] : fire_timers_) {
-    if (time > now_.wall_ms) break;
+    if (time > now_.wall_ms || due.size() == kSchedulesPerTick) break;
     due.push_back(id);
   }
   for (const model::JobId& id : due) {

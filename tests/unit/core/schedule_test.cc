@@ -1,3 +1,6 @@
+#include <set>
+#include <string>
+
 #include "shell.h"
 
 namespace lts::core {
@@ -34,6 +37,33 @@ TEST_F(Plan, CronFiresAfterItsAcceptanceAndNotAtIt) {
   ASSERT_EQ(worker.given.size(), 1U);
   EXPECT_EQ(worker.given[0].ref.key.id, id);
   EXPECT_EQ(worker.given[0].ref.key.cycle, s.clock.wall_ms);
+}
+
+// More than one tick takes: the rest comes with the next ones, which are wanted at once.
+TEST_F(Plan, EachOfVeryManySchedulesThatAreDueTogetherFiresOnce) {
+  constexpr std::size_t kMany = 450;
+  FakeWorker& worker = s.Hello("w", static_cast<std::int32_t>(kMany));
+  std::set<model::JobId> ids;
+  for (std::size_t i = 0; i < kMany; ++i) {
+    model::JobSpec spec = Shell::Spec("s" + std::to_string(i));
+    spec.cron = "* * * * * ?";
+    ids.insert(s.Accept(std::move(spec)));
+  }
+  s.clock.wall_ms += 1'000;
+  s.clock.mono_ms += 1'000;
+  s.Tick();
+  EXPECT_LT(worker.given.size(), kMany);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_LE(s.core->NextTimer().wall_ms, s.clock.wall_ms);
+    s.Tick();
+  }
+  EXPECT_EQ(worker.given.size(), kMany);
+  for (const auto& given : worker.given) {
+    EXPECT_EQ(ids.erase(given.ref.key.id), 1U);
+    EXPECT_EQ(given.ref.key.cycle, s.clock.wall_ms);
+  }
+  EXPECT_TRUE(ids.empty());
+  EXPECT_EQ(s.core->Stats().skipped_fires, 0U);
 }
 
 TEST_F(Plan, FireDuringARunningCycleIsSkippedAsOverlap) {
