@@ -380,8 +380,8 @@ Result<Fires> MeasureFires(const Setup& setup, const SchedulePlan& plan, std::ui
 void SayFires(const std::string& what, const Fires& fires) {
   Say(
       fmt::format("{}: {:.0f} fires/s, late p50 {:.1f} ms, p99 {:.1f} ms, max {:.1f} ms (first of "
-                  "a second p50 {:.1f} ms), {:.0f} commits/s, JobTracker {:.2f} cores, TaskTracker "
-                  "{:.2f}, elsewhere {:.2f}",
+                  "a second p50 {:.1f} ms), {:.0f} commits/s, JobTracker {:.3f} cores, TaskTracker "
+                  "{:.3f}, elsewhere {:.2f}",
                   what, fires.per_second, fires.late_ms.p50, fires.late_ms.p99, fires.late_ms.max,
                   fires.first_ms.p50, fires.commits_per_s, fires.jobtracker_cores,
                   fires.tasktracker_cores, fires.cores_elsewhere));
@@ -461,7 +461,7 @@ void PrintSchedules(const Setup& setup, const SchedulePlan& plan, const FileSyst
         fmt::format("{} runs, each due fire once by the history", many.runs));
     fmt::print(
         "{} ({} s), all of a second due at its beginning; {:.0f} commits/s (syncs = commits), "
-        "JobTracker {:.2f} cores and {:.0f} MiB, TaskTracker {:.2f} cores, elsewhere {:.2f} "
+        "JobTracker {:.3f} cores and {:.0f} MiB, TaskTracker {:.3f} cores, elsewhere {:.2f} "
         "cores\n",
         Spreading(plan.schedules, plan.fires_per_second).ToString(), plan.fire_seconds,
         many.commits_per_s, many.jobtracker_cores, many.jobtracker_mib, many.tasktracker_cores,
