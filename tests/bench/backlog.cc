@@ -34,7 +34,7 @@ constexpr int kSteadyThreads = 4;
 constexpr int kSteadyWarmUpSeconds = 2;
 constexpr std::uint64_t kSteadyMax = 60'000;  // jobs a second for which there is room
 constexpr int kWindowsTimeoutMs = 120'000;
-constexpr double kMibOfAJob = 1'200.0 / (1 << 20);  // on the disk, with its history, compactions
+constexpr double kMibOfAJob = 500.0 / (1 << 20);  // on the disk, while RocksDB rewrites it
 
 void Say(const std::string& line) {
   fmt::print("{}\n", line);
@@ -440,9 +440,10 @@ void PrintBacklog(const Setup& setup, const BacklogPlan& plan, const FileSystem&
   compare(fmt::format("submits alone, {} bursts of {}, median", plan.bursts, plan.burst),
           Median(few.bursts), Median(many.bursts));
   compare("dispatch alone (drained)", Median(few.drains), Median(many.drains));
-  compare(fmt::format("both at once, {} s: dispatch", plan.steady_seconds), few.steady.runs_per_s,
-          many.steady.runs_per_s);
-  compare("both at once: submits", few.steady.submits_per_s, many.steady.submits_per_s);
+  // With few waiting jobs neither can be ahead of the other for long; with many, runs can.
+  compare(fmt::format("both at once, {} s: submits + dispatches", plan.steady_seconds),
+          few.steady.submits_per_s + few.steady.runs_per_s,
+          many.steady.submits_per_s + many.steady.runs_per_s);
   const auto cost = [](const std::string& what, double low, double high) {
     fmt::print("{:<44}{:>8}{:>12.1f}{:>12.1f}{:>8.2f}\n", what, "", low, high,
                high > 0 ? low / high : 0);
@@ -453,6 +454,8 @@ void PrintBacklog(const Setup& setup, const BacklogPlan& plan, const FileSystem&
   const auto row = [](const std::string& what, const std::string& aim, double low, double high) {
     fmt::print("{:<44}{:>8}{:>12.0f}{:>12.0f}\n", what, aim, low, high);
   };
+  row("both at once: submits/s", "", few.steady.submits_per_s, many.steady.submits_per_s);
+  row("both at once: dispatches/s", "", few.steady.runs_per_s, many.steady.runs_per_s);
   row("both at once: commits/s (syncs = commits)", "", few.steady.commits_per_s,
       many.steady.commits_per_s);
   row("JobTracker, largest resident set, MiB", fmt::format("<={:.0f}", kAimMib), few.peak_mib,
