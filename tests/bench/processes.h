@@ -50,8 +50,8 @@ class Child {
   std::string unread_;
 };
 
-// A JobTracker with a store that is empty at first, and a TaskTracker with one runner: "noop" of the
-// jobs of a Board, "fire" of the schedules of a FireLog.
+// A JobTracker with a store that is empty at first, and a TaskTracker with one runner: "noop" of
+// the jobs of a Board, "fire" of the schedules of a FireLog.
 class Cluster {
  public:
   struct Options {

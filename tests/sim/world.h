@@ -198,7 +198,7 @@ class World {
   std::map<std::pair<std::string, std::string>, std::int64_t> cuts_;  // until when
   std::int64_t store_outage_until_us_ = 0;
   std::int64_t disturbed_us_ = 0;
-  std::int64_t registry_back_us_ = INT64_MIN / 2;  // when the last outage of it ends
+  std::int64_t registry_back_us_ = INT64_MIN / 2;    // when the last outage of it ends
   std::map<std::uint32_t, std::int64_t> served_us_;  // when each was last seen to be served
   bool active_ = true;
   bool settling_ = false;
