@@ -29,6 +29,14 @@ version=$(sed -n 's/^project(lts VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)
 dist=dist/lts-$version-bin
 stage=build/release/stage
 
+# Two at a time would take each other's files away.
+mkdir -p -- build
+exec 9> build/build.sh.lock
+flock -n 9 || {
+  echo "another build.sh is at work in $(pwd); waiting for it" >&2
+  flock 9
+}
+
 cmake --preset release
 cmake --build --preset release --parallel "${LTS_BUILD_JOBS:-$(nproc)}"
 rm -rf -- "$stage"

@@ -228,9 +228,9 @@ The cluster is up in $home. Try:
   $dist/bin/jobclient nodes
   $dist/bin/jobclient partitions
   $dist/bin/jobclient submit --group demo --task first --runner word_count --param file=/etc/services --wait
-  kill -9 \$(cat '$home/pid/jobtracker-zoo.pid'); $dist/bin/jobclient partitions    # the other one takes over
+  kill -9 \$(cat '$home/pid/jobtracker-zoo.pid'); sleep 10; $dist/bin/jobclient partitions    # the other one has taken over
   $dist/bin/jobtracker.sh zoo start                                      # and gives half of it back
-  scripts/cluster.sh down
+  $root/scripts/cluster.sh down
 TRY
 }
 

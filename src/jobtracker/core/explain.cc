@@ -85,6 +85,11 @@ std::vector<Explanation> Partition::Explain(const store::JobRow& row, Now now) c
         "this JobTracker still owns the partition");
   } else if (!connected) {
     add("NO_TASKTRACKER", fmt::format("no TaskTracker of group {} is connected", group.name));
+  } else if (slots == 0) {
+    add("NO_ROOM",
+        fmt::format("no TaskTracker of group {} takes new jobs: they drain, or their hosts have no "
+                    "room",
+                    group.name));
   } else if (!free_slot) {
     add("NO_FREE_SLOT", fmt::format("all {} slots of group {} are busy", slots, group.name));
   } else {

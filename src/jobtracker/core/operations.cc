@@ -393,6 +393,7 @@ void Partition::Trigger(const Operation& operation, const Targets& targets, Oper
            fmt::format("job {} is suspended; resume it", reply.id.ToString()));
   } else if (job->row.due_ms > now_.wall_ms) {
     ++stats_.triggered;
+    Log(reply.id, job->row.spec->group, job->row.spec->task_id, "UPDATE", "triggered, due now");
     JobRow after = job->row;
     after.due_ms = now_.wall_ms;
     Update(*job, std::move(after));
@@ -427,6 +428,8 @@ void Partition::TriggerSchedule(const Operation& operation, Schedule& schedule,
   auto run = model::RunOnce(spec, event.new_id.ToString(), event.params, options_.limits);
   if (!run.ok()) return refuse(run.status());
   ++stats_.triggered;
+  Log(schedule.row.id, spec.group, spec.task_id, "UPDATE",
+      fmt::format("triggered, as job {}", event.new_id.ToString()));
   if (event.maybe_sent) RememberResent(event.new_id);
   JobRow row;
   row.key = {event.new_id, 0};

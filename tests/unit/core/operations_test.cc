@@ -580,6 +580,12 @@ TEST_F(Operations, CopyOfAnOperationThatWasOvertakenIsNotCarriedOut) {
   EXPECT_EQ(s.Rows(id).at(0).priority, 3);
 }
 
+TEST_F(Operations, ExplainSaysThatNobodyTakesNewJobs) {
+  s.Hello("w", 0);  // it drains
+  const model::JobId id = s.Accept(Shell::Spec("a"));
+  EXPECT_EQ(s.Codes(id), std::vector<std::string>{"NO_ROOM"});
+}
+
 // ---- results that come too late
 
 TEST_F(Operations, ResultThatComesTooLateStandsInTheLifeOfTheJob) {
