@@ -327,7 +327,6 @@ OperationReceipt ClientCore::Operate(const JobRef& job, v1::OperateRequest reque
   entry.operation->set_group(task.group);
   entry.operation->set_task_id(task.task_id);
   entry.operation->set_client(incarnation_);
-  entry.operation->set_number(++operations_);
   entry.bytes = entry.operation->ByteSizeLong();
   entry.deadline_us = DeadlineUs();
   entry.latch = latch;

@@ -1,8 +1,6 @@
 // What stands behind lts::JobClient and the CLI: puts the parts together.
 #pragma once
 
-#include <atomic>
-#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -73,7 +71,6 @@ class ClientCore {
   const SystemClock clock_;
   JobChecker checker_{options_};
   const std::string incarnation_ = checker_.NextId(clock_.WallMs());  // of this process
-  std::atomic<std::uint64_t> operations_{0};
   std::mutex close_mutex_;
   bool closed_ = false;
 

@@ -136,6 +136,7 @@ Status Submitter::TakeLocked(Entry& entry) {
   ++count_;
   bytes_ += bytes;
   entry.number = ++handed_over_;
+  if (entry.operation) entry.operation->set_number(entry.number);
   lanes_[LaneOf(entry)].queue.push_back(std::move(entry));
   ++queued_;
   return Status::Ok();
