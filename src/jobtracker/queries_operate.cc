@@ -14,6 +14,13 @@ namespace {
 
 constexpr std::size_t kClientBytesMax = 64;
 
+Result<JobId> NewIdOf(const v1::OperateRequest& request) {
+  const auto id = JobId::Parse(request.new_job_id());
+  if (id) return *id;
+  return Status::InvalidArgument(fmt::format(
+      "new_job_id \"{}\": must be a UUID of version 7 (36 characters)", request.new_job_id()));
+}
+
 Result<core::OperateEvent> EventFrom(v1::OperateRequest request) {
   core::OperateEvent event;
   switch (request.operation()) {
@@ -37,11 +44,8 @@ Result<core::OperateEvent> EventFrom(v1::OperateRequest request) {
   }
   event.params.insert(request.params().begin(), request.params().end());
   if (event.kind == core::OperationKind::kTrigger && !request.new_job_id().empty()) {
-    const auto id = JobId::Parse(request.new_job_id());
-    if (!id) {
-      return Status::InvalidArgument(fmt::format(
-          "new_job_id \"{}\": must be a UUID of version 7 (36 characters)", request.new_job_id()));
-    }
+    const auto id = NewIdOf(request);
+    if (!id.ok()) return id.status();
     event.new_id = *id;
   }
   if (event.kind == core::OperationKind::kUpdate) {
@@ -124,11 +128,8 @@ void Queries::Operate(v1::OperateRequest request, Done<v1::OperateResponse> done
 void Queries::Rerun(const v1::OperateRequest& request, const Done<v1::OperateResponse>& done) {
   Read(done, [this, request, done] {
     const auto fail = [&](const Status& status) { done(Refusal(status)); };
-    const auto new_id = JobId::Parse(request.new_job_id());
-    if (!new_id) {
-      return fail(Status::InvalidArgument(fmt::format(
-          "new_job_id \"{}\": must be a UUID of version 7 (36 characters)", request.new_job_id())));
-    }
+    const auto new_id = NewIdOf(request);
+    if (!new_id.ok()) return fail(new_id.status());
     if (request.maybe_sent()) {
       // Sent again: the same answer.
       const auto made = Find(*new_id);

@@ -8,7 +8,6 @@
 #include <atomic>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -528,11 +527,7 @@ bool WriteBacklogJson(const std::string& path, const BacklogPlan& plan, const Fi
   json["emptyReadyMs"] = figures.empty_ready_ms;
   json["afterKill"] = restart(figures.killed);
   json["afterStop"] = restart(figures.stopped);
-  std::ofstream file(path);
-  file << json.dump(2) << '\n';
-  file.close();
-  if (!file) fmt::print(stderr, "lts_bench: cannot write {}\n", path);
-  return static_cast<bool>(file);
+  return WriteFile(path, json.dump(2) + '\n');
 }
 
 }  // namespace lts::bench

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -206,6 +207,14 @@ int Cores() { return static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN)); }
 double LoadAverage() {
   double load = 0;
   return getloadavg(&load, 1) == 1 ? load : 0;
+}
+
+bool WriteFile(const std::string& path, const std::string& text) {
+  std::ofstream file(path);
+  file << text;
+  file.close();
+  if (!file) std::fprintf(stderr, "lts_bench: cannot write %s\n", path.c_str());
+  return static_cast<bool>(file);
 }
 
 }  // namespace lts::bench

@@ -81,4 +81,7 @@ double MachineBusySeconds();
 int Cores();
 double LoadAverage();
 
+// false, and said on standard error, when it cannot.
+bool WriteFile(const std::string& path, const std::string& text);
+
 }  // namespace lts::bench

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "common/clock.h"
@@ -239,11 +238,7 @@ bool WriteJson(const Arguments& arguments, const FileSystem& disk, double load,
                        {"singles", JsonOf(figures.process_singles)},
                        {"L1", JsonOf(figures.process_latencies)}};
   }
-  std::ofstream file(arguments.json);
-  file << json.dump(2) << '\n';
-  file.close();
-  if (!file) fmt::print(stderr, "lts_bench: cannot write {}\n", arguments.json);
-  return static_cast<bool>(file);
+  return WriteFile(arguments.json, json.dump(2) + '\n');
 }
 
 }  // namespace lts::bench

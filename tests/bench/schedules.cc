@@ -10,7 +10,6 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <unordered_map>
@@ -517,11 +516,7 @@ bool WriteSchedulesJson(const std::string& path, const SchedulePlan& plan, const
   json["afterStop"] = restart(figures.stopped);
   json["fires"] = fires(figures.many);
   json["firesFew"] = fires(figures.few);
-  std::ofstream file(path);
-  file << json.dump(2) << '\n';
-  file.close();
-  if (!file) fmt::print(stderr, "lts_bench: cannot write {}\n", path);
-  return static_cast<bool>(file);
+  return WriteFile(path, json.dump(2) + '\n');
 }
 
 }  // namespace lts::bench

@@ -5,10 +5,9 @@
 
 #include "jobclient/cli/cli.h"
 #include "jobclient/cli/fail_folders.h"
-#include "jobclient/cli/output.h"
+#include "jobclient/cli/operate.h"
 #include "jobclient/fail_records.h"
 #include "lts/v1/client.pb.h"
-#include "rpc/codec.h"
 
 namespace lts::jobclient::cli {
 namespace {
@@ -45,23 +44,16 @@ int Cancel(const Context& context, const JobName& name) {
   auto trackers = context.Connect();
   if (!trackers.ok()) return context.Fail(trackers.status());
   v1::OperateRequest request;
-  request.set_job_id(name.job_id);
-  request.set_group(name.group);
-  request.set_task_id(name.task_id);
-  const Result<v1::OperateResponse> response =
-      (*trackers)->Call(&rpc::Channel::Operate, request, kCallTimeoutMs);
-  const Status status = response.ok() ? rpc::StatusOf(*response) : response.status();
-  if (!status.ok()) {
+  const Result<v1::OperateResponse> response = CallOperate(**trackers, name, &request);
+  if (!response.ok()) {
+    const Status& status = response.status();
     const int code = context.Fail(status);
     const bool elsewhere =
         status.code() == StatusCode::kNotFound || status.code() == StatusCode::kUnavailable;
     if (elsewhere) SayWhereItWaits(context, request, /*may_wait=*/true);
     return code;
   }
-  Json json;
-  json["jobId"] = response->job_id();
-  json["state"] = StateText(response->state());
-  Printer(context, {{"JOB ID", "jobId"}, {"STATE", "state"}}).Print(json);
+  PrintOperated(context, *response);
   // The job of that id is the one cancelled; of that task another one may be on its way.
   if (name.job_id.empty()) SayWhereItWaits(context, request, /*may_wait=*/false);
   return kOk;

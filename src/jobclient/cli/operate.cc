@@ -1,4 +1,6 @@
 // jobclient suspend, resume, update, trigger, terminate, rerun
+#include "jobclient/cli/operate.h"
+
 #include <fmt/core.h>
 
 #include <memory>
@@ -7,10 +9,8 @@
 #include <vector>
 
 #include "common/ids.h"
-#include "jobclient/cli/cli.h"
 #include "jobclient/cli/job_flags.h"
 #include "jobclient/cli/output.h"
-#include "lts/v1/client.pb.h"
 #include "rpc/codec.h"
 
 namespace lts::jobclient::cli {
@@ -23,20 +23,12 @@ int Operate(const Context& context, const JobName& name, v1::OperateRequest requ
     return context.Usage(complaint);
   auto trackers = context.Connect();
   if (!trackers.ok()) return context.Fail(trackers.status());
-  request.set_job_id(name.job_id);
-  request.set_group(name.group);
-  request.set_task_id(name.task_id);
   if (request.operation() == v1::TRIGGER || request.operation() == v1::RERUN) {
     request.set_new_job_id(UuidGenerator(RandomSeed()).Next(context.env.clock.WallMs()));
   }
-  const Result<v1::OperateResponse> response =
-      (*trackers)->Call(&rpc::Channel::Operate, request, kCallTimeoutMs);
-  const Status status = response.ok() ? rpc::StatusOf(*response) : response.status();
-  if (!status.ok()) return context.Fail(WithOption(status));
-  Json json;
-  json["jobId"] = response->job_id();
-  json["state"] = StateText(response->state());
-  Printer(context, {{"JOB ID", "jobId"}, {"STATE", "state"}}).Print(json);
+  const Result<v1::OperateResponse> response = CallOperate(**trackers, name, &request);
+  if (!response.ok()) return context.Fail(WithOption(response.status()));
+  PrintOperated(context, *response);
   return kOk;
 }
 
@@ -170,6 +162,25 @@ Action DeclareResume(CLI::App& verb, Context& context) {
 }
 
 }  // namespace
+
+Result<v1::OperateResponse> CallOperate(Trackers& trackers, const JobName& name,
+                                        v1::OperateRequest* request) {
+  request->set_job_id(name.job_id);
+  request->set_group(name.group);
+  request->set_task_id(name.task_id);
+  Result<v1::OperateResponse> response =
+      trackers.Call(&rpc::Channel::Operate, *request, kCallTimeoutMs);
+  if (!response.ok()) return response;
+  LTS_RETURN_IF_ERROR(rpc::StatusOf(*response));
+  return response;
+}
+
+void PrintOperated(const Context& context, const v1::OperateResponse& response) {
+  Json json;
+  json["jobId"] = response.job_id();
+  json["state"] = StateText(response.state());
+  Printer(context, {{"JOB ID", "jobId"}, {"STATE", "state"}}).Print(json);
+}
 
 Verb SuspendVerb() {
   return {.name = "suspend",
