@@ -520,6 +520,7 @@ Result<std::unique_ptr<JobTracker>> JobTracker::Start(const Options& options,
     core.dedup_horizon_ms = options.Duration("dedup.horizon");
     core.window_max = static_cast<std::size_t>(options.Int("partition.window.max"));
     core.memory_bytes_max = static_cast<std::size_t>(options.Bytes("partition.memory.max"));
+    core.outside_bytes_max = static_cast<std::size_t>(options.Bytes("partition.outside.max"));
     core.lookups_max = static_cast<std::size_t>(options.Int("partition.lookups.max"));
     core.resident_max = static_cast<std::size_t>(options.Int("partition.resident.max"));
     core.schedules_max = static_cast<std::size_t>(options.Int("schedules.max"));

@@ -200,6 +200,14 @@ OptionTable JobTrackerOptionTable() {
            .default_value = "128MiB",
            .min = 1 << 20,
            .max = 256LL << 30},
+          {.name = "partition.outside.max",
+           .text = "Memory for the task ids of jobs of a partition that wait in the store only, "
+                   "about six bytes each; above it, what comes for their groups is looked up in "
+                   "the store first.",
+           .type = kBytes,
+           .default_value = "64MiB",
+           .min = 64 << 10,
+           .max = 16LL << 30},
           {.name = "partition.lookups.max",
            .text = "Operations of a partition that may wait for a look-up in the store.",
            .type = kInt,

@@ -24,6 +24,8 @@ struct PartitionMetrics {
                       static_cast<std::int64_t>(options.pending_bytes_max)),
         memory(registry, fmt::format("partition.memory.max/{}", partition),
                static_cast<std::int64_t>(options.core.memory_bytes_max)),
+        outside(registry, fmt::format("partition.outside.max/{}", partition),
+                static_cast<std::int64_t>(options.core.outside_bytes_max)),
         lookups(registry, fmt::format("partition.lookups.max/{}", partition),
                 static_cast<std::int64_t>(options.core.lookups_max)),
         resident(registry, fmt::format("partition.resident.max/{}", partition),
@@ -122,6 +124,8 @@ struct PartitionMetrics {
     trackers.Refused(since(stats.over_workers, last.over_workers));
     memory.Refused(since(stats.over_memory, last.over_memory));
     memory.SetCurrent(static_cast<std::int64_t>(stats.memory_bytes));
+    outside.Refused(since(stats.over_outside, last.over_outside));
+    outside.SetCurrent(static_cast<std::int64_t>(stats.outside_bytes));
     silent.Set(static_cast<std::int64_t>(stats.schedules_without_fires));
     ahead.Set(static_cast<std::int64_t>(stats.schedules_ahead));
     out_of_time.Add(since(stats.out_of_time, last.out_of_time));
@@ -158,8 +162,8 @@ struct PartitionMetrics {
   }
 
   const Labels labels;
-  LimitMetrics pending, pending_bytes, memory, lookups, resident, schedules, groups, trackers,
-      window, feedback;
+  LimitMetrics pending, pending_bytes, memory, outside, lookups, resident, schedules, groups,
+      trackers, window, feedback;
   Counter &accepted, &dispatched, &succeeded, &failed, &retried, &lost, &stale, &fires, &skipped,
       &commits, &mutations, &offenders, &failed_reads;
   Gauge &executing, &ready, &silent, &ahead;

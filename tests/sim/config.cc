@@ -24,6 +24,7 @@ Config Config::Draw(std::uint64_t seed, bool with_faults) {
   core::PartitionOptions& o = c.core;
   o.window_max = r.Pick<std::size_t>({4, 8, 16, 1'000});
   o.memory_bytes_max = r.Pick<std::size_t>({30'000, 100'000, 100'000'000});
+  o.outside_bytes_max = r.Pick<std::size_t>({200, 64 << 20});
   c.commit_mutations_max = r.Pick<std::size_t>({2, 20, 20'000});
   o.feedback_window_max = r.Pick<std::size_t>({2, 4, 10, 1'000});
   o.tasktracker_lease_ms = r.Pick({2'000, 5'000, 20'000});

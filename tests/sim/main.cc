@@ -59,6 +59,8 @@ bool PlantFault(const std::string& name, Config* config) {
     faults.fire_lost_when_clock_steps_back = true;
   } else if (name == "at_most_once_again") {
     faults.at_most_once_again = true;
+  } else if (name == "forget_task_outside") {
+    faults.forget_task_outside = true;
   } else {
     return name.empty();
   }

@@ -72,7 +72,7 @@ void Partition::End(Job& job, JobEvent event, HistoryRow history) {
   AddFeedback(job, history.state, history.message, history.attempt);
   const model::JobKey key = job.row.key;
   const bool occurrence = job.row.kind == store::JobKind::kOccurrence;
-  if (!occurrence) RememberEnded(key.id);
+  if (!occurrence) RememberGone(key.id);
   Detach(job);
   Delete(job);
   effects_->batch.mutations.emplace_back(store::InsertHistory{std::move(history)});

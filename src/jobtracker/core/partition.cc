@@ -34,7 +34,7 @@ Partition::Partition(PartitionOptions options, LoadedState loaded, Now now)
   if (!loaded_groups_.empty()) recheck_mono_ms_ = now.mono_ms + recheck_every_ms_;
   for (const std::string& name : loaded.groups) {
     Group& group = GroupOf(name);
-    group.ready_complete = group.dated_complete = false;
+    group.ready_complete = group.dated_complete = group.outside_known = false;
     group.ready_end = {INT_MIN, INT64_MIN, 0};
     group.dated_end = {INT64_MIN, 0};
     group.top_wanted = true;
@@ -275,6 +275,7 @@ PartitionStats Partition::Stats() const {
   }
   stats.waiting_operations = waiting_operations_ + deferred_operations_;
   stats.memory_bytes = memory_bytes_;
+  stats.outside_bytes = outside_.bytes();
   stats.resident = resident_;
   return stats;
 }

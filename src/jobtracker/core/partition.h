@@ -33,6 +33,7 @@
 #include <vector>
 
 #include "jobtracker/core/events.h"
+#include "jobtracker/core/hash_bag.h"
 #include "model/schedule.h"
 #include "model/state.h"
 #include "model/validate.h"
@@ -53,6 +54,7 @@ struct PlantedFaults {
   bool result_ends_other_cycle = false;
   bool fire_lost_when_clock_steps_back = false;
   bool at_most_once_again = false;
+  bool forget_task_outside = false;
 };
 
 struct PartitionOptions {
@@ -73,6 +75,7 @@ struct PartitionOptions {
   DurationMs late_copy_ms = 60'000;  // how long a copy of a submit may be under way in the network
   std::size_t window_max = 10'000;   // waiting jobs held per group, ready and dated each
   std::size_t memory_bytes_max = 128 << 20;  // of jobs in memory; above it windows are smaller
+  std::size_t outside_bytes_max = 64 << 20;  // to remember the tasks of rows that are not in memory
   std::size_t lookups_max = 100'000;     // operations that wait for a look-up or a group's opening
   std::size_t resident_max = 1'000'000;  // rows that share a run key, always in memory
   std::size_t triggers_waiting = 10;     // of one task at most
@@ -116,11 +119,12 @@ struct PartitionStats {
   // Refused over a limit, by the option that sets it.
   std::uint64_t over_lookups = 0, over_groups = 0, over_resident = 0, over_schedules = 0,
                 over_workers = 0, over_memory = 0;
+  std::uint64_t over_outside = 0;  // how often what is not in memory was too much to remember
   std::size_t jobs_in_memory = 0, executing = 0, ready = 0, dated = 0, held = 0, workers = 0,
               schedules = 0;
   std::size_t schedules_without_fires = 0;  // their time zone is not known here
   std::size_t schedules_ahead = 0;          // silent: the clock went back behind their last fire
-  std::size_t waiting_operations = 0, resident = 0, memory_bytes = 0;
+  std::size_t waiting_operations = 0, resident = 0, memory_bytes = 0, outside_bytes = 0;
   std::size_t groups = 0, registered_workers = 0;
   std::size_t window = 0, feedback = 0;  // of the group, and the submitting group, that holds most
 };
@@ -239,12 +243,14 @@ class Partition {
   void SubmitSchedule(Operation& operation, Group& group, Task* task);
   void Reply(const Operation& operation, StatusCode code, SubmitOutcome outcome, model::JobId id,
              std::string message);
+  // What must be known to decide it may be in the store only.
   bool NeedsLookup(const Operation& operation) const;
   // Whether a copy of what makes this job may have been accepted, and the job have ended, before
   // this one arrived.
   bool MayBeLate(const model::JobId& id) const;
   void RememberResent(const model::JobId& id);
-  void RememberEnded(const model::JobId& id);
+  // The row of this job is no longer in memory: it has ended, or waits in the store only.
+  void RememberGone(const model::JobId& id);
   // kResourceExhausted when no further row can be resident.
   Status RoomForResident();
   // kResourceExhausted when too many groups wait for feedback for one more.
@@ -291,6 +297,9 @@ class Partition {
   Job* FindJob(const model::JobKey& key) const;
   Job* AddJob(store::JobRow row);  // to memory only; places it
   void RemoveJob(Job& job);        // from memory only
+  void Leave(Job& job);            // the same, of a row that stays in the store
+  Job* Return(store::JobRow row);  // of a row that was in the store only
+  void RememberOutside(Group& group, const store::JobRow& row);
   void CountResident(const Job& job, int change);
   void Unplace(Job& job);
   void Place(Job& job);  // by its row and the state of its task
@@ -458,10 +467,13 @@ class Partition {
   std::deque<std::pair<std::int64_t, model::JobId>> resent_order_;
   std::unordered_set<model::JobId> resent_;
   std::int64_t lookup_all_until_mono_ms_ = INT64_MIN;
-  // Jobs that ended while their ids were new, in two generations.
-  std::unordered_set<model::JobId> ended_fresh_;
-  std::unordered_set<model::JobId> ended_fresh_before_;
-  std::int64_t ended_fresh_since_mono_ms_ = INT64_MIN / 2;
+  // Jobs that left memory while their ids were new, in two generations.
+  HashBag gone_;
+  HashBag gone_before_;
+  std::int64_t gone_since_mono_ms_ = INT64_MIN / 2;
+  // The tasks of rows that are in the store only, one entry a row, of all groups in which
+  // `outside_known` says so: others need not be looked up.
+  HashBag outside_;
   // By task and client: the newest operation that was carried out.
   std::unordered_map<std::string, std::uint64_t> newest_operation_;
   int rows_held_ = 0;

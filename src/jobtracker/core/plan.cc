@@ -290,7 +290,7 @@ void Partition::DropSchedule(Schedule& schedule, model::ScheduleEvent event,
   Group& group = *schedule.group;
   const std::string task_id = schedule.task_id;
   TaskOf(group, task_id).schedule = nullptr;
-  RememberEnded(row.id);
+  RememberGone(row.id);
   schedules_.erase(model::JobId(row.id));
   ForgetTaskIfEmpty(group, task_id);
 }

@@ -76,6 +76,9 @@ struct Partition::Group {
   bool dated_complete = true;
   bool dated_capped = false;  // `dated_end` is only when to read again from the top
   std::pair<TimeMs, std::uint64_t> dated_end{};
+  // The tasks of all rows beyond the window are in `outside_`. Unknown after a takeover, until all
+  // rows have been in memory once.
+  bool outside_known = true;
   bool refilling = false;
   bool top_wanted = false;                        // the next refill starts at the top
   std::int64_t refill_after_mono_ms = INT64_MIN;  // not before: the last one failed

@@ -73,14 +73,15 @@ bool Partition::NeedsLookup(const Operation& operation) const {
   if (operation.looked_up) return false;
   if (one_by_one_) return true;
   const auto known = [&](const JobId& id) {
-    return jobs_.contains({id, 0}) || schedules_.contains(id);
+    return id.empty() || jobs_.contains({id, 0}) || schedules_.contains(id);
   };
   const JobId& made = operation.made();
-  if (!made.empty() && !known(made) && (operation.maybe_sent() || MayBeLate(made))) return true;
-  const JobId& target = operation.target();
-  if (!operation.is_submit() && !target.empty() && !known(target)) return true;
+  if (!known(made) && (operation.maybe_sent() || MayBeLate(made))) return true;
+  if (!operation.is_submit() && !known(operation.target())) return true;
   const auto group = groups_.find(operation.group());
-  return group != groups_.end() && !group->second->Complete();
+  if (group == groups_.end() || group->second->Complete()) return false;
+  return !group->second->outside_known ||
+         outside_.Contains(TaskHash(operation.group(), operation.task_id()));
 }
 
 // The first copy of a submit is not marked as sent before, and may be overtaken by the one that was
@@ -88,26 +89,33 @@ bool Partition::NeedsLookup(const Operation& operation) const {
 // remembered for as long as a copy may be under way, and for as long after a takeover all ids are
 // looked up. A copy that is later still shows by the time in its id.
 bool Partition::MayBeLate(const JobId& id) const {
+  const std::uint64_t hash = std::hash<JobId>()(id);
   return now_.mono_ms < lookup_all_until_mono_ms_ ||
          id.TimeOf() < now_.wall_ms - options_.fresh_id_ms ||
          id.TimeOf() > now_.wall_ms + options_.fresh_id_ms || resent_.contains(id) ||
-         ended_fresh_.contains(id) || ended_fresh_before_.contains(id);
+         gone_.Contains(hash) || gone_before_.Contains(hash);
 }
 
 // A client that repeats a submit without saying so, within seconds, must not get its job twice: the
-// ids of jobs that have ended while their ids still count as new are kept for as long.
-void Partition::RememberEnded(const JobId& id) {
+// ids of jobs that are not in memory any more are kept for as long as they count as new.
+void Partition::RememberGone(const JobId& id) {
   if (id.TimeOf() < now_.wall_ms - options_.fresh_id_ms) return;
   // An id of a clock that is ahead counts as new for up to twice that long.
   const DurationMs generation_ms = 2 * options_.fresh_id_ms;
-  if (now_.mono_ms - ended_fresh_since_mono_ms_ >= generation_ms) {
+  if (now_.mono_ms - gone_since_mono_ms_ >= generation_ms) {
     // What was put in before the one before is too old to count as new.
-    const bool both = now_.mono_ms - ended_fresh_since_mono_ms_ >= 2 * generation_ms;
-    ended_fresh_before_ = both ? std::unordered_set<JobId>() : std::move(ended_fresh_);
-    ended_fresh_ = {};
-    ended_fresh_since_mono_ms_ = now_.mono_ms;
+    const bool both = now_.mono_ms - gone_since_mono_ms_ >= 2 * generation_ms;
+    gone_before_ = both ? HashBag() : std::move(gone_);
+    gone_ = {};
+    gone_since_mono_ms_ = now_.mono_ms;
   }
-  ended_fresh_.insert(id);
+  gone_.Add(std::hash<JobId>()(id));
+  if (gone_.bytes() + gone_before_.bytes() > options_.outside_bytes_max) {
+    ++stats_.over_outside;
+    gone_ = gone_before_ = {};
+    lookup_all_until_mono_ms_ =
+        std::max(lookup_all_until_mono_ms_, now_.mono_ms + 2 * generation_ms);
+  }
 }
 
 void Partition::RememberResent(const JobId& id) {
@@ -134,6 +142,7 @@ void Partition::RefuseOperation(const Operation& operation, StatusCode code, std
   }
 }
 
+// All that it may need: what is in memory now may have left it when the answer comes.
 Partition::PendingRead Partition::LookupFor(const Operation& operation) {
   PendingRead read;
   read.lookup.tasks.push_back({operation.group(), operation.task_id()});

@@ -138,6 +138,29 @@ void Partition::RemoveJob(Job& job) {
   }
 }
 
+void Partition::Leave(Job& job) {
+  RememberOutside(*job.group, job.row);
+  RemoveJob(job);
+}
+
+Partition::Job* Partition::Return(JobRow row) {
+  if (GroupOf(row.spec->group).outside_known) {
+    outside_.Remove(TaskHash(row.spec->group, row.spec->task_id));
+  }
+  return AddJob(std::move(row));
+}
+
+void Partition::RememberOutside(Group& group, const JobRow& row) {
+  RememberGone(row.key.id);
+  if (!group.outside_known || options_.faults.forget_task_outside) return;
+  outside_.Add(TaskHash(row.spec->group, row.spec->task_id));
+  if (outside_.bytes() <= options_.outside_bytes_max) return;
+  ++stats_.over_outside;
+  // Too many to remember: what concerns these groups is looked up.
+  outside_.Clear();
+  for (auto& [name, each] : groups_) each->outside_known = each->Complete();
+}
+
 void Partition::Unplace(Job& job) {
   Group& group = *job.group;
   switch (job.place) {
@@ -209,7 +232,10 @@ void Partition::Insert(JobRow row) {
   Group& group = GroupOf(row.spec->group);
   Touch(row);
   effects_->batch.mutations.emplace_back(store::InsertJob{row});
-  if (Outside(group, row)) return;
+  if (Outside(group, row)) {
+    RememberOutside(group, row);
+    return;
+  }
   AddJob(std::move(row));
   Shed(group);
 }
@@ -283,7 +309,7 @@ void Partition::ShedWindow(Group& group) {
       const store::ReadyPosition end = PositionOf(out.front()->row);
       group.ready_end = group.ready_complete ? end : std::min(group.ready_end, end);
       group.ready_complete = false;
-      for (Job* job : out) RemoveJob(*job);
+      for (Job* job : out) Leave(*job);
     }
   }
   if (group.dated.size() > WindowMax() * 2) {
@@ -301,7 +327,7 @@ void Partition::ShedWindow(Group& group) {
       const std::pair end(out.front()->row.due_ms, out.front()->row.seq);
       group.dated_end = group.dated_complete ? end : std::min(group.dated_end, end);
       group.dated_complete = false;
-      for (Job* job : out) RemoveJob(*job);
+      for (Job* job : out) Leave(*job);
       ArmGroup(group);
     }
   }
@@ -333,7 +359,7 @@ void Partition::DropOutside(Group& group) {
       if (!(*it)->row.resident) out.push_back(*it);
     }
   }
-  for (Job* job : out) RemoveJob(*job);
+  for (Job* job : out) Leave(*job);
 }
 
 // After an operation on a row that was faulted in: it leaves again when it lies beyond the window.
@@ -343,7 +369,7 @@ void Partition::MaybeEvict(const JobKey& key) {
   // An operation that waits for the opening of the group faults a held row in again.
   const bool waiting = job->place == Job::Place::kReady || job->place == Job::Place::kDated ||
                        job->place == Job::Place::kHeld;
-  if (waiting && Outside(*job->group, job->row)) RemoveJob(*job);
+  if (waiting && Outside(*job->group, job->row)) Leave(*job);
 }
 
 // The next time something in the dated window, or just beyond it, becomes due.
@@ -365,7 +391,7 @@ void Partition::Promote(Group& group) {
     Job& job = **group.dated.begin();
     Unplace(job);
     if (Outside(group, job.row)) {
-      RemoveJob(job);  // due now, but behind the end of the ready window
+      Leave(job);  // due now, but behind the end of the ready window
       continue;
     }
     Place(job);
@@ -422,7 +448,7 @@ void Partition::OnRefill(RefillAnswer answer) {
       if (TouchedSince(static_cast<std::uint64_t>(std::hash<model::JobId>()(row.key.id)),
                        read.ordinal))
         continue;
-      AddJob(std::move(row));
+      Return(std::move(row));
     }
   };
   // Where more is in the store, the window ends just behind its last row.
@@ -447,6 +473,7 @@ void Partition::OnRefill(RefillAnswer answer) {
   }
   install(answer.ready);
   install(answer.dated);
+  if (group.Complete()) group.outside_known = true;  // nothing is
   group.refilling = false;
   EndRead();
   // What was accepted meanwhile may lie beyond the new ends.
@@ -521,7 +548,7 @@ void Partition::OnLookup(LookupAnswer answer) {
                      read.ordinal))
       continue;
     faulted.push_back(row.key);
-    AddJob(std::move(row));
+    Return(std::move(row));
   }
   const std::unordered_set<model::JobId> ended(answer.reply.ended.begin(),
                                                answer.reply.ended.end());

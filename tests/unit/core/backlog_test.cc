@@ -87,13 +87,13 @@ TEST_F(Backlog, ADamagedTaskIsRefusedAndTheOthersOfItsRequestAreTaken) {
   for (int i = 0; i < 20; ++i) s.Accept(Shell::Spec("t" + std::to_string(i)));
   s.fail_lookup = [](const LookupRequest& request) {
     for (const store::TaskKey& task : request.tasks) {
-      if (task.task_id == "bad") return Status::DataLoss("a record cannot be read");
+      if (task.task_id == "t9") return Status::DataLoss("a record cannot be read");
     }
     return Status::Ok();
   };
   SubmitEvent event;
   event.request = 99;
-  for (const char* task : {"one", "bad", "two"}) {
+  for (const char* task : {"t8", "t9", "t10"}) {
     model::JobSpec spec = Shell::Spec(task);
     const model::JobId id = s.NewId();
     spec.job_id = id.ToString();
@@ -105,6 +105,67 @@ TEST_F(Backlog, ADamagedTaskIsRefusedAndTheOthersOfItsRequestAreTaken) {
   for (const SubmitReply& reply : s.submit_replies) {
     EXPECT_EQ(reply.code, reply.index == 1 ? StatusCode::kDataLoss : StatusCode::kOk)
         << reply.index;
+  }
+}
+
+// Of what waits in the store only, the core knows the tasks: a new one needs no look-up.
+TEST_F(Backlog, OnlyTasksThatWaitInTheStoreAreLookedUp) {
+  s.options.window_max = 4;
+  s.Load();
+  for (int i = 0; i < 100; ++i) s.Accept(Shell::Spec("t" + std::to_string(i)));
+  EXPECT_EQ(s.core->Stats().lookups, 0U);
+  EXPECT_LT(s.core->Stats().jobs_in_memory, 16U);
+  for (int i = 50; i < 60; ++i) {
+    const SubmitReply reply = s.Submit(Shell::Spec("t" + std::to_string(i)));
+    EXPECT_EQ(reply.outcome, SubmitOutcome::kDuplicate) << i;
+  }
+  EXPECT_EQ(s.core->Stats().lookups, 10U);
+  // What has run is not in the store any more.
+  FakeWorker& worker = s.Hello("w", 1);
+  for (std::size_t i = 0; i < 90; ++i) s.Succeed(worker, AttemptRef(worker.given.at(i).ref));
+  const std::uint64_t before = s.core->Stats().lookups;
+  for (int i = 50; i < 60; ++i) s.Accept(Shell::Spec("t" + std::to_string(i)));
+  EXPECT_EQ(s.core->Stats().lookups, before);
+}
+
+TEST_F(Backlog, ASubmitThatIsRepeatedIsLookedUpThoughItsJobWaitsInTheStore) {
+  s.options.window_max = 4;
+  s.Load();
+  std::vector<model::JobId> ids;
+  for (int i = 0; i < 50; ++i) ids.push_back(s.Accept(Shell::Spec("t" + std::to_string(i))));
+  // Under another task, so that only the id tells it; the store would refuse it.
+  const SubmitReply reply = s.SubmitAs(ids[40], Shell::Spec("other"), false);
+  EXPECT_EQ(reply.code, StatusCode::kAlreadyExists);
+  EXPECT_EQ(s.core->Stats().lookups, 1U);
+}
+
+TEST_F(Backlog, AfterATakeoverEveryTaskIsLookedUpUntilAllRowsHaveBeenInMemory) {
+  s.options.window_max = 4;
+  s.Load();
+  for (int i = 0; i < 30; ++i) s.Accept(Shell::Spec("t" + std::to_string(i)));
+  s.Load();
+  s.Advance(s.options.late_copy_ms);  // until then all ids are looked up
+  const SubmitReply twice = s.Submit(Shell::Spec("t20"));
+  EXPECT_EQ(twice.outcome, SubmitOutcome::kDuplicate);
+  s.Accept(Shell::Spec("new"));
+  EXPECT_EQ(s.core->Stats().lookups, 2U);
+  FakeWorker& worker = s.Hello("w", 1);
+  for (std::size_t i = 0; i < 28; ++i) s.Succeed(worker, AttemptRef(worker.given.at(i).ref));
+  const std::uint64_t before = s.core->Stats().lookups;
+  for (int i = 0; i < 20; ++i) s.Accept(Shell::Spec("later" + std::to_string(i)));
+  EXPECT_EQ(s.core->Stats().lookups, before);
+}
+
+TEST_F(Backlog, WhatIsTooMuchToRememberIsLookedUp) {
+  s.options.window_max = 4;
+  s.options.outside_bytes_max = 500;
+  s.Load();
+  for (int i = 0; i < 100; ++i) s.Accept(Shell::Spec("t" + std::to_string(i)));
+  EXPECT_GT(s.core->Stats().over_outside, 0U);
+  EXPECT_LE(s.core->Stats().outside_bytes, s.options.outside_bytes_max);
+  for (int i = 50; i < 60; ++i) {
+    const SubmitReply reply = s.Submit(Shell::Spec("t" + std::to_string(i)));
+    EXPECT_EQ(reply.outcome, SubmitOutcome::kDuplicate) << i;
   }
 }
 
