@@ -188,10 +188,10 @@ void Checker::InsertJob(std::uint32_t partition, const JobRow& row) {
       }
       // The core may have handed it out in the meantime: then it tells so itself.
       const core::Partition* core = world_.OwnerCore(partition);
-      if (core == nullptr) continue;
+      if (core == nullptr || core->Stats().undelivered > 0) continue;
+      // What is not in memory waits in the store.
       const auto live = core->Find(other_key);
-      if (!live || live->executing || live->row.attempt > 1 || core->Stats().undelivered > 0)
-        continue;
+      if (live && (live->executing || live->row.attempt > 1)) continue;
       Fail("I3", key.id,
            "two waiting one-shots of a task, the other is " + other_key.id.ToString());
     }
