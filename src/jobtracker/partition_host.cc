@@ -645,6 +645,14 @@ void PartitionHost::StartReads(core::Effects& effects) {
           post(std::move(answer));
         });
   }
+  for (core::TasksRequest& request : effects.tasks) {
+    reads_.Post(
+        [post, &store = store_, partition = options_.core.partition, request = std::move(request)] {
+          auto rows = store.LoadTasks(partition, request.group, request.after, request.limit);
+          if (!rows.ok()) return post(core::ReadFailed{request.id, rows.status()});
+          post(core::TasksAnswer{request.id, *std::move(rows)});
+        });
+  }
   for (core::FeedbackRefillRequest& request : effects.feedback_refills) {
     reads_.Post(
         [post, &store = store_, partition = options_.core.partition, request = std::move(request)] {

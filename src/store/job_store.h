@@ -66,6 +66,12 @@ struct ReadyPosition {
   auto operator<=>(const ReadyPosition&) const = default;
 };
 
+struct TaskPosition {
+  std::string task_id;
+  model::JobKey key;
+  auto operator<=>(const TaskPosition&) const = default;
+};
+
 struct GroupCount {
   std::int64_t jobs = 0;  // rows of lts_job (waiting or executing)
   std::int64_t schedules = 0;
@@ -162,6 +168,12 @@ class JobStore {
   // Rows in state kWaiting, not resident, with due > due_after, in the order (due, seq).
   virtual Result<std::vector<JobRow>> LoadDated(std::uint32_t partition, const std::string& group,
                                                 TimeMs due_after, std::size_t limit) = 0;
+  // The tasks of all job rows of a group, one for each row, in an order of the engine's own; after
+  // the last of an earlier answer when given.
+  virtual Result<std::vector<TaskPosition>> LoadTasks(std::uint32_t partition,
+                                                      const std::string& group,
+                                                      const std::optional<TaskPosition>& after,
+                                                      std::size_t limit) = 0;
   // Ascending seq, seq > after.
   virtual Result<std::vector<FeedbackRow>> LoadFeedback(std::uint32_t partition,
                                                         const std::string& submit_group,

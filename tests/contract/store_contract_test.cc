@@ -511,6 +511,49 @@ TEST_P(StoreContract, GroupsAreThoseWithJobRows) {
   EXPECT_EQ(*store().LoadGroups(0), std::vector<std::string>{"a"});
 }
 
+TEST_P(StoreContract, TasksOfAGroupAreReadPieceByPiece) {
+  Owner a(store(), 0);
+  Owner other(store(), 1);
+  std::set<TaskPosition> wanted;
+  MutationBatch batch;
+  std::vector<Mutation> rows;
+  for (std::uint64_t n = 1; n <= 40; ++n) {
+    // One is the beginning of another, some hold several rows, some sort differently by length.
+    const std::string task = n % 4 == 0 ? "t" : n % 4 == 1 ? "t\xC3\xA9" : std::string(n, 'a');
+    JobRow row = Job(n, "g", task);
+    row.key.cycle = n % 8 == 0 ? -static_cast<TimeMs>(n) : static_cast<TimeMs>(n % 3);
+    row.resident = n % 5 == 0;
+    wanted.insert({task, row.key});
+    rows.emplace_back(InsertJob{row});
+  }
+  rows.emplace_back(InsertJob{Job(50, "g2", "t")});
+  rows.emplace_back(InsertJob{Job(51, "f", "t")});
+  EXPECT_OK(a.Commit(rows));
+  EXPECT_OK(other.Commit({InsertJob{Job(52, "g", "t")}}));
+  for (const std::size_t limit : {1U, 7U, 40U, 1000U}) {
+    std::set<TaskPosition> read;
+    std::optional<TaskPosition> after;
+    while (true) {
+      const auto page = store().LoadTasks(0, "g", after, limit);
+      ASSERT_TRUE(page.ok()) << page.status().ToString();
+      ASSERT_LE(page->size(), limit);
+      for (const TaskPosition& row : *page) EXPECT_TRUE(read.insert(row).second);
+      if (page->size() < limit) break;
+      after = page->back();
+    }
+    EXPECT_EQ(read, wanted) << limit;
+  }
+  // The last one of an answer may be gone when the next is asked for.
+  const auto first = store().LoadTasks(0, "g", std::nullopt, 1);
+  const auto second = store().LoadTasks(0, "g", first->back(), 1);
+  for (const Mutation& row : rows) {
+    const JobRow& job = std::get<InsertJob>(row).row;
+    if (job.key == first->back().key) EXPECT_OK(a.Commit({DeleteJob{job}}));
+  }
+  EXPECT_EQ(*store().LoadTasks(0, "g", first->back(), 1), *second);
+  EXPECT_TRUE(store().LoadTasks(0, "nobody", std::nullopt, 10)->empty());
+}
+
 // ---- look-ups
 
 TEST_P(StoreContract, LookupFindsByIdAndTaskOnceEachAndTellsWhatEnded) {

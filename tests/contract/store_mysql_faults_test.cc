@@ -572,6 +572,9 @@ TEST_F(MysqlStore, ReadsLookAtFewRowsHoweverManyThereAre) {
     few(
         "LoadRunning", [&] { return store->LoadRunning(0, Key(0), 10); }, 100);
     few(
+        "LoadTasks",
+        [&] { return store->LoadTasks(0, "g", TaskPosition{"task-7", Key(0)}, 10); }, 30);
+    few(
         "LoadGroups", [&] { return store->LoadGroups(0); }, 20);
     few(
         "LoadFeedbackGroups", [&] { return store->LoadFeedbackGroups(0); }, 20);

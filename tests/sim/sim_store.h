@@ -80,6 +80,11 @@ class SimStore final : public store::JobStore {
                                                TimeMs due_after, std::size_t limit) override {
     return Read(partition, [&] { return inner_.LoadDated(partition, group, due_after, limit); });
   }
+  Result<std::vector<store::TaskPosition>> LoadTasks(
+      std::uint32_t partition, const std::string& group,
+      const std::optional<store::TaskPosition>& after, std::size_t limit) override {
+    return Read(partition, [&] { return inner_.LoadTasks(partition, group, after, limit); });
+  }
   Result<std::vector<store::FeedbackRow>> LoadFeedback(std::uint32_t partition,
                                                        const std::string& submit_group,
                                                        std::uint64_t after_seq,

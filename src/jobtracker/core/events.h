@@ -152,6 +152,11 @@ struct RefillAnswer {
   bool ready_more = false;
   bool dated_more = false;
 };
+struct TasksAnswer {
+  ReadId id = 0;
+  std::vector<store::TaskPosition> rows;  // as many as the limit: there are more
+};
+
 struct FeedbackRefillAnswer {
   ReadId id = 0;
   std::vector<store::FeedbackRow> rows;
@@ -167,7 +172,7 @@ struct TickEvent {};
 
 using Event = std::variant<SubmitEvent, OperateEvent, HelloEvent, WorkerEvent, WorkerClosedEvent,
                            FeedbackHelloEvent, FeedbackAckEvent, FeedbackClosedEvent, LookupAnswer,
-                           RefillAnswer, FeedbackRefillAnswer, ReadFailed, TickEvent>;
+                           RefillAnswer, FeedbackRefillAnswer, TasksAnswer, ReadFailed, TickEvent>;
 
 // ---- effects
 // --------------------------------------------------------------------------------------
@@ -250,6 +255,14 @@ struct FeedbackRefillRequest {
   std::size_t limit = 0;
 };
 
+// Which tasks have rows in the store.
+struct TasksRequest {
+  ReadId id = 0;
+  std::string group;
+  std::optional<store::TaskPosition> after;
+  std::size_t limit = 0;
+};
+
 // What one or several events led to. `batch` is committed first; everything else takes effect, in
 // order, only after this batch and all earlier ones are durable (but for `heartbeats`). That holds
 // for reads too: they see every mutation issued before them.
@@ -263,13 +276,15 @@ struct Effects {
   std::vector<LookupRequest> lookups;
   std::vector<RefillRequest> refills;
   std::vector<FeedbackRefillRequest> feedback_refills;
+  std::vector<TasksRequest> tasks;
   // Not empty: the core found itself at odds with its own rules (a defect). Nothing of this may
   // take effect; the shell loads the partition anew.
   std::string fault;
 
   bool OnlyMutations() const {
     return submit_replies.empty() && operate_replies.empty() && worker_sends.empty() &&
-           feedback_sends.empty() && lookups.empty() && refills.empty() && feedback_refills.empty();
+           feedback_sends.empty() && lookups.empty() && refills.empty() &&
+           feedback_refills.empty() && tasks.empty();
   }
 };
 

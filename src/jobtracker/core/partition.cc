@@ -34,7 +34,8 @@ Partition::Partition(PartitionOptions options, LoadedState loaded, Now now)
   if (!loaded_groups_.empty()) recheck_mono_ms_ = now.mono_ms + recheck_every_ms_;
   for (const std::string& name : loaded.groups) {
     Group& group = GroupOf(name);
-    group.ready_complete = group.dated_complete = group.outside_known = false;
+    group.ready_complete = group.dated_complete = false;
+    group.outside = Group::OutsideTasks::kUnread;
     group.ready_end = {INT_MIN, INT64_MIN, 0};
     group.dated_end = {INT64_MIN, 0};
     group.top_wanted = true;
@@ -100,6 +101,7 @@ void Partition::Handle(Event event, Now now, Effects* effects) {
     void operator()(FeedbackClosedEvent& e) { core.OnFeedbackClosed(e.stream); }
     void operator()(LookupAnswer& e) { core.OnLookup(std::move(e)); }
     void operator()(RefillAnswer& e) { core.OnRefill(std::move(e)); }
+    void operator()(TasksAnswer& e) { core.OnTasks(std::move(e)); }
     void operator()(FeedbackRefillAnswer& e) { core.OnFeedbackRefill(std::move(e)); }
     void operator()(ReadFailed& e) { core.OnReadFailed(std::move(e)); }
     void operator()(TickEvent&) {}
@@ -185,6 +187,9 @@ void Partition::Finish(Effects* effects) {
     } else if (!read->feedback_group.empty()) {
       read->feedback.id = id;
       effects->feedback_refills.push_back(read->feedback);
+    } else if (!read->tasks_group.empty()) {
+      read->tasks.id = id;
+      effects->tasks.push_back(read->tasks);
     } else {
       read->lookup.id = id;
       effects->lookups.push_back(read->lookup);

@@ -300,6 +300,9 @@ class Partition {
   void Leave(Job& job);            // the same, of a row that stays in the store
   Job* Return(store::JobRow row);  // of a row that was in the store only
   void RememberOutside(Group& group, const store::JobRow& row);
+  void AddOutside(const Group& group, const std::string& task_id);
+  void ReadTasks(const Group& group, std::optional<store::TaskPosition> after);
+  void OnTasks(TasksAnswer answer);
   void CountResident(const Job& job, int change);
   void Unplace(Job& job);
   void Place(Job& job);  // by its row and the state of its task
@@ -471,8 +474,8 @@ class Partition {
   HashBag gone_;
   HashBag gone_before_;
   std::int64_t gone_since_mono_ms_ = INT64_MIN / 2;
-  // The tasks of rows that are in the store only, one entry a row, of all groups in which
-  // `outside_known` says so: others need not be looked up.
+  // The tasks of rows that are in the store only, an entry for each row, of groups in which they
+  // are known: others need not be looked up.
   HashBag outside_;
   // By task and client: the newest operation that was carried out.
   std::unordered_map<std::string, std::uint64_t> newest_operation_;

@@ -76,9 +76,15 @@ struct Partition::Group {
   bool dated_complete = true;
   bool dated_capped = false;  // `dated_end` is only when to read again from the top
   std::pair<TimeMs, std::uint64_t> dated_end{};
-  // The tasks of all rows beyond the window are in `outside_`. Unknown after a takeover, until all
-  // rows have been in memory once.
-  bool outside_known = true;
+  // Whether the tasks of all rows beyond the window are in `outside_`. After a takeover they are
+  // read, piece by piece.
+  enum class OutsideTasks : std::uint8_t {
+    kUnread,
+    kReading,  // those of rows that leave memory meanwhile are in it too
+    kKnown,
+    kUnknown,  // too many, or they cannot be read
+  };
+  OutsideTasks outside = OutsideTasks::kKnown;
   bool refilling = false;
   bool top_wanted = false;                        // the next refill starts at the top
   std::int64_t refill_after_mono_ms = INT64_MIN;  // not before: the last one failed
@@ -146,11 +152,13 @@ struct Partition::PendingRead {
   std::vector<AttemptResult> results;
   std::string refill_group;
   std::string feedback_group;
+  std::string tasks_group;
   // What is asked.
   LookupRequest lookup;
   RefillRequest refill;
   bool clock_behind = false;  // when the refill was asked, the clock showed less than before
   FeedbackRefillRequest feedback;
+  TasksRequest tasks;
 };
 
 struct Partition::FeedbackStream {

@@ -80,7 +80,7 @@ bool Partition::NeedsLookup(const Operation& operation) const {
   if (!operation.is_submit() && !known(operation.target())) return true;
   const auto group = groups_.find(operation.group());
   if (group == groups_.end() || group->second->Complete()) return false;
-  return !group->second->outside_known ||
+  return group->second->outside != Group::OutsideTasks::kKnown ||
          outside_.Contains(TaskHash(operation.group(), operation.task_id()));
 }
 

@@ -37,6 +37,8 @@ store::ReadyPosition PositionOf(const JobRow& row) { return {row.priority, row.d
 // However little memory there is.
 constexpr std::size_t kWindowLeast = 8;
 
+constexpr std::size_t kTasksOfARead = 10'000;
+
 // About what a definition takes in memory. Occurrences share that of their schedule; it is counted
 // for each all the same.
 std::size_t SpecBytes(const model::JobSpec& spec) {
@@ -144,7 +146,8 @@ void Partition::Leave(Job& job) {
 }
 
 Partition::Job* Partition::Return(JobRow row) {
-  if (GroupOf(row.spec->group).outside_known) {
+  // While they are read, its task may not be there yet, but that of another one that looks alike.
+  if (GroupOf(row.spec->group).outside == Group::OutsideTasks::kKnown) {
     outside_.Remove(TaskHash(row.spec->group, row.spec->task_id));
   }
   return AddJob(std::move(row));
@@ -152,13 +155,54 @@ Partition::Job* Partition::Return(JobRow row) {
 
 void Partition::RememberOutside(Group& group, const JobRow& row) {
   RememberGone(row.key.id);
-  if (!group.outside_known || options_.faults.forget_task_outside) return;
-  outside_.Add(TaskHash(row.spec->group, row.spec->task_id));
+  if (options_.faults.forget_task_outside) return;
+  if (group.outside == Group::OutsideTasks::kKnown ||
+      group.outside == Group::OutsideTasks::kReading) {
+    AddOutside(group, row.spec->task_id);
+  }
+}
+
+void Partition::AddOutside(const Group& group, const std::string& task_id) {
+  outside_.Add(TaskHash(group.name, task_id));
   if (outside_.bytes() <= options_.outside_bytes_max) return;
-  ++stats_.over_outside;
   // Too many to remember: what concerns these groups is looked up.
+  ++stats_.over_outside;
   outside_.Clear();
-  for (auto& [name, each] : groups_) each->outside_known = each->Complete();
+  for (auto& [name, each] : groups_) {
+    if (!each->Complete()) each->outside = Group::OutsideTasks::kUnknown;
+  }
+}
+
+void Partition::ReadTasks(const Group& group, std::optional<store::TaskPosition> after) {
+  auto read = std::make_unique<PendingRead>();
+  read->tasks_group = group.name;
+  read->tasks.group = group.name;
+  read->tasks.after = std::move(after);
+  read->tasks.limit = kTasksOfARead;
+  wanted_reads_.push_back(std::move(read));
+}
+
+void Partition::OnTasks(TasksAnswer answer) {
+  const auto found = reads_.find(answer.id);
+  if (found == reads_.end()) return;
+  const PendingRead read = std::move(found->second);
+  reads_.erase(found);
+  Group& group = GroupOf(read.tasks_group);
+  for (const store::TaskPosition& row : answer.rows) {
+    if (group.outside != Group::OutsideTasks::kReading) break;
+    // What was in memory meanwhile came in when it left.
+    if (jobs_.contains(row.key) ||
+        TouchedSince(std::hash<model::JobId>()(row.key.id), read.ordinal))
+      continue;
+    AddOutside(group, row.task_id);
+  }
+  EndRead();
+  if (group.outside != Group::OutsideTasks::kReading) return;
+  if (answer.rows.size() < read.tasks.limit) {
+    group.outside = Group::OutsideTasks::kKnown;
+  } else {
+    ReadTasks(group, std::move(answer.rows.back()));
+  }
 }
 
 void Partition::Unplace(Job& job) {
@@ -473,7 +517,12 @@ void Partition::OnRefill(RefillAnswer answer) {
   }
   install(answer.ready);
   install(answer.dated);
-  if (group.Complete()) group.outside_known = true;  // nothing is
+  if (group.Complete()) {
+    group.outside = Group::OutsideTasks::kKnown;  // none are
+  } else if (group.outside == Group::OutsideTasks::kUnread) {
+    group.outside = Group::OutsideTasks::kReading;
+    ReadTasks(group, std::nullopt);
+  }
   group.refilling = false;
   EndRead();
   // What was accepted meanwhile may lie beyond the new ends.
@@ -610,6 +659,11 @@ void Partition::OnReadFailed(ReadFailed failed) {
     Shed(group);
     ArmGroup(group);
     read_retries_.emplace(again_mono_ms, std::move(read));
+    return;
+  }
+  if (damaged && !read.tasks_group.empty()) {
+    Group& group = GroupOf(read.tasks_group);
+    if (!group.Complete()) group.outside = Group::OutsideTasks::kUnknown;
     return;
   }
   if (!damaged || !read.feedback_group.empty()) {

@@ -477,6 +477,26 @@ class MemoryJobStore final : public JobStore {
     return rows;
   }
 
+  Result<std::vector<TaskPosition>> LoadTasks(std::uint32_t partition, const std::string& group,
+                                              const std::optional<TaskPosition>& after,
+                                              std::size_t limit) override {
+    const std::lock_guard lock(mutex_);
+    LTS_RETURN_IF_ERROR(Known(partition));
+    const auto& tasks = partitions_[partition].tasks;
+    std::vector<TaskPosition> rows;
+    for (auto it = tasks.lower_bound({group, after ? after->task_id : ""});
+         it != tasks.end() && it->first.group == group; ++it) {
+      const auto& [task, keys] = *it;
+      const bool begun = after && after->task_id == task.task_id;
+      for (auto key = begun ? keys.upper_bound(after->key) : keys.begin(); key != keys.end();
+           ++key) {
+        if (rows.size() >= limit) return rows;
+        rows.push_back({task.task_id, *key});
+      }
+    }
+    return rows;
+  }
+
   Result<std::vector<FeedbackRow>> LoadFeedback(std::uint32_t partition,
                                                 const std::string& submit_group,
                                                 std::uint64_t after_seq,

@@ -303,6 +303,29 @@ Result<std::vector<JobRow>> MysqlJobStore::LoadDated(std::uint32_t partition,
   return rows;
 }
 
+Result<std::vector<TaskPosition>> MysqlJobStore::LoadTasks(std::uint32_t partition,
+                                                           const std::string& group,
+                                                           const std::optional<TaskPosition>& after,
+                                                           std::size_t limit) {
+  LTS_RETURN_IF_ERROR(Known(partition));
+  SqlText sql("SELECT task_id, job_id, cycle FROM lts_job FORCE INDEX (by_task) WHERE part = ",
+              partition, " AND grp = ", group);
+  if (after) {
+    sql.Add(" AND task_id >= ", after->task_id, " AND (task_id > ", after->task_id, " OR job_id > ",
+            after->key.id, " OR (job_id = ", after->key.id, " AND cycle > ", after->key.cycle,
+            "))");
+  }
+  sql.Add(" ORDER BY task_id, job_id, cycle LIMIT ", limit);
+  std::vector<TaskPosition> rows;
+  LTS_RETURN_IF_ERROR(Read([&](Connection& connection) -> Step {
+    rows.clear();
+    return connection.Query(sql, [&](const Row& row) {
+      rows.push_back({row.Bytes(0), {row.Id(1), row.I64(2)}});
+    });
+  }));
+  return rows;
+}
+
 Result<std::vector<FeedbackRow>> MysqlJobStore::LoadFeedback(std::uint32_t partition,
                                                              const std::string& submit_group,
                                                              std::uint64_t after_seq,

@@ -336,6 +336,32 @@ Result<std::vector<JobRow>> RocksdbJobStore::LoadDated(std::uint32_t partition,
   return rows;
 }
 
+Result<std::vector<TaskPosition>> RocksdbJobStore::LoadTasks(
+    std::uint32_t partition, const std::string& group, const std::optional<TaskPosition>& after,
+    std::size_t limit) {
+  LTS_RETURN_IF_ERROR(Known(partition));
+  std::vector<TaskPosition> rows;
+  const auto gid = groups_.Find(group);
+  if (!gid) return rows;
+  std::string prefix = "T";
+  KeyWriter(&prefix).U16(partition).U32(*gid);
+  std::string from = prefix;
+  if (after) TaskKeyKey(&from, partition, *gid, after->task_id, after->key);
+  const View view(*engine_);
+  Range range(view, engine_->live(), prefix);
+  for (range.Seek(from); range.Valid() && rows.size() < limit; range.Next()) {
+    if (after && range.key() == from) continue;
+    KeyReader rest = range.Rest();
+    const std::size_t task_bytes = rest.U16();
+    const std::string_view task = rest.rest().substr(0, task_bytes);
+    const model::JobKey key = rest.Skip(task_bytes).Key();
+    if (!rest.ok()) return engine_->Damaged(Status::DataLoss("the key of a task cannot be read"));
+    rows.push_back({std::string(task), key});
+  }
+  LTS_RETURN_IF_ERROR(range.status());
+  return rows;
+}
+
 Result<std::vector<FeedbackRow>> RocksdbJobStore::LoadFeedback(std::uint32_t partition,
                                                                const std::string& submit_group,
                                                                std::uint64_t after_seq,

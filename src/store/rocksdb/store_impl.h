@@ -136,6 +136,9 @@ class RocksdbJobStore final : public JobStore {
                                           TimeMs due_before, std::size_t limit) override;
   Result<std::vector<JobRow>> LoadDated(std::uint32_t partition, const std::string& group,
                                         TimeMs due_after, std::size_t limit) override;
+  Result<std::vector<TaskPosition>> LoadTasks(std::uint32_t partition, const std::string& group,
+                                              const std::optional<TaskPosition>& after,
+                                              std::size_t limit) override;
   Result<std::vector<FeedbackRow>> LoadFeedback(std::uint32_t partition,
                                                 const std::string& submit_group,
                                                 std::uint64_t after_seq,

@@ -139,12 +139,34 @@ TEST_F(Backlog, ASubmitThatIsRepeatedIsLookedUpThoughItsJobWaitsInTheStore) {
   EXPECT_EQ(s.core->Stats().lookups, 1U);
 }
 
-TEST_F(Backlog, AfterATakeoverEveryTaskIsLookedUpUntilAllRowsHaveBeenInMemory) {
+TEST_F(Backlog, AfterATakeoverTheTasksThatWaitInTheStoreAreRead) {
+  s.options.window_max = 4;
+  s.Load();
+  constexpr int kJobs = 25'000;  // three pieces
+  for (int i = 0; i < kJobs; ++i) s.Accept(Shell::Spec("t" + std::to_string(i)));
+  s.Load();
+  s.Advance(s.options.late_copy_ms);  // until then all ids are looked up
+  s.Accept(Shell::Spec("new"));
+  EXPECT_EQ(s.core->Stats().lookups, 0U);
+  for (const int i : {3, 20, 12'000, kJobs - 1}) {
+    const SubmitReply twice = s.Submit(Shell::Spec("t" + std::to_string(i)));
+    EXPECT_EQ(twice.outcome, SubmitOutcome::kDuplicate) << i;
+  }
+  // The first one is in memory.
+  EXPECT_EQ(s.core->Stats().lookups, 3U);
+}
+
+TEST_F(Backlog, TasksThatCannotBeReadAreLookedUpUntilAllRowsHaveBeenInMemory) {
   s.options.window_max = 4;
   s.Load();
   for (int i = 0; i < 30; ++i) s.Accept(Shell::Spec("t" + std::to_string(i)));
+  int asked = 0;
+  s.fail_tasks = [&](const TasksRequest&) {
+    return ++asked == 1 ? Status::Unavailable("away") : Status::DataLoss("a record is damaged");
+  };
   s.Load();
-  s.Advance(s.options.late_copy_ms);  // until then all ids are looked up
+  s.Advance(s.options.late_copy_ms);
+  EXPECT_EQ(asked, 2);
   const SubmitReply twice = s.Submit(Shell::Spec("t20"));
   EXPECT_EQ(twice.outcome, SubmitOutcome::kDuplicate);
   s.Accept(Shell::Spec("new"));
@@ -154,6 +176,34 @@ TEST_F(Backlog, AfterATakeoverEveryTaskIsLookedUpUntilAllRowsHaveBeenInMemory) {
   const std::uint64_t before = s.core->Stats().lookups;
   for (int i = 0; i < 20; ++i) s.Accept(Shell::Spec("later" + std::to_string(i)));
   EXPECT_EQ(s.core->Stats().lookups, before);
+}
+
+// What happens while the tasks are read: those of rows that come and go meanwhile are known too.
+TEST_F(Backlog, TasksAreKnownThoughTheirRowsMoveWhileTheyAreRead) {
+  s.options.window_max = 4;
+  s.Load();
+  for (int i = 0; i < 60; ++i) s.Accept(Shell::Spec("t" + std::to_string(i)));
+  s.hold_tasks = true;
+  s.Load();
+  s.Advance(s.options.late_copy_ms);
+  ASSERT_EQ(s.held_tasks.size(), 1U);
+  // Into memory and out of it again; accepted beyond the window; run.
+  s.Update("t50",
+           [] {
+             model::JobSpec v;
+             v.max_retry_times = 2;
+             return v;
+           }(),
+           {"max_retry_times"});
+  s.Accept(Shell::Spec("new"));
+  FakeWorker& worker = s.Hello("w", 1);
+  for (std::size_t i = 0; i < 20; ++i) s.Succeed(worker, AttemptRef(worker.given.at(i).ref));
+  s.AnswerHeldTasks();
+  const std::uint64_t before = s.core->Stats().lookups;
+  for (const char* task : {"t50", "new", "t45"}) {
+    EXPECT_EQ(s.Submit(Shell::Spec(task)).outcome, SubmitOutcome::kDuplicate) << task;
+  }
+  EXPECT_EQ(s.core->Stats().lookups, before + 3);
 }
 
 TEST_F(Backlog, WhatIsTooMuchToRememberIsLookedUp) {

@@ -243,6 +243,14 @@ class Shell {
   std::uint64_t heartbeats = 0;
   std::uint64_t heartbeats_answered = 0;
   std::map<std::string, FakeWorker> workers;
+  // Reads of tasks: fail as it says, or are answered by AnswerHeldTasks() as they are now.
+  std::function<Status(const TasksRequest&)> fail_tasks;
+  bool hold_tasks = false;
+  std::vector<TasksAnswer> held_tasks;
+  void AnswerHeldTasks() {
+    hold_tasks = false;
+    for (TasksAnswer& answer : std::exchange(held_tasks, {})) Handle(std::move(answer));
+  }
   std::vector<SubmitReply> submit_replies;
   std::vector<OperateReply> operate_replies;
   std::vector<std::pair<StreamId, store::FeedbackRow>> feedback;
@@ -309,6 +317,18 @@ class Shell {
           store->LoadDated(0, request.group, request.now_ms, request.dated_limit).value();
       answer.dated_more = answer.dated.size() == request.dated_limit;
       Handle(std::move(answer));
+    }
+    for (const TasksRequest& request : effects.tasks) {
+      const Status failed = fail_tasks ? fail_tasks(request) : Status::Ok();
+      if (hold_tasks) {
+        held_tasks.push_back(
+            {request.id, store->LoadTasks(0, request.group, request.after, request.limit).value()});
+      } else if (!failed.ok()) {
+        Handle(ReadFailed{request.id, failed});
+      } else {
+        Handle(TasksAnswer{
+            request.id, store->LoadTasks(0, request.group, request.after, request.limit).value()});
+      }
     }
     for (const FeedbackRefillRequest& request : effects.feedback_refills) {
       Handle(FeedbackRefillAnswer{
