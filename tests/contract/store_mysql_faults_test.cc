@@ -573,7 +573,10 @@ TEST_F(MysqlStore, ReadsLookAtFewRowsHoweverManyThereAre) {
         "LoadRunning", [&] { return store->LoadRunning(0, Key(0), 10); }, 100);
     few(
         "LoadTasks",
-        [&] { return store->LoadTasks(0, "g", TaskPosition{"task-7", Key(0)}, 10); }, 30);
+        [&] {
+          return store->LoadTasks(0, "g", TaskPosition{"task-7", Key(0)}, 10);
+        },
+        30);
     few(
         "LoadGroups", [&] { return store->LoadGroups(0); }, 20);
     few(
