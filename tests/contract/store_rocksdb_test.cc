@@ -350,6 +350,23 @@ TEST(RocksdbStore, GroupsAreFoundByTheirRowsWhateverTheCountersSay) {
   EXPECT_EQ(*(*store)->LoadGroups(0), (std::vector<std::string>{"a", "aside", "b"}));
 }
 
+TEST(RocksdbStore, AnotherLayoutIsRefused) {
+  const TempFolder temp;
+  const HandClock clock;
+  ASSERT_TRUE(Open(temp.path(), clock).ok());
+  Tamper(temp.path(), [](rocksdb::DB& db, rocksdb::ColumnFamilyHandle* live) {
+    std::string value;
+    ASSERT_TRUE(db.Get({}, live, "I", &value).ok());
+    value += "0";  // field 6, the layout, once more: the last one counts
+    ASSERT_TRUE(db.Put({}, live, "I", value).ok());
+  });
+  const Status refused = Open(temp.path(), clock).status();
+  EXPECT_EQ(refused.code(), StatusCode::kFailedPrecondition);
+  for (const std::string& part : {temp.path(), std::string("layout 7"), std::string("layout 1")}) {
+    EXPECT_NE(refused.message().find(part), std::string::npos) << refused.message();
+  }
+}
+
 TEST(RocksdbStore, UnreadableRecordIsDataLossNamingTheFolder) {
   const TempFolder temp;
   const HandClock clock;

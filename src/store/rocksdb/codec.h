@@ -17,10 +17,7 @@ using records::ReadHead;
 using records::Scratch;
 
 inline bool IsAside(model::JobState state, bool resident) {
-  return resident || state == model::JobState::kSuspended;
-}
-inline bool IsBusy(model::JobState state, bool resident) {
-  return resident || state == model::JobState::kRunning;
+  return resident || state != model::JobState::kWaiting;
 }
 inline bool IsDated(const Place& place, TimeMs accepted_ms) {
   return !place.aside && place.due_ms > accepted_ms;

@@ -111,43 +111,45 @@ class BatchWriter {
     return Status::Ok();
   }
 
+  // The row and what leads to it, but for its task.
   void PutRow(const Place& place, const JobRow& row) {
-    RowKey(&key_, part_, place, row.key);
-    if (!place.aside) {
-      std::string& lowest = lowest_ready_[place.gid];
-      if (lowest.empty() || key_ < lowest) lowest = key_;
-    }
-    Encode(row, scratch_, &value_);
-    Put(key_, value_);
-  }
-  void RemoveRow(const Place& place, const model::JobKey& key) {
-    RowKey(&key_, part_, place, key);
-    Remove(key_);
-  }
-  void PutPlaceOf(const Place& place, const model::JobKey& key) {
-    JobKeyKey(&key_, part_, key);
     value_.clear();
     KeyWriter writer(&value_);
     PutPlace(writer, place);
+    if (place.aside) {
+      AsideKey(&key_, part_, row.key);
+      Encode(row, scratch_, &record_);
+      value_ += record_;
+      Put(key_, value_);
+      return;
+    }
+    JobKeyKey(&key_, part_, row.key);
+    Put(key_, value_);
+    PutReady(place, row);
+    if (IsDated(place, row.accepted_ms)) {
+      DatedKey(&key_, part_, place, row.key);
+      value_.clear();
+      KeyWriter(&value_).I32(place.priority);
+      Put(key_, value_);
+    }
+  }
+  void PutReady(const Place& place, const JobRow& row) {
+    RowKey(&key_, part_, place, row.key);
+    std::string& lowest = lowest_ready_[place.gid];
+    if (lowest.empty() || key_ < lowest) lowest = key_;
+    Encode(row, scratch_, &value_);
     Put(key_, value_);
   }
-  void PutDated(const Place& place, const model::JobKey& key) {
-    DatedKey(&key_, part_, place, key);
-    value_.clear();
-    KeyWriter(&value_).I32(place.priority);
-    Put(key_, value_);
-  }
-  void RemoveDated(const Place& place, const model::JobKey& key) {
-    DatedKey(&key_, part_, place, key);
+  void RemoveRow(const Place& place, const JobRow& row) {
+    RowKey(&key_, part_, place, row.key);
     Remove(key_);
-  }
-  void PutBusy(const model::JobKey& key) {
-    BusyKey(&key_, part_, key);
-    Put(key_, "");
-  }
-  void RemoveBusy(const model::JobKey& key) {
-    BusyKey(&key_, part_, key);
+    if (place.aside) return;
+    JobKeyKey(&key_, part_, row.key);
     Remove(key_);
+    if (IsDated(place, row.accepted_ms)) {
+      DatedKey(&key_, part_, place, row.key);
+      Remove(key_);
+    }
   }
 
   Status Apply(const InsertJob& m) {
@@ -155,21 +157,23 @@ class BatchWriter {
     LTS_RETURN_IF_ERROR(CheckSpec(row));
     const auto gid = Gid(row.spec->group);
     if (!gid.ok()) return gid.status();
+    const Place place = PlaceOf(row, *gid);
     const auto [seen, first] = jobs_.try_emplace(row.key, true);
     if (!first) {
       if (seen->second) return Status::InvalidArgument(Text(row.key) + " is there already");
       seen->second = true;
     } else {
-      JobKeyKey(&key_, part_, row.key);
+      // Among those of its kind: the owner knows each row that stands aside.
+      if (place.aside) {
+        AsideKey(&key_, part_, row.key);
+      } else {
+        JobKeyKey(&key_, part_, row.key);
+      }
       new_jobs_ += key_;
     }
-    const Place place = PlaceOf(row, *gid);
     PutRow(place, row);
-    PutPlaceOf(place, row.key);
     TaskKeyKey(&key_, part_, *gid, row.spec->task_id, row.key);
     Put(key_, "");
-    if (IsDated(place, row.accepted_ms)) PutDated(place, row.key);
-    if (IsBusy(row.state, row.resident)) PutBusy(row.key);
     ++Change(*gid).jobs;
     return Status::Ok();
   }
@@ -182,19 +186,14 @@ class BatchWriter {
     const Place place = PlaceOf(row, *gid);
     const Place before = {*gid, IsAside(m.before_state, m.before_resident), m.before_priority,
                           m.before_due_ms, row.seq};
-    RemoveRow(before, row.key);
-    PutRow(place, row);
-    if (!(place == before)) {
-      JobKeyKey(&key_, part_, row.key);
+    if (place == before && !place.aside) {
+      RowKey(&key_, part_, place, row.key);
       Remove(key_);
-      PutPlaceOf(place, row.key);
-      if (IsDated(before, row.accepted_ms)) RemoveDated(before, row.key);
-      if (IsDated(place, row.accepted_ms)) PutDated(place, row.key);
+      PutReady(place, row);
+    } else {
+      RemoveRow(before, row);
+      PutRow(place, row);
     }
-    const bool was_busy = IsBusy(m.before_state, m.before_resident);
-    const bool is_busy = IsBusy(row.state, row.resident);
-    if (is_busy && !was_busy) PutBusy(row.key);
-    if (was_busy && !is_busy) RemoveBusy(row.key);
     return Status::Ok();
   }
 
@@ -204,14 +203,9 @@ class BatchWriter {
     const auto gid = Gid(row.spec->group);
     if (!gid.ok()) return gid.status();
     jobs_[row.key] = false;
-    const Place place = PlaceOf(row, *gid);
-    RemoveRow(place, row.key);
-    JobKeyKey(&key_, part_, row.key);
-    Remove(key_);
+    RemoveRow(PlaceOf(row, *gid), row);
     TaskKeyKey(&key_, part_, *gid, row.spec->task_id, row.key);
     Remove(key_);
-    if (IsDated(place, row.accepted_ms)) RemoveDated(place, row.key);
-    if (IsBusy(row.state, row.resident)) RemoveBusy(row.key);
     --Change(*gid).jobs;
     return Status::Ok();
   }
@@ -404,6 +398,7 @@ class BatchWriter {
   std::map<GroupId, std::string> lowest_ready_;
   std::string key_;
   std::string value_;
+  std::string record_;
   std::string last_group_;
   GroupId last_gid_ = 0;
   // What this batch made of rows: there (true) or gone.

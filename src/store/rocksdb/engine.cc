@@ -50,8 +50,8 @@ class FaultListener final : public rocksdb::EventListener {
 
 namespace {
 
-// The beginnings that look-ups ask for, so that filters answer for absent ones: of J and H the job
-// id, of T the task. Everything else is read in total order.
+// The beginnings that look-ups ask for, so that filters answer for absent ones: of J, A and H the
+// job id, of T the task. Everything else is read in total order.
 class LookupPrefix final : public rocksdb::SliceTransform {
  public:
   // `task_tail`: bytes of a T key behind the task.
@@ -59,7 +59,7 @@ class LookupPrefix final : public rocksdb::SliceTransform {
   const char* Name() const override { return name_; }
   bool InDomain(const rocksdb::Slice& key) const override {
     if (key.empty()) return false;
-    if (key[0] == 'J' || key[0] == 'H') return key.size() >= kIdPrefixBytes;
+    if (key[0] == 'J' || key[0] == 'A' || key[0] == 'H') return key.size() >= kIdPrefixBytes;
     return key[0] == 'T' && key.size() > task_tail_;
   }
   rocksdb::Slice Transform(const rocksdb::Slice& key) const override {
@@ -252,7 +252,7 @@ Result<std::unique_ptr<Engine>> Engine::Open(const std::string& folder,
 
   const auto cache = rocksdb::NewLRUCache(options.block_cache_bytes, /*num_shard_bits=*/2);
   rocksdb::ColumnFamilyOptions live = FamilyOptions(options, cache, options.write_buffer_bytes);
-  live.prefix_extractor = std::make_shared<LookupPrefix>("lts.live.1", kJobKeyBytes);
+  live.prefix_extractor = std::make_shared<LookupPrefix>("lts.live.2", kJobKeyBytes);
   rocksdb::ColumnFamilyOptions history = FamilyOptions(options, cache, options.write_buffer_bytes);
   history.prefix_extractor = std::make_shared<LookupPrefix>("lts.history.1", kEndedTailBytes);
   const rocksdb::ColumnFamilyOptions logs =

@@ -47,6 +47,7 @@ class NewestFirst {
     return best;
   }
   rocksdb::Slice TopValue() const { return top_->range->value(); }
+  char TopKind() const { return top_->range->prefix().front(); }
   void Pop() { top_->range->Prev(); }
 
   Status status() const {
@@ -76,16 +77,9 @@ Result<std::vector<JobRow>> RocksdbJobStore::FindJobRows(const model::JobId& id)
   const View view(*engine_);
   std::vector<JobRow> rows;
   for (std::uint32_t part = 0; part < identity_.partitions; ++part) {
-    std::string prefix = Prefix('J', part);
-    KeyWriter(&prefix).Id(id);
     std::vector<PlacedKey> placed;
     const auto it = view.Prefixed(engine_->live());
-    for (it->Seek(prefix); it->Valid() && it->key().starts_with(prefix); it->Next()) {
-      if (rows.size() + placed.size() == kPageRowsMax) break;
-      KeyReader value(it->value());
-      placed.push_back({GetPlace(value), KeyReader(it->key()).Skip(3).Key()});
-    }
-    if (!it->status().ok()) return engine_->ReadFailure(it->status());
+    LTS_RETURN_IF_ERROR(FindPlaces(view, *it, part, id, kPageRowsMax - rows.size(), &placed));
     auto read = ReadRows(view, part, placed);
     if (!read.ok()) return read.status();
     std::move(read->begin(), read->end(), std::back_inserter(rows));
@@ -180,11 +174,14 @@ Result<JobPage> RocksdbJobStore::FindJobs(const JobFilter& filter, const PageTok
   const View view(*engine_);
   NewestFirst candidates(/*ids_only=*/false);
   const bool by_task = !filter.task_id.empty();
-  const bool by_busy = !by_task && filter.state == model::JobState::kRunning;
+  const bool aside_only = !by_task && filter.state && *filter.state != model::JobState::kWaiting;
   for (std::uint32_t part = 0; part < identity_.partitions; ++part) {
-    std::string prefix = Prefix(by_task ? 'T' : by_busy ? 'B' : 'J', part);
-    if (by_task) KeyWriter(&prefix).U32(*gid).Text(filter.task_id);
-    candidates.Add(part, std::make_unique<Range>(view, engine_->live(), prefix), *start);
+    for (const char kind : {'T', 'J', 'A'}) {
+      if ((kind == 'T') != by_task || (kind == 'J' && aside_only)) continue;
+      std::string prefix = Prefix(kind, part);
+      if (by_task) KeyWriter(&prefix).U32(*gid).Text(filter.task_id);
+      candidates.Add(part, std::make_unique<Range>(view, engine_->live(), prefix), *start);
+    }
   }
 
   Scratch scratch;
@@ -194,13 +191,14 @@ Result<JobPage> RocksdbJobStore::FindJobs(const JobFilter& filter, const PageTok
   std::optional<JobPosition> before;
   for (std::optional<JobPosition> at; (at = candidates.Top()); candidates.Pop()) {
     std::optional<Place> place;
-    if (by_task || by_busy) {
+    if (by_task) {
       const auto found = FindPlace(view, at->partition, at->key);
       if (!found.ok()) return found.status();
       place = *found;
     } else {
-      KeyReader value(candidates.TopValue());
-      place = GetPlace(value);
+      const auto found = PlaceIn(candidates.TopValue(), candidates.TopKind() == 'A');
+      if (!found.ok()) return found.status();
+      place = *found;
     }
     if (place && (!gid || place->gid == *gid)) {
       RowKey(&key, at->partition, *place, at->key);
@@ -209,10 +207,12 @@ Result<JobPage> RocksdbJobStore::FindJobs(const JobFilter& filter, const PageTok
       if (!value->has_value()) {
         return engine_->Damaged(Status::DataLoss("an index names a job that is not there"));
       }
-      const auto head = ReadHead(**value);
+      std::string_view record = **value;
+      if (place->aside) record.remove_prefix(std::min(kPlaceBytes, record.size()));
+      const auto head = ReadHead(record);
       if (!head.ok()) return engine_->Damaged(head.status());
       if (!filter.state || head->state == *filter.state) {
-        auto row = DecodeJob(PositionOf(*place), at->key, **value, scratch);
+        auto row = DecodeJob(PositionOf(*place), at->key, record, scratch);
         if (!row.ok()) return engine_->Damaged(row.status());
         if (row->accepted_ms >= filter.since_ms) {
           if (!room.Take(*row)) {

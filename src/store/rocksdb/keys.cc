@@ -53,13 +53,12 @@ std::string CounterKey(std::uint32_t part, GroupId gid) {
 }
 
 void PutPlace(KeyWriter& out, const Place& p) {
-  out.U32(p.gid).U8(p.aside ? 1 : 0).I32(p.priority).I64(p.due_ms).U64(p.seq);
+  out.U32(p.gid).I32(p.priority).I64(p.due_ms).U64(p.seq);
 }
 
 Place GetPlace(KeyReader& in) {
   Place p;
   p.gid = in.U32();
-  p.aside = in.U8() != 0;
   p.priority = in.I32();
   p.due_ms = in.I64();
   p.seq = in.U64();
@@ -67,6 +66,7 @@ Place GetPlace(KeyReader& in) {
 }
 
 void RowKey(std::string* out, std::uint32_t part, const Place& place, const model::JobKey& key) {
+  if (place.aside) return AsideKey(out, part, key);
   KeyWriter writer = Start(out, 'P').U16(part);
   PutPlace(writer, place);
   writer.Key(key);
@@ -76,6 +76,10 @@ void JobKeyKey(std::string* out, std::uint32_t part, const model::JobKey& key) {
   Start(out, 'J').U16(part).Key(key);
 }
 
+void AsideKey(std::string* out, std::uint32_t part, const model::JobKey& key) {
+  Start(out, 'A').U16(part).Key(key);
+}
+
 void TaskKeyKey(std::string* out, std::uint32_t part, GroupId gid, std::string_view task,
                 const model::JobKey& key) {
   Start(out, 'T').U16(part).U32(gid).Text(task).Key(key);
@@ -83,10 +87,6 @@ void TaskKeyKey(std::string* out, std::uint32_t part, GroupId gid, std::string_v
 
 void DatedKey(std::string* out, std::uint32_t part, const Place& place, const model::JobKey& key) {
   Start(out, 'D').U16(part).U32(place.gid).I64(place.due_ms).U64(place.seq).Key(key);
-}
-
-void BusyKey(std::string* out, std::uint32_t part, const model::JobKey& key) {
-  Start(out, 'B').U16(part).Key(key);
 }
 
 void ScheduleKey(std::string* out, std::uint32_t part, const model::JobId& id) {

@@ -3,31 +3,33 @@
 // and sequences 8, a job key 24 (id 16, cycle 8).
 //
 // Column family "default": what changes as jobs live.
-//   I                                             → Identity
-//   N name                                        → gid
-//   M part                                        → Partition
-//   C part gid                                    → Counter
-//   P part gid aside priority due seq jobkey      → Job          the row itself, in the ready order
-//   J part jobkey                                 → place        (gid aside priority due seq) of
-//   the row T part gid task jobkey                        → –            rows of a task D part gid
-//   due seq jobkey                     → priority     rows due later than they were accepted B part
-//   jobkey                                 → –            rows marked running, or resident S part
-//   id → Schedule U part gid task                               → id           schedule of a task F
-//   part gid seq jobkey n                       → Feedback     gid of the submit group W part gid
-//   identity                           → Worker
+//   I                                     → Identity
+//   N name                                → gid
+//   M part                                → Partition
+//   C part gid                            → Counter
+//   P part gid priority due seq jobkey    → Job       a row that waits, in the ready order
+//   J part jobkey                         → place     (gid priority due seq) of such a row
+//   D part gid due seq jobkey             → priority  such a row that is due later than it was
+//                                                     accepted
+//   A part jobkey                         → place Job a row that the owner holds in memory anyway
+//   T part gid task jobkey                → –         the rows of a task, of both kinds
+//   S part id                             → Schedule
+//   U part gid task                       → id        the schedule of a task
+//   F part gid seq jobkey n               → Feedback  gid of the submit group
+//   W part gid identity                   → Worker
 // Column family "history": what is inserted once and goes with age.
-//   E part gid ended jobkey n                     → History      the row itself, in the order of
-//   its end H part jobkey n                               → gid ended T part gid task ended jobkey
-//   n                → –
+//   E part gid ended jobkey n             → History   the row itself, in the order of its end
+//   H part jobkey n                       → gid ended
+//   T part gid task ended jobkey n        → –
 // Column family "logs":
-//   L jobkey n line                               → Log
-//   X time jobkey n line                          → –
+//   L jobkey n line                       → Log
+//   X time jobkey n line                  → –
 //
 // Rows stand in the order in which the owner reads them: a refill of its window and a page of
-// history read neighbours. `aside` is 1 for rows that dispatch must not see (resident, suspended);
-// rows marked running stay in place, they are few and dispatch has passed them.
+// history read neighbours. Rows that no refill must see (resident, suspended, marked running) stand
+// aside, under A: that is all that the fire of a schedule writes beside T and S.
 //
-// The keys P, J, T, D and B are put once between two removals and removed with SingleDelete: a job
+// The keys P, J, D, A and T are put once between two removals and removed with SingleDelete: a job
 // that comes and goes within one memory table leaves nothing behind on disk. An update that keeps a
 // key removes it before it puts it again, which keeps to that rule.
 #pragma once
@@ -46,10 +48,13 @@ namespace lts::store::rocks {
 
 using GroupId = std::uint32_t;
 
-// Where a job row stands in the ready order.
+// Of all this; recorded in the store.
+inline constexpr std::int32_t kLayout = 1;
+
+// Where a job row stands: in the ready order, or aside.
 struct Place {
   GroupId gid = 0;
-  bool aside = false;
+  bool aside = false;  // told by the kind of the key
   std::int32_t priority = 0;
   TimeMs due_ms = 0;
   std::uint64_t seq = 0;
@@ -128,8 +133,8 @@ class KeyReader {
 
 // Sizes that prefixes and readers rely on.
 inline constexpr std::size_t kJobKeyBytes = 24;
-inline constexpr std::size_t kPlaceBytes = 25;
-inline constexpr std::size_t kIdPrefixBytes = 1 + 2 + 16;             // J and H up to the id
+inline constexpr std::size_t kPlaceBytes = 24;
+inline constexpr std::size_t kIdPrefixBytes = 1 + 2 + 16;             // J, A and H up to the id
 inline constexpr std::size_t kEndedTailBytes = 8 + kJobKeyBytes + 4;  // ended jobkey n
 
 std::string IdentityKey();
@@ -138,15 +143,15 @@ std::string PartitionKey(std::uint32_t part);
 std::string CounterKey(std::uint32_t part, GroupId gid);
 
 void PutPlace(KeyWriter& out, const Place& place);
-Place GetPlace(KeyReader& in);
+Place GetPlace(KeyReader& in);  // of a row in the ready order
 
 // Each writes a whole key over `out`.
 void RowKey(std::string* out, std::uint32_t part, const Place& place, const model::JobKey& key);
 void JobKeyKey(std::string* out, std::uint32_t part, const model::JobKey& key);
+void AsideKey(std::string* out, std::uint32_t part, const model::JobKey& key);
 void TaskKeyKey(std::string* out, std::uint32_t part, GroupId gid, std::string_view task,
                 const model::JobKey& key);
 void DatedKey(std::string* out, std::uint32_t part, const Place& place, const model::JobKey& key);
-void BusyKey(std::string* out, std::uint32_t part, const model::JobKey& key);
 void ScheduleKey(std::string* out, std::uint32_t part, const model::JobId& id);
 void ScheduleTaskKey(std::string* out, std::uint32_t part, GroupId gid, std::string_view task);
 void FeedbackKey(std::string* out, std::uint32_t part, GroupId gid, std::uint64_t seq,

@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "store/rocksdb/store_impl.h"
@@ -71,7 +72,9 @@ Result<std::vector<JobRow>> RocksdbJobStore::ReadRows(const View& view, std::uin
                                          placed.key.id.ToString(), placed.key.cycle)));
       }
       if (!statuses[i].ok()) return engine_->ReadFailure(statuses[i]);
-      auto row = DecodeJob(PositionOf(placed.place), placed.key, values[i].ToStringView(), scratch);
+      std::string_view record = values[i].ToStringView();
+      if (placed.place.aside) record.remove_prefix(std::min(kPlaceBytes, record.size()));
+      auto row = DecodeJob(PositionOf(placed.place), placed.key, record, scratch);
       if (!row.ok()) return engine_->Damaged(row.status());
       rows.push_back(std::move(*row));
     }
@@ -82,14 +85,45 @@ Result<std::vector<JobRow>> RocksdbJobStore::ReadRows(const View& view, std::uin
 Result<std::optional<Place>> RocksdbJobStore::FindPlace(const View& view, std::uint32_t part,
                                                         const model::JobKey& key) const {
   std::string text;
-  JobKeyKey(&text, part, key);
-  const auto value = view.Get(engine_->live(), text);
-  if (!value.ok()) return value.status();
-  if (!value->has_value()) return std::optional<Place>();
-  KeyReader reader(**value);
-  const Place place = GetPlace(reader);
+  for (const bool aside : {false, true}) {
+    if (aside) {
+      AsideKey(&text, part, key);
+    } else {
+      JobKeyKey(&text, part, key);
+    }
+    const auto value = view.Get(engine_->live(), text);
+    if (!value.ok()) return value.status();
+    if (!value->has_value()) continue;
+    const auto place = PlaceIn(**value, aside);
+    if (!place.ok()) return place.status();
+    return std::optional<Place>(*place);
+  }
+  return std::optional<Place>();
+}
+
+Result<Place> RocksdbJobStore::PlaceIn(rocksdb::Slice value, bool aside) const {
+  KeyReader reader(value);
+  Place place = GetPlace(reader);
+  place.aside = aside;
   if (!reader.ok()) return engine_->Damaged(Status::DataLoss("an index entry is cut off"));
-  return std::optional<Place>(place);
+  return place;
+}
+
+Status RocksdbJobStore::FindPlaces(const View& view, rocksdb::Iterator& it, std::uint32_t part,
+                                   const model::JobId& id, std::size_t limit,
+                                   std::vector<PlacedKey>* out) const {
+  for (const char kind : {'J', 'A'}) {
+    std::string prefix(1, kind);
+    KeyWriter(&prefix).U16(part).Id(id);
+    for (it.Seek(prefix); it.Valid() && it.key().starts_with(prefix); it.Next()) {
+      if (out->size() >= limit) break;
+      const auto place = PlaceIn(it.value(), kind == 'A');
+      if (!place.ok()) return place.status();
+      out->push_back({*place, KeyReader(it.key()).Skip(3).Key()});
+    }
+    if (!it.status().ok()) return view.engine().ReadFailure(it.status());
+  }
+  return Status::Ok();
 }
 
 Result<std::vector<GroupId>> RocksdbJobStore::GroupsWith(const View& view,
@@ -115,48 +149,50 @@ Result<LookupReply> RocksdbJobStore::Lookup(std::uint32_t partition,
                                             const std::vector<TaskKey>& tasks) {
   LTS_RETURN_IF_ERROR(Known(partition));
   const View view(*engine_);
-  std::set<model::JobKey> jobs;
+  std::map<model::JobKey, Place> jobs;
   std::set<model::JobId> ended;
   const auto it = view.Prefixed(engine_->live());
-  std::string key;
 
   if (!ids.empty()) {
     const auto past = view.Prefixed(engine_->history());
+    std::vector<PlacedKey> placed;
     for (const model::JobId& id : ids) {
-      std::string prefix = "J";
+      LTS_RETURN_IF_ERROR(FindPlaces(view, *it, partition, id, SIZE_MAX, &placed));
+      std::string prefix = "H";
       KeyWriter(&prefix).U16(partition).Id(id);
-      for (it->Seek(prefix); it->Valid() && it->key().starts_with(prefix); it->Next()) {
-        jobs.insert(KeyReader(it->key()).Skip(3).Key());
-      }
-      if (!it->status().ok()) return engine_->ReadFailure(it->status());
-      prefix[0] = 'H';
       past->Seek(prefix);
       if (past->Valid() && past->key().starts_with(prefix)) ended.insert(id);
       if (!past->status().ok()) return engine_->ReadFailure(past->status());
     }
+    for (const PlacedKey& found : placed) jobs.emplace(found.key, found.place);
   }
+  std::string key;
+  std::vector<model::JobKey> of_tasks;
   for (const TaskKey& task : tasks) {
     const auto gid = groups_.Find(task.group);
     if (!gid) continue;
     TaskKeyKey(&key, partition, *gid, task.task_id, {{0, 0}, INT64_MIN});
     const std::string prefix = key.substr(0, key.size() - kJobKeyBytes);
     for (it->Seek(key); it->Valid() && it->key().starts_with(prefix); it->Next()) {
-      jobs.insert(KeyReader(it->key()).Skip(prefix.size()).Key());
+      of_tasks.push_back(KeyReader(it->key()).Skip(prefix.size()).Key());
     }
     if (!it->status().ok()) return engine_->ReadFailure(it->status());
   }
-
-  LookupReply reply;
-  std::vector<PlacedKey> placed;
-  for (const model::JobKey& job : jobs) {
+  for (const model::JobKey& job : of_tasks) {
+    if (jobs.contains(job)) continue;
     const auto place = FindPlace(view, partition, job);
     if (!place.ok()) return place.status();
     if (!place->has_value()) {
       return engine_->Damaged(
           Status::DataLoss(fmt::format("job {} is listed under its task only", job.id.ToString())));
     }
-    placed.push_back({**place, job});
+    jobs.emplace(job, **place);
   }
+
+  LookupReply reply;
+  std::vector<PlacedKey> placed;
+  placed.reserve(jobs.size());
+  for (const auto& [job, place] : jobs) placed.push_back({place, job});
   auto rows = ReadRows(view, partition, placed);
   if (!rows.ok()) return rows.status();
   reply.jobs = std::move(*rows);
@@ -215,31 +251,32 @@ Result<std::vector<JobRow>> RocksdbJobStore::LoadRunning(std::uint32_t partition
                                                          std::size_t limit) {
   LTS_RETURN_IF_ERROR(Known(partition));
   const View view(*engine_);
-  std::string prefix = "B";
+  std::string prefix = "A";
   KeyWriter(&prefix).U16(partition);
   Range range(view, engine_->live(), prefix);
   std::string from;
-  BusyKey(&from, partition, after);
-  std::vector<PlacedKey> placed;
-  for (range.Seek(from); range.Valid() && placed.size() < limit; range.Next()) {
+  AsideKey(&from, partition, after);
+  std::vector<JobRow> rows;
+  Scratch scratch;
+  for (range.Seek(from); range.Valid() && rows.size() < limit; range.Next()) {
     const model::JobKey key = range.Rest().Key();
     if (key == after) continue;
-    const auto place = FindPlace(view, partition, key);
+    const auto place = PlaceIn(range.value(), /*aside=*/true);
     if (!place.ok()) return place.status();
-    if (!place->has_value()) {
-      return engine_->Damaged(
-          Status::DataLoss(fmt::format("job {} is listed as running only", key.id.ToString())));
-    }
-    placed.push_back({**place, key});
+    auto row = DecodeJob(PositionOf(*place), key, range.value().ToStringView().substr(kPlaceBytes),
+                         scratch);
+    if (!row.ok()) return engine_->Damaged(row.status());
+    // One that is suspended and not resident is read when it is asked for.
+    if (row->resident || row->state == model::JobState::kRunning) rows.push_back(std::move(*row));
   }
   LTS_RETURN_IF_ERROR(range.status());
-  return ReadRows(view, partition, placed);
+  return rows;
 }
 
 Result<std::vector<std::string>> RocksdbJobStore::LoadGroups(std::uint32_t partition) {
   // From the rows, not from the counters: those are for people, and a group that is left out here
   // would stand still.
-  return NamesWith('P', partition);
+  return NamesWith('T', partition);
 }
 
 Result<std::vector<JobRow>> RocksdbJobStore::LoadWaiting(std::uint32_t partition,
@@ -250,7 +287,7 @@ Result<std::vector<JobRow>> RocksdbJobStore::LoadWaiting(std::uint32_t partition
   const auto gid = groups_.Find(group);
   if (!gid) return std::vector<JobRow>();
   std::string prefix = "P";
-  KeyWriter(&prefix).U16(partition).U32(*gid).U8(0);
+  KeyWriter(&prefix).U16(partition).U32(*gid);
   if (after) {
     std::string from = prefix;
     KeyWriter(&from).I32(after->priority).I64(after->due_ms).U64(after->seq);
@@ -286,13 +323,9 @@ Result<std::vector<JobRow>> RocksdbJobStore::ReadReady(const View& view, const s
       range.Seek(After(whole));
       continue;
     }
-    const auto head = ReadHead(range.value().ToStringView());
-    if (!head.ok()) return engine_->Damaged(head.status());
-    if (head->state == model::JobState::kWaiting) {
-      auto row = DecodeJob(PositionOf(place), job, range.value().ToStringView(), scratch);
-      if (!row.ok()) return engine_->Damaged(row.status());
-      rows.push_back(std::move(*row));
-    }
+    auto row = DecodeJob(PositionOf(place), job, range.value().ToStringView(), scratch);
+    if (!row.ok()) return engine_->Damaged(row.status());
+    rows.push_back(std::move(*row));
     range.Next();
   }
   LTS_RETURN_IF_ERROR(range.status());
@@ -303,9 +336,8 @@ Result<std::vector<JobRow>> RocksdbJobStore::LoadDated(std::uint32_t partition,
                                                        const std::string& group, TimeMs due_after,
                                                        std::size_t limit) {
   LTS_RETURN_IF_ERROR(Known(partition));
-  std::vector<JobRow> rows;
   const auto gid = groups_.Find(group);
-  if (!gid) return rows;
+  if (!gid) return std::vector<JobRow>();
   const View view(*engine_);
   std::string prefix = "D";
   KeyWriter(&prefix).U16(partition).U32(*gid);
@@ -313,27 +345,19 @@ Result<std::vector<JobRow>> RocksdbJobStore::LoadDated(std::uint32_t partition,
   std::string from = prefix;
   KeyWriter(&from).I64(due_after);
   range.Seek(After(from));
-  // Rows marked running keep their entry and are dropped here: read until enough are left.
-  while (rows.size() < limit && range.Valid()) {
-    std::vector<PlacedKey> placed;
-    for (; range.Valid() && rows.size() + placed.size() < limit; range.Next()) {
-      KeyReader key = range.Rest();
-      Place place;
-      place.gid = *gid;
-      place.due_ms = key.I64();
-      place.seq = key.U64();
-      const model::JobKey job = key.Key();
-      place.priority = KeyReader(range.value()).I32();
-      placed.push_back({place, job});
-    }
-    auto read = ReadRows(view, partition, placed);
-    if (!read.ok()) return read.status();
-    for (JobRow& row : *read) {
-      if (row.state == model::JobState::kWaiting) rows.push_back(std::move(row));
-    }
+  std::vector<PlacedKey> placed;
+  for (; range.Valid() && placed.size() < limit; range.Next()) {
+    KeyReader key = range.Rest();
+    Place place;
+    place.gid = *gid;
+    place.due_ms = key.I64();
+    place.seq = key.U64();
+    const model::JobKey job = key.Key();
+    place.priority = KeyReader(range.value()).I32();
+    placed.push_back({place, job});
   }
   LTS_RETURN_IF_ERROR(range.status());
-  return rows;
+  return ReadRows(view, partition, placed);
 }
 
 Result<std::vector<TaskPosition>> RocksdbJobStore::LoadTasks(

@@ -50,6 +50,7 @@ Status RocksdbJobStore::CheckIdentity(const StoreIdentity& wanted) {
     record.set_partitions(identity_.partitions);
     record.set_hash_name(identity_.hash_name);
     record.set_schema_version(identity_.schema_version);
+    record.set_layout(kLayout);
     rocksdb::WriteBatch batch;
     batch.Put(engine_->live(), IdentityKey(), record.SerializeAsString());
     LTS_RETURN_IF_ERROR(engine_->Write(batch, /*sync=*/true));
@@ -63,6 +64,12 @@ Status RocksdbJobStore::CheckIdentity(const StoreIdentity& wanted) {
   identity_ = {record.cluster_id(), record.cluster_name(), record.partitions(), record.hash_name(),
                record.schema_version()};
 
+  if (record.layout() != kLayout) {
+    return Status::FailedPrecondition(fmt::format(
+        "the store in {} has the layout {} of another build, this one reads the layout {}; use the "
+        "build that made it, or another data folder",
+        engine_->folder(), record.layout(), kLayout));
+  }
   std::string differences;
   const auto differ = [&](std::string_view what, const auto& is, const auto& asked) {
     if (!differences.empty()) differences += "; ";

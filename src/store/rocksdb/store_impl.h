@@ -205,7 +205,11 @@ class RocksdbJobStore final : public JobStore {
                                  Scratch* scratch) const;
   Result<std::optional<Place>> FindPlace(const View& view, std::uint32_t part,
                                          const model::JobKey& key) const;
-  // The groups that have keys of `kind` (E, F, P) in a partition: one seek each.
+  Result<Place> PlaceIn(rocksdb::Slice value, bool aside) const;
+  // Adds the rows of a job, all cycles, until `out` holds `limit`. `it`: over the family of rows.
+  Status FindPlaces(const View& view, rocksdb::Iterator& it, std::uint32_t part,
+                    const model::JobId& id, std::size_t limit, std::vector<PlacedKey>* out) const;
+  // The groups that have keys of `kind` (E, F, T) in a partition: one seek each.
   Result<std::vector<GroupId>> GroupsWith(const View& view, rocksdb::ColumnFamilyHandle* family,
                                           char kind, std::uint32_t part) const;
   // Their names, sorted.
