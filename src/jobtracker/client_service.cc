@@ -1,6 +1,7 @@
 // Submitting, operations on what was submitted, waiting.
 #include <grpcpp/support/server_callback.h>
 
+#include <chrono>
 #include <memory>
 #include <utility>
 
@@ -22,11 +23,16 @@ class ClientServiceImpl final : public v1::ClientService::CallbackService {
                  [reply = reply](v1::SubmitResponse answer) { reply.Send(std::move(answer)); });
     return reactor;
   }
-  grpc::ServerUnaryReactor* Operate(grpc::CallbackServerContext*, const v1::OperateRequest* request,
+  grpc::ServerUnaryReactor* Operate(grpc::CallbackServerContext* context,
+                                    const v1::OperateRequest* request,
                                     v1::OperateResponse* response) override {
     auto [reply, reactor] = rpc::UnaryReply<v1::OperateResponse>::Make(response);
-    queries_.Operate(
-        *request, [reply = reply](v1::OperateResponse answer) { reply.Send(std::move(answer)); });
+    const auto wanted = [reply = reply, until = context->deadline()] {
+      return !reply.done() && std::chrono::system_clock::now() < until;
+    };
+    queries_.OperateWhile(wanted, *request, [reply = reply](v1::OperateResponse answer) {
+      reply.Send(std::move(answer));
+    });
     return reactor;
   }
   grpc::ServerUnaryReactor* Wait(grpc::CallbackServerContext*, const v1::WaitRequest* request,

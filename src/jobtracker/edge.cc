@@ -414,10 +414,16 @@ void Edge::PassOn(const Route& to, v1::SubmitRequest request, std::vector<std::u
       });
 }
 
-void Edge::Operate(core::OperateEvent event, std::function<void(core::OperateReply)> done) {
+void Edge::Operate(core::OperateEvent event, std::function<bool()> wanted,
+                   std::function<void(core::OperateReply)> done) {
   Desk& desk = DeskOf(PartitionOf(event.group));
   event.request = ++last_request_;
-  desk.strand->Post([&desk, event = std::move(event), done = std::move(done)]() mutable {
+  desk.strand->Post([&desk, event = std::move(event), wanted = std::move(wanted),
+                     done = std::move(done)]() mutable {
+    if (!wanted()) {
+      return done({event.request, StatusCode::kUnavailable, model::JobState::kWaiting, event.id,
+                   "nobody waits for it any more"});
+    }
     desk.operations.emplace(event.request, std::move(done));
     desk.host->Handle(std::move(event));
   });

@@ -65,7 +65,13 @@ class Queries {
   void Logs(v1::LogsRequest request, Done<v1::LogsResponse> done);
   void Wait(v1::WaitRequest request, Done<v1::WaitResponse> done);
   // A job is found by its id first; then the operation goes where it lives.
-  void Operate(v1::OperateRequest request, Done<v1::OperateResponse> done);
+  void Operate(v1::OperateRequest request, Done<v1::OperateResponse> done) {
+    OperateWhile([] { return true; }, std::move(request), std::move(done));
+  }
+  // The same, but not carried out once `wanted` (any thread) says that nobody waits for it any
+  // more: whoever asked has asked another JobTracker meanwhile, and perhaps for the contrary since.
+  void OperateWhile(std::function<bool()> wanted, v1::OperateRequest request,
+                    Done<v1::OperateResponse> done);
   void Routes(Done<v1::RoutesResponse> done);
   void Nodes(const v1::NodesRequest& request, Done<v1::NodesResponse> done);
   void Groups(const v1::GroupsRequest& request, Done<v1::GroupsResponse> done);

@@ -76,7 +76,8 @@ v1::OperateResponse Refusal(const Status& status) {
 
 }  // namespace
 
-void Queries::Operate(v1::OperateRequest request, Done<v1::OperateResponse> done) {
+void Queries::OperateWhile(std::function<bool()> wanted, v1::OperateRequest request,
+                           Done<v1::OperateResponse> done) {
   const bool by_id = !request.job_id().empty();
   if (!by_id && (request.group().empty() || request.task_id().empty())) {
     done(Refusal(Status::InvalidArgument("give a job id, or a group and a task id")));
@@ -93,11 +94,12 @@ void Queries::Operate(v1::OperateRequest request, Done<v1::OperateResponse> done
   if (!by_id) {
     if (PassOn(request.group(), &rpc::Channel::Operate, request, kPeerMs, done, unavailable))
       return;
-    edge_.Operate(*std::move(event), answer);
+    edge_.Operate(*std::move(event), std::move(wanted), answer);
     return;
   }
-  Read(done, [this, request = std::move(request), event = *std::move(event), done, answer,
-              unavailable]() mutable {
+  Read(done, [this, wanted = std::move(wanted), request = std::move(request),
+              event = *std::move(event), done, answer, unavailable]() mutable {
+    if (!wanted()) return unavailable(Status::Unavailable("nobody waits for it any more"));
     if (event.maybe_sent && !event.new_id.empty()) {
       // What it asked for may have been done, and the schedule have ended since.
       const auto made = Find(event.new_id);
@@ -121,7 +123,7 @@ void Queries::Operate(v1::OperateRequest request, Done<v1::OperateResponse> done
     event.group = found.group();
     event.task_id = found.task_id();
     event.id = id;
-    edge_.Operate(std::move(event), answer);
+    edge_.Operate(std::move(event), std::move(wanted), answer);
   });
 }
 

@@ -219,6 +219,44 @@ TEST_F(QueriesTest, MoreQueriesThanTheLimitAreRefusedAtOnce) {
   EXPECT_EQ(codes.back(), v1::OK);
 }
 
+// A JobTracker that stood still carries out nothing that was given up meanwhile: it may have been
+// done elsewhere, and undone since.
+TEST_F(QueriesTest, AnOperationThatNobodyWaitsForIsNotCarriedOut) {
+  Start();
+  const std::string group = GroupIn(0);
+  const std::string id = Accept(Job(group, "t"));
+  bool wanted = true;
+  std::vector<v1::Code> codes;
+  const auto suspend = [&](bool by_id) {
+    v1::OperateRequest request;
+    if (by_id) {
+      request.set_job_id(id);
+    } else {
+      request.set_group(group);
+      request.set_task_id("t");
+    }
+    request.set_operation(v1::SUSPEND);
+    queries->OperateWhile(
+        [&wanted] { return wanted; }, request,
+        [&](const v1::OperateResponse& answer) { codes.push_back(answer.code()); });
+  };
+  for (const bool by_id : {false, true}) {
+    wanted = true;
+    suspend(by_id);
+    EXPECT_THAT(codes, ::testing::IsEmpty());
+    wanted = false;
+    strand.Run();
+    EXPECT_THAT(codes, ElementsAre(v1::UNAVAILABLE));
+    EXPECT_EQ(View(id).state(), v1::WAITING);
+    codes.clear();
+  }
+  wanted = true;
+  suspend(false);
+  strand.Run();
+  EXPECT_THAT(codes, ElementsAre(v1::OK));
+  EXPECT_EQ(View(id).state(), v1::SUSPENDED);
+}
+
 TEST_F(QueriesTest, LogLinesDoNotWaitBehindQueries) {
   Start();
   int gets = 0;
