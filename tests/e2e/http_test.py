@@ -1,10 +1,13 @@
 """The runner http against servers that this test starts: what is sent, what an answer means, and what is not let through."""
 
 import http.server
+import os
 import socket
+import ssl
 import threading
 
 import harness
+from certificates import make_certificates
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -12,7 +15,7 @@ class Server(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, address="127.0.0.1"):
+    def __init__(self, address="127.0.0.1", tls=None):
         self.seen = []
         self.over = threading.Event()
         server = self
@@ -45,10 +48,16 @@ class Server(http.server.ThreadingHTTPServer):
                 pass
 
         super().__init__((address, 0), Handler)
+        self.scheme = "https" if tls else "http"
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
+    def handle_error(self, request, client_address):
+        pass  # who was refused in the handshake; what was asked is in `seen`
+
     def url(self, path, host=None):
-        return f"http://{host or self.server_address[0]}:{self.server_address[1]}{path}"
+        return f"{self.scheme}://{host or self.server_address[0]}:{self.server_address[1]}{path}"
 
     def stop(self):
         self.over.set()
@@ -57,8 +66,8 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 class Http(harness.EndToEnd):
-    def server(self):
-        made = Server()
+    def server(self, tls=None):
+        made = Server(tls=tls)
         self.addCleanup(made.stop)
         return made
 
@@ -143,6 +152,41 @@ class Http(harness.EndToEnd):
         self.assertEqual((server.seen, other.seen), ([], []))
         # Another way to write what is allowed.
         self.assertEqual(self.end(home, self.ask(home, "allowed", f"http://0x7f.1:{port}/200"))[0], "SUCCEEDED")
+
+    def test_a_server_must_have_a_certificate_of_a_ca_that_is_trusted(self):
+        folder = os.path.join(self.folder, "certificates")
+        make_certificates(folder)
+
+        def context(version=ssl.TLSVersion.TLSv1_3):
+            made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            made.load_cert_chain(os.path.join(folder, "server.pem"), os.path.join(folder, "server.key"))
+            made.set_ciphers("DEFAULT:@SECLEVEL=0")
+            made.minimum_version, made.maximum_version = ssl.TLSVersion.TLSv1, version
+            return made
+
+        good, old = self.server(context()), self.server(context(ssl.TLSVersion.TLSv1_1))
+        plain = self.server()
+        allowed = ",".join(f"{host}:{made.server_address[1]}" for made in (good, old, plain)
+                           for host in ("127.0.0.1", "localhost"))
+        home = self.asked(good, runner__http__allow=allowed, runner__http__ca=os.path.join(folder, "ca.pem"))
+        state, attempts = self.end(home, self.ask(home, "trusted", good.url("/200"), "--retries", "0"))
+        self.assertEqual((state, attempts[0]["message"]), ("SUCCEEDED", "POST 0"))
+        # Another host than the certificate names, a version that is too old, no TLS at all.
+        for n, url in enumerate((good.url("/200", "localhost"), old.url("/200"),
+                                 plain.url("/200").replace("http:", "https:"))):
+            with self.subTest(url):
+                state, attempts = self.end(home, self.ask(home, f"other-{n}", url, "--retries", "0"))
+                self.assertEqual((state, attempts[0]["outcome"]), ("FAILED", "EXECUTE_EXCEPTION"), attempts)
+        for ca in (os.path.join(folder, "other.pem"), ""):  # another CA; those of the system
+            with self.subTest(ca):
+                home.set("conf/tasktracker.cfg", runner__http__ca=ca)
+                self.ok(home.tasktracker("restart"))
+                self.connected(home)
+                state, attempts = self.end(home, self.ask(home, f"ca-{bool(ca)}", good.url("/200"), "--retries", "0"))
+                self.assertEqual(state, "FAILED")
+                self.assertIn("certificate", attempts[0]["message"])
+        self.assertEqual([made.seen for made in (old, plain)], [[], []])
+        self.assertEqual(len(good.seen), 1)
 
     def test_it_is_off_until_it_is_enabled_and_then_nothing_is_allowed(self):
         server = self.server()
