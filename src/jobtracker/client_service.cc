@@ -5,6 +5,7 @@
 #include <memory>
 #include <utility>
 
+#include "common/clock.h"
 #include "jobtracker/services.h"
 #include "lts/v1/client_service.grpc.pb.h"
 #include "rpc/unary_reply.h"
@@ -27,8 +28,10 @@ class ClientServiceImpl final : public v1::ClientService::CallbackService {
                                     const v1::OperateRequest* request,
                                     v1::OperateResponse* response) override {
     auto [reply, reactor] = rpc::UnaryReply<v1::OperateResponse>::Make(response);
-    const auto wanted = [reply = reply, until = context->deadline()] {
-      return !reply.done() && std::chrono::system_clock::now() < until;
+    const auto until =
+        std::chrono::ceil<std::chrono::milliseconds>(context->deadline().time_since_epoch());
+    const auto wanted = [reply = reply, until_ms = until.count()] {
+      return !reply.done() && SystemClock().WallMs() < until_ms;
     };
     queries_.OperateWhile(wanted, *request, [reply = reply](v1::OperateResponse answer) {
       reply.Send(std::move(answer));
