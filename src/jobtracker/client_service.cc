@@ -1,6 +1,7 @@
 // Submitting, operations on what was submitted, waiting.
 #include <grpcpp/support/server_callback.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <utility>
@@ -30,10 +31,10 @@ class ClientServiceImpl final : public v1::ClientService::CallbackService {
     auto [reply, reactor] = rpc::UnaryReply<v1::OperateResponse>::Make(response);
     const auto until =
         std::chrono::ceil<std::chrono::milliseconds>(context->deadline().time_since_epoch());
-    const auto wanted = [reply = reply, until_ms = until.count()] {
-      return !reply.done() && SystemClock().WallMs() < until_ms;
+    const auto left_ms = [reply = reply, until_ms = until.count()] {
+      return reply.done() ? 0 : std::max<DurationMs>(until_ms - SystemClock().WallMs(), 0);
     };
-    queries_.OperateWhile(wanted, *request, [reply = reply](v1::OperateResponse answer) {
+    queries_.Operate(*request, left_ms, [reply = reply](v1::OperateResponse answer) {
       reply.Send(std::move(answer));
     });
     return reactor;

@@ -414,13 +414,13 @@ void Edge::PassOn(const Route& to, v1::SubmitRequest request, std::vector<std::u
       });
 }
 
-void Edge::Operate(core::OperateEvent event, std::function<bool()> wanted,
+void Edge::Operate(core::OperateEvent event, std::function<DurationMs()> left_ms,
                    std::function<void(core::OperateReply)> done) {
   Desk& desk = DeskOf(PartitionOf(event.group));
   event.request = ++last_request_;
-  desk.strand->Post([&desk, event = std::move(event), wanted = std::move(wanted),
+  desk.strand->Post([&desk, event = std::move(event), left_ms = std::move(left_ms),
                      done = std::move(done)]() mutable {
-    if (!wanted()) {
+    if (left_ms() <= 0) {
       return done({event.request, StatusCode::kUnavailable, model::JobState::kWaiting, event.id,
                    "nobody waits for it any more"});
     }

@@ -86,8 +86,8 @@ class Edge {
   // on already, and all other methods, are for what is served here.
   void Submit(v1::SubmitRequest request, std::function<void(v1::SubmitResponse)> done);
   // `event.request` is given here.
-  // Refused when `wanted` (any thread) says so as its turn comes.
-  void Operate(core::OperateEvent event, std::function<bool()> wanted,
+  // Refused when `left_ms` (any thread) says, as its turn comes, that nobody waits any more.
+  void Operate(core::OperateEvent event, std::function<DurationMs()> left_ms,
                std::function<void(core::OperateReply)> done);
   // Calls `done` with the next final row of the job, kDeadlineExceeded after `timeout_ms`,
   // kUnavailable when the partition is lost, or kResourceExhausted. `armed` is called first, when

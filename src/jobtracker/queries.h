@@ -65,13 +65,11 @@ class Queries {
   void Logs(v1::LogsRequest request, Done<v1::LogsResponse> done);
   void Wait(v1::WaitRequest request, Done<v1::WaitResponse> done);
   // A job is found by its id first; then the operation goes where it lives.
-  void Operate(v1::OperateRequest request, Done<v1::OperateResponse> done) {
-    OperateWhile([] { return true; }, std::move(request), std::move(done));
-  }
-  // The same, but not carried out once `wanted` (any thread) says that nobody waits for it any
-  // more: whoever asked has asked another JobTracker meanwhile, and perhaps for the contrary since.
-  void OperateWhile(std::function<bool()> wanted, v1::OperateRequest request,
-                    Done<v1::OperateResponse> done);
+  // `left_ms` (any thread): for how long its answer is still waited for. With none left it is not
+  // carried out: whoever asked has asked another JobTracker meanwhile, and perhaps for the contrary
+  // since.
+  using LeftMs = std::function<DurationMs()>;
+  void Operate(v1::OperateRequest request, LeftMs left_ms, Done<v1::OperateResponse> done);
   void Routes(Done<v1::RoutesResponse> done);
   void Nodes(const v1::NodesRequest& request, Done<v1::NodesResponse> done);
   void Groups(const v1::GroupsRequest& request, Done<v1::GroupsResponse> done);

@@ -1,6 +1,7 @@
 // Operations on what was submitted: found by id or task, then handed to the core that owns it.
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "jobtracker/queries.h"
@@ -76,8 +77,7 @@ v1::OperateResponse Refusal(const Status& status) {
 
 }  // namespace
 
-void Queries::OperateWhile(std::function<bool()> wanted, v1::OperateRequest request,
-                           Done<v1::OperateResponse> done) {
+void Queries::Operate(v1::OperateRequest request, LeftMs left_ms, Done<v1::OperateResponse> done) {
   const bool by_id = !request.job_id().empty();
   if (!by_id && (request.group().empty() || request.task_id().empty())) {
     done(Refusal(Status::InvalidArgument("give a job id, or a group and a task id")));
@@ -91,15 +91,18 @@ void Queries::OperateWhile(std::function<bool()> wanted, v1::OperateRequest requ
   }
   const auto answer = [done](const core::OperateReply& reply) { done(ResponseFrom(reply)); };
   const auto unavailable = [done](const Status& status) { done(Refusal(status)); };
+  const auto pass_on = [this, left_ms, done, unavailable](const std::string& group,
+                                                          const v1::OperateRequest& to_pass) {
+    return PassOn(group, &rpc::Channel::Operate, to_pass,
+                  std::clamp<DurationMs>(left_ms(), 1, kPeerMs), done, unavailable);
+  };
   if (!by_id) {
-    if (PassOn(request.group(), &rpc::Channel::Operate, request, kPeerMs, done, unavailable))
-      return;
-    edge_.Operate(*std::move(event), std::move(wanted), answer);
+    if (pass_on(request.group(), request)) return;
+    edge_.Operate(*std::move(event), std::move(left_ms), answer);
     return;
   }
-  Read(done, [this, wanted = std::move(wanted), request = std::move(request),
-              event = *std::move(event), done, answer, unavailable]() mutable {
-    if (!wanted()) return unavailable(Status::Unavailable("nobody waits for it any more"));
+  Read(done, [this, left_ms = std::move(left_ms), request = std::move(request),
+              event = *std::move(event), done, answer, unavailable, pass_on]() mutable {
     if (event.maybe_sent && !event.new_id.empty()) {
       // What it asked for may have been done, and the schedule have ended since.
       const auto made = Find(event.new_id);
@@ -119,11 +122,12 @@ void Queries::OperateWhile(std::function<bool()> wanted, v1::OperateRequest requ
                   event.kind == core::OperationKind::kTrigger ? "; rerun runs it again" : "")});
       return;
     }
-    if (PassOn(found.group(), &rpc::Channel::Operate, request, kPeerMs, done, unavailable)) return;
+    if (left_ms() <= 0) return unavailable(Status::Unavailable("nobody waits for it any more"));
+    if (pass_on(found.group(), request)) return;
     event.group = found.group();
     event.task_id = found.task_id();
     event.id = id;
-    edge_.Operate(std::move(event), std::move(wanted), answer);
+    edge_.Operate(std::move(event), std::move(left_ms), answer);
   });
 }
 

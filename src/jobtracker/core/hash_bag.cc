@@ -6,6 +6,7 @@ namespace lts::core {
 namespace {
 
 constexpr std::size_t kSlotsLeast = 8;
+constexpr std::size_t kKeptWhenEmpty = 1 << 20;  // bytes
 
 // The piece is told by the upper 8 bits.
 std::size_t PieceOf(std::uint32_t kept) { return kept >> 24; }
@@ -75,7 +76,7 @@ void HashBag::Remove(std::uint64_t hash) {
   }
   slots[hole] = 0;
   --piece.used;
-  --size_;
+  if (--size_ == 0 && bytes_ > kKeptWhenEmpty) Clear();
 }
 
 void HashBag::Clear() {

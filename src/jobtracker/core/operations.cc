@@ -430,7 +430,7 @@ void Partition::TriggerSchedule(const Operation& operation, Schedule& schedule,
   ++stats_.triggered;
   Log(schedule.row.id, spec.group, spec.task_id, "UPDATE",
       fmt::format("triggered, as job {}", event.new_id.ToString()));
-  if (event.maybe_sent) RememberResent(event.new_id);
+  if (event.maybe_sent || IsAhead(event.new_id)) RememberResent(event.new_id);
   JobRow row;
   row.key = {event.new_id, 0};
   row.kind = JobKind::kTrigger;

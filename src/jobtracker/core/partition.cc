@@ -205,8 +205,8 @@ void Partition::SweepGroups() {
   std::erase_if(groups_, [&](const auto& entry) {
     const Group& group = *entry.second;
     return group.tasks.empty() && group.workers.empty() && group.Complete() && !group.refilling &&
-           !group.top_wanted && !group.opening && group.deferred.empty() &&
-           group.timer_ms == kNever && !group.dispatch_wanted;
+           group.outside == Group::OutsideTasks::kKnown && !group.top_wanted && !group.opening &&
+           group.deferred.empty() && group.timer_ms == kNever && !group.dispatch_wanted;
   });
   std::erase_if(feedback_, [](const auto& entry) {
     const FeedbackGroup& group = *entry.second;
@@ -280,7 +280,7 @@ PartitionStats Partition::Stats() const {
   }
   stats.waiting_operations = waiting_operations_ + deferred_operations_;
   stats.memory_bytes = memory_bytes_;
-  stats.outside_bytes = outside_.bytes();
+  stats.outside_bytes = outside_.bytes() + gone_.bytes() + gone_before_.bytes();
   stats.resident = resident_;
   return stats;
 }

@@ -248,6 +248,7 @@ class Partition {
   // Whether a copy of what makes this job may have been accepted, and the job have ended, before
   // this one arrived.
   bool MayBeLate(const model::JobId& id) const;
+  bool IsAhead(const model::JobId& id) const;
   void RememberResent(const model::JobId& id);
   // The row of this job is no longer in memory: it has ended, or waits in the store only.
   void RememberGone(const model::JobId& id);
@@ -301,7 +302,8 @@ class Partition {
   Job* Return(store::JobRow row);  // of a row that was in the store only
   void RememberOutside(Group& group, const store::JobRow& row);
   void AddOutside(const Group& group, const std::string& task_id);
-  void ReadTasks(const Group& group, std::optional<store::TaskPosition> after);
+  void ReadTasks(Group& group);  // from the beginning
+  void ReadTasksAfter(const Group& group, std::optional<store::TaskPosition> after);
   void OnTasks(TasksAnswer answer);
   void CountResident(const Job& job, int change);
   void Unplace(Job& job);

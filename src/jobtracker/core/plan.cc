@@ -281,7 +281,7 @@ void Partition::DropSchedule(Schedule& schedule, model::ScheduleEvent event,
   history.ended_ms = now_.wall_ms;
   history.spec = row.spec;
   Touch(TaskHash(row.spec->group, row.spec->task_id));
-  Touch(static_cast<std::uint64_t>(std::hash<model::JobId>()(row.id)));
+  Touch(IdHash(row.id));
   effects_->batch.mutations.emplace_back(
       store::DeleteSchedule{row.id, row.spec->group, row.spec->task_id});
   effects_->batch.mutations.emplace_back(store::InsertHistory{std::move(history)});

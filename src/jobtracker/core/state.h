@@ -85,6 +85,7 @@ struct Partition::Group {
     kUnknown,  // too many, or they cannot be read
   };
   OutsideTasks outside = OutsideTasks::kKnown;
+  std::uint64_t tasks_reading = 0;  // counts how often reading them was begun
   bool refilling = false;
   bool top_wanted = false;                        // the next refill starts at the top
   std::int64_t refill_after_mono_ms = INT64_MIN;  // not before: the last one failed
@@ -153,6 +154,7 @@ struct Partition::PendingRead {
   std::string refill_group;
   std::string feedback_group;
   std::string tasks_group;
+  std::uint64_t tasks_reading = 0;
   // What is asked.
   LookupRequest lookup;
   RefillRequest refill;
@@ -182,6 +184,8 @@ struct Partition::FeedbackGroup {
   std::vector<FeedbackStream> streams;  // offered to one at a time, the first
   std::int64_t timer_mono_ms = Partition::kNever;
 };
+
+inline std::uint64_t IdHash(const model::JobId& id) { return std::hash<model::JobId>()(id); }
 
 inline std::uint64_t TaskHash(const std::string& group, const std::string& task_id) {
   return std::hash<std::string>()(task_id) * 0x9e3779b97f4a7c15ULL ^

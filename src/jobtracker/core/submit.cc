@@ -79,8 +79,7 @@ bool Partition::NeedsLookup(const Operation& operation) const {
   if (!known(made) && (operation.maybe_sent() || MayBeLate(made))) return true;
   if (!operation.is_submit() && !known(operation.target())) return true;
   const auto group = groups_.find(operation.group());
-  if (group == groups_.end() || group->second->Complete()) return false;
-  return group->second->outside != Group::OutsideTasks::kKnown ||
+  return (group != groups_.end() && group->second->outside != Group::OutsideTasks::kKnown) ||
          outside_.Contains(TaskHash(operation.group(), operation.task_id()));
 }
 
@@ -89,17 +88,21 @@ bool Partition::NeedsLookup(const Operation& operation) const {
 // remembered for as long as a copy may be under way, and for as long after a takeover all ids are
 // looked up. A copy that is later still shows by the time in its id.
 bool Partition::MayBeLate(const JobId& id) const {
-  const std::uint64_t hash = std::hash<JobId>()(id);
-  return now_.mono_ms < lookup_all_until_mono_ms_ ||
-         id.TimeOf() < now_.wall_ms - options_.fresh_id_ms ||
-         id.TimeOf() > now_.wall_ms + options_.fresh_id_ms || resent_.contains(id) ||
+  const std::uint64_t hash = IdHash(id);
+  return now_.mono_ms < lookup_all_until_mono_ms_ || IsAhead(id) ||
+         id.TimeOf() < max_wall_ms_ - options_.fresh_id_ms || resent_.contains(id) ||
          gone_.Contains(hash) || gone_before_.Contains(hash);
+}
+
+// Made by a clock that is ahead: it counts as new later, when what is kept of it has gone.
+bool Partition::IsAhead(const JobId& id) const {
+  return id.TimeOf() > now_.wall_ms + options_.fresh_id_ms;
 }
 
 // A client that repeats a submit without saying so, within seconds, must not get its job twice: the
 // ids of jobs that are not in memory any more are kept for as long as they count as new.
 void Partition::RememberGone(const JobId& id) {
-  if (id.TimeOf() < now_.wall_ms - options_.fresh_id_ms) return;
+  if (id.TimeOf() < max_wall_ms_ - options_.fresh_id_ms) return;
   // An id of a clock that is ahead counts as new for up to twice that long.
   const DurationMs generation_ms = 2 * options_.fresh_id_ms;
   if (now_.mono_ms - gone_since_mono_ms_ >= generation_ms) {
@@ -109,7 +112,7 @@ void Partition::RememberGone(const JobId& id) {
     gone_ = {};
     gone_since_mono_ms_ = now_.mono_ms;
   }
-  gone_.Add(std::hash<JobId>()(id));
+  gone_.Add(IdHash(id));
   if (gone_.bytes() + gone_before_.bytes() > options_.outside_bytes_max) {
     ++stats_.over_outside;
     gone_ = gone_before_ = {};
@@ -402,7 +405,7 @@ void Partition::SubmitOneShot(Operation& operation, Group& group, Task* task) {
   }
   ++stats_.accepted;
   if (outcome == SubmitOutcome::kReplaced) ++stats_.replaced;
-  if (item.maybe_sent) RememberResent(item.id);
+  if (item.maybe_sent || IsAhead(item.id)) RememberResent(item.id);
   Insert(std::move(row));
   Reply(operation, StatusCode::kOk, outcome, item.id, {});
 }
@@ -484,9 +487,9 @@ void Partition::SubmitSchedule(Operation& operation, Group& group, Task* task) {
   row.last_fire_ms = spec.IsCron() ? now_.wall_ms : now_.wall_ms - 1;
   ++stats_.accepted;
   if (outcome == SubmitOutcome::kReplaced) ++stats_.replaced;
-  if (item.maybe_sent) RememberResent(item.id);
+  if (item.maybe_sent || IsAhead(item.id)) RememberResent(item.id);
   Touch(TaskHash(spec.group, spec.task_id));
-  Touch(static_cast<std::uint64_t>(std::hash<JobId>()(row.id)));
+  Touch(IdHash(row.id));
   effects_->batch.mutations.emplace_back(store::PutSchedule{row});
   Schedule* schedule = AddSchedule(std::move(row));
   Reply(operation, StatusCode::kOk, outcome, item.id, {});

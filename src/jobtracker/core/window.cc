@@ -165,17 +165,25 @@ void Partition::RememberOutside(Group& group, const JobRow& row) {
 void Partition::AddOutside(const Group& group, const std::string& task_id) {
   outside_.Add(TaskHash(group.name, task_id));
   if (outside_.bytes() <= options_.outside_bytes_max) return;
-  // Too many to remember: what concerns these groups is looked up.
-  ++stats_.over_outside;
+  // Too many to remember: what concerns groups with a backlog is looked up.
   outside_.Clear();
   for (auto& [name, each] : groups_) {
-    if (!each->Complete()) each->outside = Group::OutsideTasks::kUnknown;
+    if (each->outside == Group::OutsideTasks::kUnread) continue;
+    each->outside = Group::OutsideTasks::kUnknown;
+    if (each->Complete()) ReadTasks(*each);
   }
 }
 
-void Partition::ReadTasks(const Group& group, std::optional<store::TaskPosition> after) {
+void Partition::ReadTasks(Group& group) {
+  group.outside = Group::OutsideTasks::kReading;
+  ++group.tasks_reading;
+  ReadTasksAfter(group, std::nullopt);
+}
+
+void Partition::ReadTasksAfter(const Group& group, std::optional<store::TaskPosition> after) {
   auto read = std::make_unique<PendingRead>();
   read->tasks_group = group.name;
+  read->tasks_reading = group.tasks_reading;
   read->tasks.group = group.name;
   read->tasks.after = std::move(after);
   read->tasks.limit = kTasksOfARead;
@@ -188,20 +196,22 @@ void Partition::OnTasks(TasksAnswer answer) {
   const PendingRead read = std::move(found->second);
   reads_.erase(found);
   Group& group = GroupOf(read.tasks_group);
+  const auto counts = [&] {
+    return group.outside == Group::OutsideTasks::kReading &&
+           group.tasks_reading == read.tasks_reading;
+  };
   for (const store::TaskPosition& row : answer.rows) {
-    if (group.outside != Group::OutsideTasks::kReading) break;
+    if (!counts()) break;
     // What was in memory meanwhile came in when it left.
-    if (jobs_.contains(row.key) ||
-        TouchedSince(std::hash<model::JobId>()(row.key.id), read.ordinal))
-      continue;
+    if (jobs_.contains(row.key) || TouchedSince(IdHash(row.key.id), read.ordinal)) continue;
     AddOutside(group, row.task_id);
   }
   EndRead();
-  if (group.outside != Group::OutsideTasks::kReading) return;
+  if (!counts()) return;
   if (answer.rows.size() < read.tasks.limit) {
     group.outside = Group::OutsideTasks::kKnown;
   } else {
-    ReadTasks(group, std::move(answer.rows.back()));
+    ReadTasksAfter(group, std::move(answer.rows.back()));
   }
 }
 
@@ -489,9 +499,7 @@ void Partition::OnRefill(RefillAnswer answer) {
   const auto install = [&](std::vector<JobRow>& rows) {
     for (JobRow& row : rows) {
       if (jobs_.contains(row.key)) continue;
-      if (TouchedSince(static_cast<std::uint64_t>(std::hash<model::JobId>()(row.key.id)),
-                       read.ordinal))
-        continue;
+      if (TouchedSince(IdHash(row.key.id), read.ordinal)) continue;
       Return(std::move(row));
     }
   };
@@ -517,11 +525,10 @@ void Partition::OnRefill(RefillAnswer answer) {
   }
   install(answer.ready);
   install(answer.dated);
-  if (group.Complete()) {
-    group.outside = Group::OutsideTasks::kKnown;  // none are
-  } else if (group.outside == Group::OutsideTasks::kUnread) {
-    group.outside = Group::OutsideTasks::kReading;
-    ReadTasks(group, std::nullopt);
+  // Even when all of it is in memory: rows of an owner whose clock was ahead are in neither answer.
+  if (group.outside == Group::OutsideTasks::kUnread ||
+      (group.outside == Group::OutsideTasks::kUnknown && group.Complete())) {
+    ReadTasks(group);
   }
   group.refilling = false;
   EndRead();
@@ -537,7 +544,7 @@ void Partition::OnRefill(RefillAnswer answer) {
 
 void Partition::Touch(const JobRow& row) {
   Touch(TaskHash(row.spec->group, row.spec->task_id));
-  Touch(static_cast<std::uint64_t>(std::hash<model::JobId>()(row.key.id)));
+  Touch(IdHash(row.key.id));
 }
 
 void Partition::Touch(std::uint64_t hash) {
@@ -593,9 +600,7 @@ void Partition::OnLookup(LookupAnswer answer) {
   std::vector<JobKey> faulted;
   for (JobRow& row : answer.reply.jobs) {
     if (jobs_.contains(row.key)) continue;
-    if (TouchedSince(static_cast<std::uint64_t>(std::hash<model::JobId>()(row.key.id)),
-                     read.ordinal))
-      continue;
+    if (TouchedSince(IdHash(row.key.id), read.ordinal)) continue;
     faulted.push_back(row.key);
     Return(std::move(row));
   }
@@ -605,8 +610,7 @@ void Partition::OnLookup(LookupAnswer answer) {
   if (read.hello || read.results_stream != 0) {
     bool fresh = true;
     for (const model::JobId& id : read.lookup.ids) {
-      fresh = fresh && !TouchedSince(static_cast<std::uint64_t>(std::hash<model::JobId>()(id)),
-                                     read.ordinal);
+      fresh = fresh && !TouchedSince(IdHash(id), read.ordinal);
     }
     end_read();
     if (read.hello) {
@@ -617,8 +621,7 @@ void Partition::OnLookup(LookupAnswer answer) {
   } else {
     // The keys of operations whose rows changed meanwhile ask again; the others run now.
     const auto id_touched = [&](const model::JobId& id) {
-      return !id.empty() &&
-             TouchedSince(static_cast<std::uint64_t>(std::hash<model::JobId>()(id)), read.ordinal);
+      return !id.empty() && TouchedSince(IdHash(id), read.ordinal);
     };
     for (const std::string& key : read.keys) {
       Operation& first = waiting_keys_.at(key).front();
@@ -662,8 +665,7 @@ void Partition::OnReadFailed(ReadFailed failed) {
     return;
   }
   if (damaged && !read.tasks_group.empty()) {
-    Group& group = GroupOf(read.tasks_group);
-    if (!group.Complete()) group.outside = Group::OutsideTasks::kUnknown;
+    GroupOf(read.tasks_group).outside = Group::OutsideTasks::kUnknown;
     return;
   }
   if (!damaged || !read.feedback_group.empty()) {

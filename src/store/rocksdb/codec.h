@@ -1,6 +1,9 @@
 // The records of store/records, and what this engine derives from rows for its keys.
 #pragma once
 
+#include <algorithm>
+#include <string_view>
+
 #include "store/records/codec.h"
 #include "store/rocksdb/keys.h"
 
@@ -24,6 +27,11 @@ inline bool IsDated(const Place& place, TimeMs accepted_ms) {
 }
 inline Place PlaceOf(const JobRow& row, GroupId gid) {
   return {gid, IsAside(row.state, row.resident), row.priority, row.due_ms, row.seq};
+}
+
+// The record in the value of a row's key; aside, its place stands before it.
+inline std::string_view RecordIn(std::string_view value, const Place& place) {
+  return place.aside ? value.substr(std::min(kPlaceBytes, value.size())) : value;
 }
 
 inline records::Position PositionOf(const Place& place) {

@@ -56,8 +56,9 @@ struct ScheduleTask {
   bool operator==(const ScheduleTask&) const = default;
 };
 
-// Turns mutations into writes, in order. Rows are inserted only where none is; that a row which is
-// updated or deleted is there, as it is named, is the caller's word (JobStore::Commit).
+// Turns mutations into writes, in order. Rows are inserted only where none is of their kind (in the
+// ready order, or aside); that a row which is updated or deleted is there, as it is named, is the
+// caller's word (JobStore::Commit).
 class BatchWriter {
  public:
   BatchWriter(Engine& engine, Groups& groups, Scratch& scratch, std::uint32_t part,
@@ -163,13 +164,15 @@ class BatchWriter {
       if (seen->second) return Status::InvalidArgument(Text(row.key) + " is there already");
       seen->second = true;
     } else {
-      // Among those of its kind: the owner knows each row that stands aside.
       if (place.aside) {
         AsideKey(&key_, part_, row.key);
-      } else {
-        JobKeyKey(&key_, part_, row.key);
+        new_jobs_ += key_;
       }
-      new_jobs_ += key_;
+      // The owner knows all rows that stand aside, and the fires that it has made.
+      if (!place.aside || row.kind != JobKind::kOccurrence) {
+        JobKeyKey(&key_, part_, row.key);
+        new_jobs_ += key_;
+      }
     }
     PutRow(place, row);
     TaskKeyKey(&key_, part_, *gid, row.spec->task_id, row.key);

@@ -201,14 +201,18 @@ Result<JobPage> RocksdbJobStore::FindJobs(const JobFilter& filter, const PageTok
       place = *found;
     }
     if (place && (!gid || place->gid == *gid)) {
-      RowKey(&key, at->partition, *place, at->key);
-      const auto value = view.Get(engine_->live(), key);
-      if (!value.ok()) return value.status();
-      if (!value->has_value()) {
-        return engine_->Damaged(Status::DataLoss("an index names a job that is not there"));
+      std::optional<std::string> read;
+      if (by_task || !place->aside) {
+        RowKey(&key, at->partition, *place, at->key);
+        auto value = view.Get(engine_->live(), key);
+        if (!value.ok()) return value.status();
+        if (!value->has_value()) {
+          return engine_->Damaged(Status::DataLoss("an index names a job that is not there"));
+        }
+        read = *std::move(value);
       }
-      std::string_view record = **value;
-      if (place->aside) record.remove_prefix(std::min(kPlaceBytes, record.size()));
+      const std::string_view record =
+          RecordIn(read ? *read : candidates.TopValue().ToStringView(), *place);
       const auto head = ReadHead(record);
       if (!head.ok()) return engine_->Damaged(head.status());
       if (!filter.state || head->state == *filter.state) {

@@ -109,7 +109,6 @@ class KeyReader {
   bool ok() const { return ok_; }
   std::string_view rest() const { return {rest_.data(), rest_.size()}; }
   KeyReader& Skip(std::size_t bytes);
-  std::uint8_t U8() { return static_cast<std::uint8_t>(BigEndian(1)); }
   std::uint32_t U16() { return static_cast<std::uint32_t>(BigEndian(2)); }
   std::uint32_t U32() { return static_cast<std::uint32_t>(BigEndian(4)); }
   std::uint64_t U64() { return BigEndian(8); }

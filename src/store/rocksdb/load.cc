@@ -72,9 +72,8 @@ Result<std::vector<JobRow>> RocksdbJobStore::ReadRows(const View& view, std::uin
                                          placed.key.id.ToString(), placed.key.cycle)));
       }
       if (!statuses[i].ok()) return engine_->ReadFailure(statuses[i]);
-      std::string_view record = values[i].ToStringView();
-      if (placed.place.aside) record.remove_prefix(std::min(kPlaceBytes, record.size()));
-      auto row = DecodeJob(PositionOf(placed.place), placed.key, record, scratch);
+      auto row = DecodeJob(PositionOf(placed.place), placed.key,
+                           RecordIn(values[i].ToStringView(), placed.place), scratch);
       if (!row.ok()) return engine_->Damaged(row.status());
       rows.push_back(std::move(*row));
     }
@@ -263,8 +262,8 @@ Result<std::vector<JobRow>> RocksdbJobStore::LoadRunning(std::uint32_t partition
     if (key == after) continue;
     const auto place = PlaceIn(range.value(), /*aside=*/true);
     if (!place.ok()) return place.status();
-    auto row = DecodeJob(PositionOf(*place), key, range.value().ToStringView().substr(kPlaceBytes),
-                         scratch);
+    auto row =
+        DecodeJob(PositionOf(*place), key, RecordIn(range.value().ToStringView(), *place), scratch);
     if (!row.ok()) return engine_->Damaged(row.status());
     // One that is suspended and not resident is read when it is asked for.
     if (row->resident || row->state == model::JobState::kRunning) rows.push_back(std::move(*row));

@@ -162,7 +162,10 @@ TEST_F(Backlog, TasksThatCannotBeReadAreLookedUpUntilAllRowsHaveBeenInMemory) {
   for (int i = 0; i < 30; ++i) s.Accept(Shell::Spec("t" + std::to_string(i)));
   int asked = 0;
   s.fail_tasks = [&](const TasksRequest&) {
-    return ++asked == 1 ? Status::Unavailable("away") : Status::DataLoss("a record is damaged");
+    ++asked;
+    return asked == 1   ? Status::Unavailable("away")
+           : asked == 2 ? Status::DataLoss("a record is damaged")
+                        : Status::Ok();
   };
   s.Load();
   s.Advance(s.options.late_copy_ms);
@@ -176,6 +179,29 @@ TEST_F(Backlog, TasksThatCannotBeReadAreLookedUpUntilAllRowsHaveBeenInMemory) {
   const std::uint64_t before = s.core->Stats().lookups;
   for (int i = 0; i < 20; ++i) s.Accept(Shell::Spec("later" + std::to_string(i)));
   EXPECT_EQ(s.core->Stats().lookups, before);
+  EXPECT_EQ(asked, 3);
+}
+
+// The owner before had a clock that was ahead: its rows are neither due nor dated for the next one,
+// and no refill shows them.
+TEST_F(Backlog, TasksOfRowsThatNoRefillShowsAreKnown) {
+  s.options.window_max = 4;
+  s.Load();
+  for (int i = 0; i < 30; ++i) s.Accept(Shell::Spec("t" + std::to_string(i)));
+  s.clock.wall_ms -= 3'600'000;
+  s.Load();
+  for (int i = 100; i < 130; ++i) s.Accept(Shell::Spec("t" + std::to_string(i)));
+  for (const int i : {2, 20, 29, 110}) {
+    EXPECT_EQ(s.Submit(Shell::Spec("t" + std::to_string(i))).outcome, SubmitOutcome::kDuplicate)
+        << i;
+  }
+  s.Advance(3'700'000);
+  for (const int i : {2, 20, 29, 110}) {
+    EXPECT_EQ(s.Submit(Shell::Spec("t" + std::to_string(i))).outcome, SubmitOutcome::kDuplicate)
+        << i;
+  }
+  FakeWorker& worker = s.Hello("w", 1);
+  EXPECT_EQ(RunAll(worker).size(), 60U);
 }
 
 // What happens while the tasks are read: those of rows that come and go meanwhile are known too.

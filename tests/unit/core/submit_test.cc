@@ -303,6 +303,38 @@ TEST_F(Submit, NewIdThatComesAgainUnmarkedAfterItsJobHasEndedIsTheSameJob) {
   EXPECT_EQ(s.History(id).size(), 1U);
 }
 
+// Its clock is ahead: it counts as new only when its job has ended long ago.
+TEST_F(Submit, IdOfAClockThatIsAheadThatComesAgainUnmarkedIsTheSameJob) {
+  s.Load();
+  FakeWorker& worker = s.Hello("w", 1);
+  s.clock.wall_ms += 30'000;
+  const model::JobId id = s.NewId();
+  s.clock.wall_ms -= 30'000;
+  EXPECT_EQ(s.SubmitAs(id, Shell::Spec("t"), false).code, StatusCode::kOk);
+  s.Succeed(worker, AttemptRef(worker.given.at(0).ref));
+  for (int i = 0; i < 6; ++i) {
+    s.Advance(5'000);
+    // Others end, so that what is remembered goes.
+    s.Accept(Shell::Spec("other"));
+    s.Succeed(worker, AttemptRef(worker.given.at(static_cast<std::size_t>(i) + 1).ref));
+  }
+  EXPECT_EQ(s.SubmitAs(id, Shell::Spec("t"), false).code, StatusCode::kOk);
+  EXPECT_EQ(s.core->Stats().duplicates, 1U);
+  EXPECT_TRUE(s.Rows(id).empty());
+}
+
+TEST_F(Submit, OldIdThatCountsAsNewAgainWhenTheClockStepsBackIsTheSameJob) {
+  s.Load();
+  FakeWorker& worker = s.Hello("w", 1);
+  const model::JobId id = s.NewId();
+  EXPECT_EQ(s.SubmitAs(id, Shell::Spec("t"), false).code, StatusCode::kOk);
+  s.Advance(s.options.fresh_id_ms + 1'000);
+  s.Succeed(worker, AttemptRef(worker.given.at(0).ref));
+  s.clock.wall_ms -= 3'000;
+  EXPECT_EQ(s.SubmitAs(id, Shell::Spec("t"), false).code, StatusCode::kOk);
+  EXPECT_EQ(s.core->Stats().duplicates, 1U);
+}
+
 TEST_F(Submit, NewIdThatComesAgainUnmarkedAfterItsScheduleHasEndedIsTheSameSchedule) {
   model::JobSpec spec = Shell::Spec("a");
   spec.cron = "* * * * * ?";

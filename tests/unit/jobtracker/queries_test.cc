@@ -115,7 +115,12 @@ TEST_F(QueriesTest, ExplainsSchedulesAndWhatHasEnded) {
   v1::OperateRequest suspend;
   suspend.set_job_id(nightly);
   suspend.set_operation(v1::SUSPEND);
-  EXPECT_EQ(Ask(&Queries::Operate, suspend).code(), v1::OK);
+  v1::Code suspended = v1::INTERNAL;
+  queries->Operate(
+      suspend, [] { return 1'000; },
+      [&](const v1::OperateResponse& answer) { suspended = answer.code(); });
+  strand.Run();
+  EXPECT_EQ(suspended, v1::OK);
   EXPECT_THAT(codes(nightly), ElementsAre("SUSPENDED"));
   v1::SubmitItem once = Job(group, "once");
   once.mutable_job()->set_repeat_interval_ms(1'000);
@@ -201,7 +206,8 @@ TEST_F(QueriesTest, MoreQueriesThanTheLimitAreRefusedAtOnce) {
   queries->Get(get, note);
   queries->Get(get, note);
   queries->List({}, note);
-  queries->Operate(cancel, note);
+  queries->Operate(
+      cancel, [] { return 1'000; }, note);
   queries->Groups({}, note);
   queries->AppendLogs({}, note);
   queries->AppendLogs({}, note);
@@ -236,8 +242,8 @@ TEST_F(QueriesTest, AnOperationThatNobodyWaitsForIsNotCarriedOut) {
       request.set_task_id("t");
     }
     request.set_operation(v1::SUSPEND);
-    queries->OperateWhile(
-        [&wanted] { return wanted; }, request,
+    queries->Operate(
+        request, [&wanted] { return wanted ? 1'000 : 0; },
         [&](const v1::OperateResponse& answer) { codes.push_back(answer.code()); });
   };
   for (const bool by_id : {false, true}) {
