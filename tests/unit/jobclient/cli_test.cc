@@ -643,6 +643,8 @@ TEST_F(CliTest, NodesGroupsAndPartitions) {
     node.set_node_type("TASK_TRACKER");
     node.set_group("demo");
     node.set_slots(10);
+    node.set_state("DRAINING");
+    response.add_nodes()->set_node_type("JOB_TRACKER");
     return response;
   };
   tracker_.on_groups = [](const v1::GroupsRequest&) {
@@ -661,6 +663,8 @@ TEST_F(CliTest, NodesGroupsAndPartitions) {
   ASSERT_EQ(Run({"nodes", "-o", "json"}), kOk);
   EXPECT_EQ(Lines().at(0)["nodeType"], "TASK_TRACKER");
   EXPECT_EQ(Lines().at(0)["slots"], 10);
+  EXPECT_EQ(Lines().at(0)["state"], "DRAINING");
+  EXPECT_TRUE(Lines().at(1)["state"].is_null());
   ASSERT_EQ(Run({"groups", "-o", "json"}), kOk);
   EXPECT_EQ(Lines().at(0)["jobs"], 0);
   ASSERT_EQ(Run({"partitions", "-o", "json"}), kOk);

@@ -336,6 +336,43 @@ TEST_F(QueriesTest, NodesTellWhatTheyIntroducedThemselvesWithAndWhoIsMaster) {
                                    "TASK_TRACKER " + group + " w1 host:1 2.0 7 3"));
 }
 
+TEST_F(QueriesTest, NodesTellWhetherATaskTrackerTakesJobsAndWhyNot) {
+  Start();
+  const auto states = [this] {
+    v1::NodesResponse response;
+    queries->Nodes({}, [&](v1::NodesResponse answer) { response = std::move(answer); });
+    strand.Run();
+    std::vector<std::string> lines;
+    for (const v1::NodeInfo& node : response.nodes()) {
+      lines.push_back(node.identity() + " " + node.state());
+    }
+    return lines;
+  };
+  const std::string group = GroupIn(0);
+  const auto worker = Connect(group, 2, "w1");
+  v1::WorkerHello hello;
+  hello.set_group(group);
+  hello.set_identity("w2");
+  hello.set_incarnation("1");
+  hello.set_number(1);
+  hello.set_draining(true);
+  const auto comes_back = Connect(hello);
+  EXPECT_THAT(states(), ElementsAre("tracker ", "w1 READY", "w2 DRAINING"));
+  v1::WorkerMessage full;
+  full.set_capacity(0);
+  worker->connection->Message(full);
+  strand.Run();
+  EXPECT_THAT(states(), ElementsAre("tracker ", "w1 NO_ROOM", "w2 DRAINING"));
+  v1::WorkerMessage drains;
+  drains.set_draining(true);
+  worker->connection->Message(drains);
+  v1::WorkerMessage heartbeat;
+  heartbeat.set_heartbeat(1);
+  worker->connection->Message(heartbeat);
+  strand.Run();
+  EXPECT_THAT(states(), ElementsAre("tracker ", "w1 DRAINING", "w2 DRAINING"));
+}
+
 TEST_F(QueriesTest, WaitingForAScheduleMeansItsFirstRunFromNow) {
   Start();
   v1::SubmitItem item = Job(GroupIn(0), "ticks");
