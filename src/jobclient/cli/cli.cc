@@ -117,7 +117,9 @@ Result<lts::Options> Context::LoadConfiguration() const {
 Result<JobClientOptions> Context::LoadOptions(bool with_fail_store) const {
   const Result<lts::Options> options = LoadConfiguration();
   if (!options.ok()) return options.status();
-  for (const std::string& notice : options->notices()) env.err << "jobclient: " << notice << '\n';
+  for (const auto* texts : {&options->warnings(), &options->notices()}) {
+    for (const std::string& text : *texts) env.err << "jobclient: " << text << '\n';
+  }
   JobClientOptions out = ClientOptionsFrom(*options, env.home);
   if (!with_fail_store) out.fail_store.clear();
   return out;
@@ -332,7 +334,9 @@ int Run(const std::vector<std::string>& arguments, Environment& env) {
   } else if (check_config) {
     const Result<lts::Options> options = context.LoadConfiguration();
     if (!options.ok()) return context.Fail(options.status());
-    for (const std::string& notice : options->notices()) env.err << notice << '\n';
+    for (const auto* texts : {&options->warnings(), &options->notices()}) {
+      for (const std::string& text : *texts) env.err << text << '\n';
+    }
     env.out << options->Describe() << "configuration ok\n";
   } else if (!context.action) {
     env.err << "jobclient: which verb? See: jobclient --help\n";
