@@ -67,6 +67,9 @@ class Operations(harness.EndToEnd):
         self.assertEqual(self.wait_state(self.lts, run["jobId"], "SUCCEEDED")["message"], "by hand")
         view = self.view(self.lts, schedule)
         self.assertEqual((view["state"], view["runs"], view["nextFireTime"]), ("ACTIVE", 0, "2090-01-01T00:00:00.000Z"))
+        kinds = {row["jobId"]: (row["kind"], row["cycle"]) for row in self.done("list", "--group", "demo").json()}
+        self.assertEqual(kinds[schedule], ("CRON", None))
+        self.assertEqual(kinds[run["jobId"]], ("TRIGGER", None))
         [again] = self.done("rerun", run["jobId"], "--param", "message=once more").json()
         self.assertEqual(self.wait_state(self.lts, again["jobId"], "SUCCEEDED")["message"], "once more")
 

@@ -1,0 +1,51 @@
+// What stands under a task, and where nobody answers.
+#include <gmock/gmock.h>
+
+#include <string>
+#include <vector>
+
+#include "cli_fixture.h"
+#include "support/fake_tracker.h"
+
+namespace lts::jobclient::cli {
+namespace {
+
+using ::testing::Each;
+using ::testing::ElementsAre;
+using testing::FakeTracker;
+using ::testing::HasSubstr;
+
+TEST_F(CliTest, ListTellsAScheduleFromItsRuns) {
+  tracker_.on_list = [](const v1::ListRequest&) {
+    v1::ListResponse response;
+    const auto add = [&response](v1::RunKind kind, TimeMs cycle_ms) -> v1::JobView& {
+      v1::JobView& view = *response.add_jobs();
+      view.mutable_job()->set_cron_expression("0 0 3 * * ?");
+      view.set_kind(kind);
+      view.set_cycle_ms(cycle_ms);
+      return view;
+    };
+    add(v1::RUN_ONE_SHOT, 0).set_schedule(true);
+    v1::JobView& beat = add(v1::RUN_ONE_SHOT, 0);
+    beat.set_schedule(true);
+    beat.mutable_job()->clear_cron_expression();
+    beat.mutable_job()->set_repeat_count(-1);
+    beat.mutable_job()->set_repeat_interval_ms(5'000);
+    add(v1::RUN_OCCURRENCE, 1'000);
+    add(v1::RUN_ONE_SHOT, 2'000);  // of a JobTracker that says no kind
+    add(v1::RUN_TRIGGERED, 0);
+    add(v1::RUN_ONE_SHOT, 0).mutable_job()->clear_cron_expression();
+    return response;
+  };
+  ASSERT_EQ(Run({"list", "-o", "json"}), kOk) << err_;
+  std::vector<std::string> kinds;
+  for (const auto& line : Lines()) kinds.push_back(line["kind"]);
+  EXPECT_THAT(kinds, ElementsAre("CRON", "REPEAT", "RUN", "RUN", "TRIGGER", "ONE_SHOT"));
+  EXPECT_EQ(Lines()[2]["cycle"], "1970-01-01T00:00:01.000Z");
+  ASSERT_EQ(Run({"list"}), kOk);
+  EXPECT_THAT(out_, HasSubstr("KIND      CYCLE "));
+  EXPECT_THAT(out_, HasSubstr("RUN       1970-01-01T00:00:01.000Z"));
+}
+
+}  // namespace
+}  // namespace lts::jobclient::cli
