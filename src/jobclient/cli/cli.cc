@@ -12,6 +12,8 @@
 #include "common/nearest.h"
 #include "common/options.h"
 #include "jobclient/client_options.h"
+#include "lts/v1/query.pb.h"
+#include "rpc/codec.h"
 
 namespace lts::jobclient::cli {
 namespace {
@@ -183,6 +185,18 @@ std::string Complaint(const JobName& name) {
   if (half_task || name.job_id.empty() == !task)
     return "name the job: JOB_ID, or --group G --task T";
   return {};
+}
+
+Result<std::string> JobIdOf(Trackers& trackers, const JobName& name) {
+  if (!name.job_id.empty()) return name.job_id;
+  v1::GetRequest request;
+  request.set_group(name.group);
+  request.set_task_id(name.task_id);
+  const Result<v1::GetResponse> response =
+      trackers.Call(&rpc::Channel::Get, request, kCallTimeoutMs);
+  if (!response.ok()) return response.status();
+  LTS_RETURN_IF_ERROR(rpc::StatusOf(*response));
+  return response->job().job().job_id();
 }
 
 Result<TimeMs> ParseTime(std::string_view text) {

@@ -47,5 +47,46 @@ TEST_F(CliTest, ListTellsAScheduleFromItsRuns) {
   EXPECT_THAT(out_, HasSubstr("RUN       1970-01-01T00:00:01.000Z"));
 }
 
+TEST_F(CliTest, WaitAndLogsTakeATaskAsGetDoes) {
+  tracker_.on_get = [](const v1::GetRequest& request) {
+    v1::GetResponse response;
+    if (request.task_id() == "nobody") {
+      response.set_code(v1::NOT_FOUND);
+      response.set_message("no job of task nobody in group demo");
+      return response;
+    }
+    EXPECT_TRUE(request.group() == "demo" || request.job_id() == "id-of-t");
+    response.mutable_job()->set_state(v1::SUCCEEDED);
+    response.mutable_job()->mutable_job()->set_job_id("id-of-t");
+    return response;
+  };
+  tracker_.on_wait = [](const v1::WaitRequest& request) {
+    v1::WaitResponse response;
+    response.mutable_job()->set_state(v1::SUCCEEDED);
+    response.mutable_job()->set_message(request.job_id());
+    return response;
+  };
+  std::vector<std::string> asked;
+  tracker_.on_logs = [&](const v1::LogsRequest& request) {
+    asked.push_back(request.job_id());
+    v1::LogsResponse response;
+    response.set_ended(true);
+    return response;
+  };
+  EXPECT_EQ(Run({"wait", "--group", "demo", "--task", "t"}), kOk) << err_;
+  EXPECT_EQ(out_, "id-of-t\n");
+  EXPECT_EQ(Run({"logs", "-f", "--group", "demo", "--task", "t"}), kOk) << err_;
+  EXPECT_EQ(Run({"logs", "--life", "--group", "demo", "--task", "t"}), kOk) << err_;
+  EXPECT_GE(asked.size(), 2U);
+  EXPECT_THAT(asked, Each("id-of-t"));
+  for (const std::string verb : {"wait", "logs"}) {
+    EXPECT_EQ(Run({verb, "--group", "demo", "--task", "nobody"}), kNotFound);
+    EXPECT_THAT(err_, HasSubstr("no job of task nobody"));
+    EXPECT_EQ(Run({verb}), kUsage);
+    EXPECT_EQ(Run({verb, "--group", "demo"}), kUsage);
+    EXPECT_EQ(Run({verb, "id-1", "--group", "demo", "--task", "t"}), kUsage);
+  }
+}
+
 }  // namespace
 }  // namespace lts::jobclient::cli
