@@ -89,7 +89,15 @@ int ExitCodeFor(StatusCode code) {
 }
 
 int Context::Fail(const Status& status) const {
-  env.err << "jobclient: " << status.message() << '\n';
+  env.err << "jobclient: " << status.message();
+  // Trouble with TLS has advice of its own.
+  if (status.message().starts_with("no JobTracker answers") &&
+      status.message().find("TLS") == std::string::npos &&
+      status.message().find("certificate") == std::string::npos) {
+    env.err << "; does one run there? Another address: --registry, or registryAddress of the "
+               "configuration";
+  }
+  env.err << '\n';
   return ExitCodeFor(status.code());
 }
 

@@ -88,5 +88,21 @@ TEST_F(CliTest, WaitAndLogsTakeATaskAsGetDoes) {
   }
 }
 
+TEST_F(CliTest, WhereNoJobTrackerAnswersOneSentenceSaysWhereWhyAndWhatToTry) {
+  tracker_.SetMode(FakeTracker::Mode::kDown);
+  const std::string advice =
+      "; does one run there? Another address: --registry, or registryAddress of the "
+      "configuration\n";
+  for (const std::vector<std::string>& verb : std::vector<std::vector<std::string>>{
+           {"nodes"}, {"submit", "--group", "demo", "--task", "t"}}) {
+    EXPECT_EQ(Run(verb), kUnreachable);
+    EXPECT_EQ(err_,
+              "jobclient: no JobTracker answers at 127.0.0.1:35001: connection refused" + advice);
+  }
+  EXPECT_EQ(Run({"nodes", "--registry", "jobtracker://one:1,two:2"}), kUnreachable);
+  EXPECT_EQ(err_, "jobclient: no JobTracker answers at one:1, two:2 (two:2: connection refused)" +
+                      advice);
+}
+
 }  // namespace
 }  // namespace lts::jobclient::cli
