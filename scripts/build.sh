@@ -37,6 +37,8 @@ flock -n 9 || {
   flock 9
 }
 
+# Put beside what is built at the end: sources that are newer than this have changed since.
+touch build/built
 cmake --preset release
 cmake --build --preset release --parallel "${LTS_BUILD_JOBS:-$(nproc)}"
 rm -rf -- "$stage"
@@ -73,4 +75,5 @@ if [ -d "$stage/conf" ]; then
     fi
   done
 fi
+cp -p -- build/built "$dist/.built"
 echo "built $dist"

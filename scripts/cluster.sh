@@ -5,6 +5,7 @@
 #   cluster.sh status   what runs; 0 when all of it does
 #   cluster.sh down     stops all of it; the folder stays, with jobs and logs
 # Never touches a ZooKeeper or MariaDB of the system: it runs programs of the packages by itself.
+# `up` builds first when sources are newer than what was built (a git pull), unless something of the cluster runs.
 # LTS_CLUSTER_HOME: the folder (default: build/cluster). LTS_CLUSTER_DIST: an installed tree to use; nothing is built then.
 # LTS_SKIP_DEPS=1: does not look after packages.
 set -eu
@@ -206,11 +207,46 @@ nodeGroup=try
 CFG
 }
 
-up() {
-  if [ -z "${LTS_CLUSTER_DIST:-}" ]; then
-    [ "${LTS_SKIP_DEPS:-}" = 1 ] || sh scripts/install-deps.sh build cluster
-    [ -x "$dist/bin/jobtracker.sh" ] || LTS_SKIP_DEPS=1 sh scripts/build.sh
+# Whether a source has changed since the build of $dist began (build.sh leaves the mark).
+sources_are_newer() {
+  mark=$dist/.built
+  [ -e "$mark" ] || mark=$dist/bin/jobtracker
+  [ -e "$mark" ] || return 0
+  # Folders too: they tell of files that went.
+  newer=$(find CMakeLists.txt CMakePresets.json cmake conf examples include proto scripts src -newer "$mark" 2>/dev/null)
+  [ -n "$newer" ]
+}
+
+# Ready, or on the way there.
+is_up() {
+  code=0
+  "$@" status >/dev/null 2>&1 || code=$?
+  [ $code = 0 ] || [ $code = 4 ]
+}
+
+anything_runs() {
+  [ -d "$home/conf" ] || return 1
+  is_up jobtracker zoo || is_up jobtracker zoo2 || is_up tasktracker worker || is_up tasktracker worker2
+}
+
+build() {
+  [ "${LTS_SKIP_DEPS:-}" = 1 ] || sh scripts/install-deps.sh build cluster
+  if [ ! -x "$dist/bin/jobtracker.sh" ]; then
+    LTS_SKIP_DEPS=1 sh scripts/build.sh
+  elif sources_are_newer; then
+    if anything_runs; then
+      say "sources are newer than $dist, which runs; to build and run them: scripts/cluster.sh down, then up"
+    else
+      say "sources are newer than $dist: building"
+      LTS_SKIP_DEPS=1 sh scripts/build.sh
+    fi
+  else
+    say "using $dist, which no source is newer than"
   fi
+}
+
+up() {
+  if [ -z "${LTS_CLUSTER_DIST:-}" ]; then build; else say "using $dist"; fi
   mkdir -p -- "$home/conf" "$home/pid" "$home/logs"
   configure
   say "ZooKeeper on 127.0.0.1:$zookeeper_port, MariaDB on 127.0.0.1:$mariadb_port"
@@ -240,7 +276,8 @@ down() {
   for name in zoo2 zoo; do jobtracker $name stop || true; done
   stop_server "$home/pid/mariadb.pid" mariadbd MariaDB
   stop_server "$home/pid/zookeeper.pid" "$zookeeper_program" ZooKeeper
-  say "the cluster is down; its folder is $home"
+  say "the cluster is down; its folder is $home. In a shell where you have set what up has said:"
+  echo "  unset LTS_HOME LTS_REGISTRYADDRESS LTS_CLUSTERNAME"
 }
 
 status() {

@@ -161,6 +161,7 @@ submit --task every-two-seconds --cron '0/2 * * * * ?' --param file=/usr/share/c
 cron=$ids
 
 failed=0
+repeated=0
 # One line an attempt, ending in its outcome.
 attempts() {
   client attempts "$1" --limit 1000 -o json |
@@ -177,6 +178,7 @@ say "waiting for $((files + 1)) jobs"
 for id in $one_shots; do
   client wait "$id" --timeout 60s >/dev/null || true # what it ended with is shown next
   show "$id" || failed=$((failed + 1))
+  [ "$(printf '%s\n' "$lines" | wc -l)" -eq 1 ] || repeated=$((repeated + 1))
 done
 say "waiting for three runs of the cron job"
 runs=0
@@ -193,10 +195,14 @@ if [ "$failed" -gt 0 ]; then
   say "$failed jobs did not succeed; the logs are in $LTS_HOME/logs"
   exit 1
 fi
+if [ "$repeated" -gt 0 ]; then
+  say "$repeated jobs have more than one attempt: nobody was to run again; the logs are in $LTS_HOME/logs"
+  exit 1
+fi
 say "all $((files + 1)) jobs and $runs runs of the cron job succeeded"
 if [ $cluster = 1 ]; then
   client nodes
-  say "nothing was lost: every job above was accepted once and ran once, most of them after the kill of $killed"
+  say "nothing was lost: each of the $((files + 1)) jobs has one attempt, which succeeded; most were submitted after the kill of $killed"
   jobtracker "$killed" start
 fi
 if [ $keep = 1 ]; then

@@ -186,7 +186,9 @@ std::variant<DaemonStart, int> BeginDaemon(const OptionTable& table, int argc,
     return kExitConfig;
   }
   if (command->check_config) {
-    for (const std::string& notice : options->notices()) PrintLine(stderr, notice);
+    for (const auto* texts : {&options->warnings(), &options->notices()}) {
+      for (const std::string& text : *texts) PrintLine(stderr, text);
+    }
     PrintLine(stdout, options->Describe() + "configuration ok");
     return kExitOk;
   }

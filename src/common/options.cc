@@ -361,7 +361,7 @@ class OptionTable::Loader {
               OptionSource source, const std::string& where) {
     if (!GivenOnce(name, source, where)) return;
     if (row.secret && source == OptionSource::kFlag) {
-      Notice(
+      options_.warnings_.push_back(
           fmt::format("{}: a secret on the command line can be read by every user of this machine; "
                       "use {}{} or {}",
                       where, name, kFileSuffix, OptionEnvironmentName(name)));
@@ -377,9 +377,11 @@ class OptionTable::Loader {
     const Result<std::string> text = ReadSmallFile(path, kSecretBytesMax);
     if (!text.ok()) return Complain(where, fmt::format("{}: {}", key, text.status().message()));
     struct stat info {};
-    if (stat(path.c_str(), &info) == 0 && (info.st_mode & S_IROTH) != 0) {
-      Notice(fmt::format("{}: {} can be read by every user of this machine; chmod 600 it", where,
-                         path));
+    if (stat(path.c_str(), &info) == 0 && (info.st_mode & (S_IRGRP | S_IROTH)) != 0) {
+      options_.warnings_.push_back(
+          fmt::format("{}: others than its owner can read the secret in {} (mode {:04o}): "
+                      "chmod 600 {}",
+                      where, path, info.st_mode & 07777, path));
     }
     // Editors end the line; the line end is not part of the secret.
     std::string_view secret = *text;

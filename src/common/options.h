@@ -107,6 +107,8 @@ class Options {
   // What the operator should know about the files: keys without meaning here, values given twice.
   // One line each; to be logged once.
   const std::vector<std::string>& notices() const { return notices_; }
+  // Secrets that others can read, and how to mend it. The same, as warnings.
+  const std::vector<std::string>& warnings() const { return warnings_; }
 
   // The output of --check-config: a line "name=value  # where from" for each option, secrets
   // hidden.
@@ -129,6 +131,7 @@ class Options {
 
   std::map<std::string, Value, std::less<>> values_;
   std::vector<std::string> notices_;
+  std::vector<std::string> warnings_;
 };
 
 // The rows of one program. Immutable, thread-safe. Rows that contradict themselves (a name twice, a

@@ -8,6 +8,7 @@
 #include "common/daemon.h"
 #include "common/host_name.h"
 #include "common/ids.h"
+#include "common/log.h"
 #include "model/validate.h"
 #include "rpc/security.h"
 
@@ -216,6 +217,7 @@ Result<JobClientOptions> JobClientOptions::FromFile(const std::string& path) {
   sources.file = path;
   const Result<Options> options = jobclient::ClientOptionTable().Load(sources);
   if (!options.ok()) return options.status();
+  for (const std::string& warning : options->warnings()) LTS_WARN("{}", warning);
   // The program that links this library lives anywhere, so its own folder says nothing.
   const char* lts_home = std::getenv("LTS_HOME");
   const char* user_home = std::getenv("HOME");

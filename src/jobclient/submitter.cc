@@ -435,11 +435,8 @@ void Submitter::OnOperated(const BatchPtr& batch, const Status& status,
 std::vector<Submitter::Held> Submitter::FailAll(std::vector<Entry> entries,
                                                 const Status& why) const {
   const bool may_pass = MayPassLater(why.code());
-  const std::string asked = trackers_.Addresses();
-  const Status told = why.code() == StatusCode::kUnavailable && !asked.empty()
-                          ? Status::Unavailable(fmt::format("no JobTracker answers at {}: {}",
-                                                            asked, why.message()))
-                          : why;
+  const bool none_answers = why.code() == StatusCode::kUnavailable && trackers_.size() > 0;
+  const Status told = none_answers ? trackers_.NoneAnswers(why) : why;
   std::vector<Held> failed;
   failed.reserve(entries.size());
   for (Entry& entry : entries) failed.push_back({std::move(entry), told, may_pass});

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <string_view>
 
 #include "common/ids.h"
 
@@ -131,6 +132,24 @@ std::string Trackers::Addresses() const {
 Status Trackers::WhyNone() const {
   const std::lock_guard lock(mutex_);
   return why_none_.ok() ? Status::Unavailable("no JobTracker is known") : why_none_;
+}
+
+Status Trackers::NoneAnswers(const Status& last) const {
+  // The channel says "CALL at ADDRESS: why". The call means nothing to who reads this, and the
+  // address stands in the sentence already.
+  std::string_view why = last.message();
+  const std::vector<TrackerPtr> all = All();
+  for (const TrackerPtr& tracker : all) {
+    const std::string where = fmt::format(" at {}: ", tracker->address());
+    const std::size_t at = why.find(where);
+    if (at == std::string_view::npos) continue;
+    why.remove_prefix(at + (all.size() > 1 ? 4 : where.size()));
+    break;
+  }
+  if (all.size() > 1) {
+    return Status::Unavailable(fmt::format("no JobTracker answers at {} ({})", Addresses(), why));
+  }
+  return Status::Unavailable(fmt::format("no JobTracker answers at {}: {}", Addresses(), why));
 }
 
 bool Trackers::WhenFound(std::function<void()> then) {

@@ -74,6 +74,9 @@ class Trackers {
   std::string Addresses() const;
   // Why there is none.
   Status WhyNone() const;
+  // What to say when none that is there answers: where they are, and what the `last` one asked met
+  // with (an error of its channel).
+  Status NoneAnswers(const Status& last) const;
 
   // While none is known but one may be at any moment: has `then` called once that is over, from the
   // thread that calls Set or StopLooking, and gives true.
@@ -126,8 +129,7 @@ class Trackers {
       MoveOnFrom(*target);
     }
     if (status.code() == StatusCode::kUnavailable) {
-      return Status::Unavailable(
-          fmt::format("no JobTracker answers at {}: {}", Addresses(), status.message()));
+      return NoneAnswers(status);
     }
     return status;
   }

@@ -21,6 +21,11 @@ class ConnectedNodes {
     const std::lock_guard lock(mutex_);
     nodes_.insert_or_assign(stream, std::move(node));
   }
+  void SetState(std::uint64_t stream, std::string state) {
+    const std::lock_guard lock(mutex_);
+    const auto node = nodes_.find(stream);
+    if (node != nodes_.end()) node->second.set_state(std::move(state));
+  }
   void Remove(std::uint64_t stream) {
     const std::lock_guard lock(mutex_);
     nodes_.erase(stream);

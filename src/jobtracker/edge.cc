@@ -49,6 +49,7 @@ void PutAnswer(const core::SubmitReply& reply, v1::SubmitAnswer* answer) {
 
 // What a node says about itself is shown and decides nothing: it is only kept short.
 constexpr std::size_t kNodeTextBytesMax = 256;
+constexpr char kDraining[] = "DRAINING";  // NodeInfo.state
 
 template <typename Hello>
 v1::NodeInfo NodeOf(const char* type, const std::string& group, const Hello& hello) {
@@ -535,6 +536,7 @@ void Edge::WorkerConnection::Message(v1::WorkerMessage message) {
     core::HelloEvent event;
     event.stream = stream_ = ++edge_.last_stream_;
     edge_.nodes_.Add(stream_, NodeOf("TASK_TRACKER", hello.group(), hello));
+    if (hello.draining()) edge_.nodes_.SetState(stream_, kDraining);
     event.group = std::move(*hello.mutable_group());
     event.identity = std::move(*hello.mutable_identity());
     event.incarnation = std::move(*hello.mutable_incarnation());
@@ -556,6 +558,7 @@ void Edge::WorkerConnection::Message(v1::WorkerMessage message) {
     event.stream = stream_;
     event.heartbeat = message.heartbeat();
     if (message.has_capacity()) event.capacity = message.capacity();
+    if (message.draining()) edge_.nodes_.SetState(stream_, kDraining);
     event.results = ResultsOf(message.mutable_results(), &hopeless);
     for (v1::WorkerProgress& progress : *message.mutable_progress()) {
       auto ref = RefOf(progress.key());

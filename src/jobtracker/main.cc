@@ -33,6 +33,7 @@ int main(int argc, char** argv) {
   lts::log::ParseLevel(start.options.String("log.level"), &log.level);
   lts::log::Configure(log);
   for (const std::string& notice : start.options.notices()) LTS_INFO("{}", notice);
+  for (const std::string& warning : start.options.warnings()) LTS_WARN("{}", warning);
 
   lts::ReadyFiles::Info info;
   info.folder = lts::PathBelow(start.home, "pid");

@@ -14,6 +14,7 @@
 #include "model/schedule.h"
 #include "rpc/codec.h"
 #include "rpc/limits.h"
+#include "store/paging.h"
 
 namespace lts {
 
@@ -70,12 +71,45 @@ struct OneAnswer {
   }
 };
 
+// What a listing of attempts is asked for beyond its page.
+struct AttemptFilter {
+  store::JobFilter stored;  // what the store goes by
+  std::optional<model::Outcome> outcome;
+
+  bool Wants(const HistoryRow& row) const {
+    return !row.is_schedule && (!outcome || row.outcome == *outcome) &&
+           (!stored.state || row.state == *stored.state) && row.ended_ms >= stored.since_ms;
+  }
+};
+
+Result<AttemptFilter> FilterFrom(const v1::ListAttemptsRequest& request) {
+  AttemptFilter filter;
+  filter.stored.group = request.group();
+  filter.stored.task_id = request.task_id();
+  filter.stored.since_ms = request.since_ms();
+  if (!request.state().empty()) {
+    filter.stored.state = model::JobStateFromName(request.state());
+    if (!filter.stored.state) {
+      return Status::InvalidArgument(
+          fmt::format("state '{}' is none of the job states", request.state()));
+    }
+  }
+  if (!request.outcome().empty()) {
+    filter.outcome = model::OutcomeFromName(request.outcome());
+    if (!filter.outcome) {
+      return Status::InvalidArgument(
+          fmt::format("outcome '{}' is none of the outcomes of attempts", request.outcome()));
+    }
+  }
+  return filter;
+}
+
 // The attempts of a history (newest first), at most `limit` and as many as one answer takes.
-void AddAttempts(const std::vector<HistoryRow>& history, std::size_t limit,
-                 google::protobuf::RepeatedPtrField<v1::AttemptView>* out) {
+void AddAttempts(const std::vector<HistoryRow>& history, const AttemptFilter& filter,
+                 std::size_t limit, google::protobuf::RepeatedPtrField<v1::AttemptView>* out) {
   std::size_t bytes = 0;
   for (const HistoryRow& row : history) {
-    if (row.is_schedule) continue;
+    if (!filter.Wants(row)) continue;
     if (static_cast<std::size_t>(out->size()) >= limit) return;
     v1::AttemptView view;
     ToView(row, &view);
@@ -245,7 +279,7 @@ std::optional<v1::JobView> Queries::EndedView(const JobId& id, const Found& foun
   v1::JobView view;
   ToView(*end, &view);
   view.mutable_job()->set_job_id(id.ToString());
-  AddAttempts(found.history, kHistoryMax, view.mutable_attempts());
+  AddAttempts(found.history, {}, kHistoryMax, view.mutable_attempts());
   return view;
 }
 
@@ -287,7 +321,7 @@ void Queries::Get(v1::GetRequest request, Done<v1::GetResponse> done) {
           // Between two reads: history rows without an end.
           ToView(found.history.front(), &view);
         }
-        AddAttempts(found.history, kHistoryMax, view.mutable_attempts());
+        AddAttempts(found.history, {}, kHistoryMax, view.mutable_attempts());
         done(std::move(response));
       });
     };
@@ -412,6 +446,9 @@ void Queries::ListAttempts(v1::ListAttemptsRequest request, Done<v1::ListAttempt
       rpc::PutStatus(status, &response);
       done(std::move(response));
     };
+    const Result<AttemptFilter> filter = FilterFrom(request);
+    if (!filter.ok()) return fail(filter.status());
+    const std::size_t limit = LimitOf(request.limit());
     if (!request.job_id().empty()) {
       const auto id = JobId::Parse(request.job_id());
       if (!id)
@@ -420,26 +457,26 @@ void Queries::ListAttempts(v1::ListAttemptsRequest request, Done<v1::ListAttempt
       auto found = Find(*id);
       if (!found.ok()) return fail(found.status());
       if (!found->any()) return fail(NoSuchJob(request.job_id()));
-      AddAttempts(found->history, LimitOf(request.limit()), response.mutable_attempts());
+      AddAttempts(found->history, *filter, limit, response.mutable_attempts());
       done(std::move(response));
       return;
     }
-    store::JobFilter filter;
-    filter.group = request.group();
-    filter.task_id = request.task_id();
-    filter.since_ms = request.since_ms();
-    if (!request.state().empty()) {
-      filter.state = model::JobStateFromName(request.state());
-      if (!filter.state)
-        return fail(Status::InvalidArgument(
-            fmt::format("state '{}' is none of the job states", request.state())));
-    }
-    auto page = store_.FindEnded(filter, false, request.page(), LimitOf(request.limit()));
+    // No index knows outcomes: a full page is read, and what has the outcome is taken out of it.
+    auto page = store_.FindEnded(filter->stored, false, request.page(),
+                                 filter->outcome ? kHistoryMax : limit);
     if (!page.ok()) return fail(page.status());
-    for (const HistoryRow& row : page->rows) {
-      if (!row.is_schedule) ToView(row, response.add_attempts());
-    }
     response.set_next_page(page->next);
+    const HistoryRow* last = nullptr;
+    for (const HistoryRow& row : page->rows) {
+      if (!filter->Wants(row)) continue;
+      if (static_cast<std::size_t>(response.attempts_size()) == limit) {
+        response.set_next_page(store::ToToken(store::EndedPosition{
+            last->ended_ms, last->key, last->attempt, edge_.PartitionOf(last->group)}));
+        break;
+      }
+      ToView(row, response.add_attempts());
+      last = &row;
+    }
     done(std::move(response));
   });
 }

@@ -103,6 +103,8 @@ void Queries::OwnNodes(Done<v1::NodesResponse> done) {
             if (worker == workers->end()) continue;
             node.set_slots(worker->second.slots);
             node.set_running(worker->second.running);
+            if (node.state().empty())
+              node.set_state(worker->second.slots > 0 ? "READY" : "NO_ROOM");
           }
           node.set_master(mastered.emplace(node.node_type(), node.group()).second);
           *response->add_nodes() = std::move(node);
@@ -152,6 +154,7 @@ void Queries::Nodes(const v1::NodesRequest& request, Done<v1::NodesResponse> don
         const auto found = connected.find(KeyOf(info));
         if (found != connected.end()) {
           info.set_running(found->second.running());
+          info.set_state(found->second.state());
           connected.erase(found);
         }
         info.set_master(mastered.emplace(info.node_type(), info.group()).second);

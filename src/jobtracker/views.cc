@@ -3,6 +3,18 @@
 #include "rpc/codec.h"
 
 namespace lts::jobtracker {
+namespace {
+
+v1::RunKind KindOf(store::JobKind kind) {
+  switch (kind) {
+    case store::JobKind::kOneShot: return v1::RUN_ONE_SHOT;
+    case store::JobKind::kOccurrence: return v1::RUN_OCCURRENCE;
+    case store::JobKind::kTrigger: return v1::RUN_TRIGGERED;
+  }
+  return v1::RUN_ONE_SHOT;
+}
+
+}  // namespace
 
 void ToView(const store::JobRow& row, v1::JobView* out) {
   rpc::ToProto(*row.spec, out->mutable_job());
@@ -14,6 +26,7 @@ void ToView(const store::JobRow& row, v1::JobView* out) {
   out->set_retries(row.retries);
   out->set_cancel_requested(row.cancel_requested);
   out->set_cycle_ms(row.key.cycle);
+  out->set_kind(KindOf(row.kind));
 }
 
 void ToView(const store::ScheduleRow& row, TimeMs next_fire_ms, v1::JobView* out) {
@@ -43,6 +56,7 @@ void ToView(const store::HistoryRow& row, v1::JobView* out) {
   out->set_accepted_ms(row.accepted_ms);
   out->set_retries(row.retries);
   out->set_runs(row.runs);
+  out->set_kind(KindOf(row.kind));
 }
 
 void ToView(const store::HistoryRow& row, v1::AttemptView* out) {

@@ -62,6 +62,17 @@ std::optional<JobState> JobStateFromName(std::string_view name) {
   return std::nullopt;
 }
 
+std::optional<Outcome> OutcomeFromName(std::string_view name) {
+  constexpr std::array kOutcomes = {Outcome::kExecuteSuccess, Outcome::kExecuteFailed,
+                                    Outcome::kExecuteLater,   Outcome::kExecuteException,
+                                    Outcome::kTimedOut,       Outcome::kLost,
+                                    Outcome::kKilled,         Outcome::kStale};
+  for (const Outcome outcome : kOutcomes) {
+    if (Name(outcome) == name) return outcome;
+  }
+  return std::nullopt;
+}
+
 Outcome OutcomeOf(Action action) {
   switch (action) {
     case Action::kExecuteSuccess: return Outcome::kExecuteSuccess;

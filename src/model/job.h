@@ -134,6 +134,7 @@ std::string_view Name(JobState state);
 std::string_view Name(Outcome outcome);
 std::string_view Name(Action action);
 std::optional<JobState> JobStateFromName(std::string_view name);
+std::optional<Outcome> OutcomeFromName(std::string_view name);  // not kNone
 
 Outcome OutcomeOf(Action action);
 

@@ -86,6 +86,19 @@ std::string_view TlsTrouble(std::string_view message, bool tls) {
              : "it hangs up, perhaps because it speaks TLS: security.tls.ca";
 }
 
+// Of gRPC's words about a connection that did not come about, those of the system: "Connection
+// refused".
+std::string WhyNoConnection(std::string message) {
+  for (const std::string_view words :
+       {"Failed to connect to remote host: ", "C-ares status is not ARES_SUCCESS "}) {
+    const std::size_t at = message.find(words);
+    if (at == std::string::npos) continue;
+    if (words.front() == 'F') return message.substr(at + words.size());
+    return "its host name cannot be resolved: " + message.substr(message.rfind(": ") + 2);
+  }
+  return message;
+}
+
 Status EndOf(const grpc::Status& status, std::string_view what, bool tls) {
   if (status.error_code() == grpc::StatusCode::UNAVAILABLE) {
     const std::string_view trouble = TlsTrouble(status.error_message(), tls);
@@ -93,6 +106,7 @@ Status EndOf(const grpc::Status& status, std::string_view what, bool tls) {
       return Status::Unavailable(std::string(trouble) + " (" + status.error_message() + ")")
           .WithContext(what);
     }
+    return Status::Unavailable(WhyNoConnection(status.error_message())).WithContext(what);
   }
   return FromGrpc(status, what);
 }

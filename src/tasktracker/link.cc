@@ -120,6 +120,8 @@ void Link::SendHello() {
   hello.set_number(++hellos_);
   capacity_told_ = Capacity();
   hello.set_capacity(capacity_told_);
+  drain_told_ = Stopping();
+  hello.set_draining(drain_told_);
   hello.set_version(options_.version);
   hello.set_address(options_.address);
   hello.set_started_ms(options_.started_ms);

@@ -244,6 +244,7 @@ class Link {
   bool unacked_over_ = false;
   bool gate_open_ = true;
   int capacity_told_ = 0;
+  bool drain_told_ = false;
   std::int64_t progress_sent_us_ = 0;
 
   StopStep stop_step_ = StopStep::kNone;

@@ -379,10 +379,12 @@ void Link::SetGate(bool open) {
 
 void Link::TellCapacity() {
   const int capacity = Capacity();
-  if (phase_ != Phase::kLive || capacity == capacity_told_) return;
+  if (phase_ != Phase::kLive || (capacity == capacity_told_ && Stopping() == drain_told_)) return;
   capacity_told_ = capacity;
+  drain_told_ = Stopping();
   v1::WorkerMessage message;
   message.set_capacity(capacity);
+  message.set_draining(drain_told_);
   stream_->Send(std::move(message));
 }
 

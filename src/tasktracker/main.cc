@@ -120,6 +120,7 @@ int Run(const lts::DaemonStart& start) {
   }
   lts::log::Configure(logging);
   for (const std::string& notice : start.options.notices()) LTS_INFO("{}", notice);
+  for (const std::string& warning : start.options.warnings()) LTS_WARN("{}", warning);
 
   lts::TaskTrackerOptions options =
       lts::tasktracker::OptionsFrom(start.options, start.home, start.name);

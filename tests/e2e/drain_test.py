@@ -35,6 +35,9 @@ class Drain(harness.EndToEnd):
         runs = self.held(home, "runs")
         drained = self.ok(home.tasktracker("drain"))
         self.assertIn("draining until", drained.out)
+        states = lambda: [row["state"] for row in self.ok(home.cli("nodes", "-o", "json")).json()  # noqa: E731
+                          if row["nodeType"] == "TASK_TRACKER"]
+        harness.wait_until(lambda: states() == ["DRAINING"], "nodes does not show that it drains")
         status = home.tasktracker("status")
         self.assertEqual(status.code, 4, str(status))
         self.assertIn("draining", status.out)

@@ -67,8 +67,29 @@ class Operations(harness.EndToEnd):
         self.assertEqual(self.wait_state(self.lts, run["jobId"], "SUCCEEDED")["message"], "by hand")
         view = self.view(self.lts, schedule)
         self.assertEqual((view["state"], view["runs"], view["nextFireTime"]), ("ACTIVE", 0, "2090-01-01T00:00:00.000Z"))
+        kinds = {row["jobId"]: (row["kind"], row["cycle"]) for row in self.done("list", "--group", "demo").json()}
+        self.assertEqual(kinds[schedule], ("CRON", None))
+        self.assertEqual(kinds[run["jobId"]], ("TRIGGER", None))
         [again] = self.done("rerun", run["jobId"], "--param", "message=once more").json()
         self.assertEqual(self.wait_state(self.lts, again["jobId"], "SUCCEEDED")["message"], "once more")
+
+    def test_wait_and_logs_find_a_task_as_get_does(self):
+        task = ("--group", "demo", "--task", "twice")
+        first = self.act(self.lts, "twice", "success", message="first")["jobId"]
+        self.wait_state(self.lts, first, "SUCCEEDED")
+        self.assertEqual(self.ok(self.lts.cli("wait", *task)).out, "first\n")  # that ended last
+        second = self.act(self.lts, "twice", "wait", "--timeout", "500ms")["jobId"]
+        waited = self.ok(self.lts.cli("wait", *task, "-o", "json"), 8)  # that runs
+        [end] = waited.json()
+        self.assertEqual((end["jobId"], end["kind"]), (second, "ONE_SHOT"))
+        types = [line["type"] for line in self.done("logs", "--life", *task).json()]
+        self.assertEqual(types, ["RECEIVE", "SENT", "FINISHED"])
+        self.done("logs", "-f", *task)
+        for verb in ("wait", "logs"):
+            self.assertIn("no job of task nobody", self.done(verb, "--group", "demo", "--task", "nobody", code=3).err)
+        [timed_out] = self.done("attempts", "--group", "demo", "--outcome", "TIMED_OUT").json()
+        self.assertEqual(timed_out["jobId"], second)
+        self.assertEqual(self.done("attempts", "--group", "demo", "--outcome", "LOST").out, "")
 
     def test_terminate_stops_the_run_alone_and_cancel_the_whole(self):
         schedule = self.act(self.lts, "hangs", "wait", "--every", "300ms")["jobId"]

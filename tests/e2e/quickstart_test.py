@@ -11,6 +11,15 @@ import harness
 
 SCRIPT = os.path.join(os.path.dirname(__file__), "..", "..", "scripts", "quickstart.sh")
 
+# A client that tells of each attempt of in-three-seconds twice.
+REPEATING_CLIENT = """#!/bin/sh
+if [ "$1" = attempts ]; then
+  "$0.real" "$@" | sed '/"in-three-seconds"/p'
+else
+  exec "$0.real" "$@"
+fi
+"""
+
 # A client that sends one of the files elsewhere.
 LOSING_CLIENT = """#!/bin/sh
 for argument in "$@"; do
@@ -47,8 +56,10 @@ class Script(harness.EndToEnd):
         self.assertEqual(process.returncode, 0, out)
         self.assertRegex(out, r"kill -9 of JobTracker zoo2?, which owns partition \d+")
         self.assertRegex(out, r"all \d+ jobs and \d+ runs of the cron job succeeded")
-        self.assertIn("nothing was lost", out)
         lines = [line for line in out.splitlines() if "  attempt " in line]
+        once = [line for line in lines if not line.startswith("every-two-seconds ")]
+        self.assertEqual(len({line.split()[0] for line in once}), len(once))
+        self.assertIn(f"nothing was lost: each of the {len(once)} jobs has one attempt, which succeeded", out)
         self.assertGreater(len(lines), 10)
         for line in lines:
             self.assertTrue(line.endswith(" EXECUTE_SUCCESS"), line)
@@ -91,19 +102,26 @@ class Script(harness.EndToEnd):
         self.assertEqual(process.returncode, 130, out)
         self.assertEqual(self.running(), [])
 
-    def test_a_job_that_does_not_succeed_makes_it_fail(self):
+    def fails_with(self, client_text):
+        """What it prints with this client before the real one; it must fail."""
         dist = os.path.join(self.folder, "dist")
         shutil.copytree(harness.TREE, dist, symlinks=True)
         client = os.path.join(dist, "bin", "jobclient")
         os.rename(client, client + ".real")
         with open(client, "w", encoding="utf-8") as file:
-            file.write(LOSING_CLIENT)
+            file.write(client_text)
         os.chmod(client, 0o755)
         process = self.start(dist=dist)
         out = process.communicate(timeout=240)[0]
         self.assertEqual(process.returncode, 1, out)
-        self.assertIn("did not succeed", out)
         self.assertEqual(self.running(), [])
+        return out
+
+    def test_a_job_that_does_not_succeed_makes_it_fail(self):
+        self.assertIn("2 jobs did not succeed", self.fails_with(LOSING_CLIENT))
+
+    def test_a_job_that_ran_twice_makes_it_fail(self):
+        self.assertIn("1 jobs have more than one attempt", self.fails_with(REPEATING_CLIENT))
 
 
 class Quickstart(harness.EndToEnd):

@@ -48,6 +48,29 @@ class OtherHosts(harness.EndToEnd):
         self.ok(done)
         self.assertIn("/etc/os-release", done.out)
 
+    def test_a_token_that_others_can_read_is_warned_of_once_and_taken(self):
+        self.lts.set(CONFIG, bindIp="127.0.0.1")
+        for config, file, mode in ((CONFIG, "conf/standalone/lts.token", 0o644),
+                                   ("conf/tasktracker.cfg", "conf/tt.token", 0o640),
+                                   ("conf/jobclient.cfg", "conf/client.token", 0o604)):
+            self.add(config, "security.token_file=" + os.path.basename(file))
+            self.write(TOKEN + "\n", file)
+            os.chmod(self.lts.path(file), mode)
+        self.start_all()
+        mends = lambda file, mode: f"{file} (mode {mode}): chmod 600 "  # noqa: E731
+        for daemon, name, file, mode in (("jobtracker", "standalone", "standalone/lts.token", "0644"),
+                                         ("tasktracker", "tasktracker", "conf/tt.token", "0640")):
+            said = [line for line in self.lts.out(daemon, name).splitlines() if "chmod 600" in line]
+            self.assertEqual(len(said), 1, said)
+            self.assertIn(" W [", said[0])
+            self.assertIn(mends(file, mode), said[0])
+            self.assertNotIn(TOKEN, said[0])
+        nodes = self.ok(self.lts.cli("nodes", "-o", "json"))
+        self.assertEqual(nodes.err.count(mends("conf/client.token", "0604")), 1, nodes.err)
+        self.assertEqual([row["state"] for row in nodes.json() if row["nodeType"] == "TASK_TRACKER"], ["READY"])
+        os.chmod(self.lts.path("conf/client.token"), 0o600)
+        self.assertEqual(self.ok(self.lts.cli("nodes")).err, "")
+
     def test_the_lines_of_the_refusal_let_it_start_and_everybody_needs_the_token(self):
         said = self.refused()
         self.assertTrue(said.startswith("bindIp=0.0.0.0"), said)

@@ -385,7 +385,7 @@ class FakeTracker::FakeChannel final : public rpc::Channel {
   template <typename DoneFunction>
   bool Arrives(DoneFunction& done) {
     if (Up() && !cancelled_) return true;
-    done(Status::Unavailable("connection refused"), {});
+    done(Status::Unavailable("Call at " + address_ + ": connection refused"), {});
     return false;
   }
   template <typename Handler, typename Request, typename Response>

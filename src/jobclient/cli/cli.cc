@@ -12,6 +12,8 @@
 #include "common/nearest.h"
 #include "common/options.h"
 #include "jobclient/client_options.h"
+#include "lts/v1/query.pb.h"
+#include "rpc/codec.h"
 
 namespace lts::jobclient::cli {
 namespace {
@@ -87,7 +89,15 @@ int ExitCodeFor(StatusCode code) {
 }
 
 int Context::Fail(const Status& status) const {
-  env.err << "jobclient: " << status.message() << '\n';
+  env.err << "jobclient: " << status.message();
+  // Trouble with TLS has advice of its own.
+  if (status.message().starts_with("no JobTracker answers") &&
+      status.message().find("TLS") == std::string::npos &&
+      status.message().find("certificate") == std::string::npos) {
+    env.err << "; does one run there? Another address: --registry, or registryAddress of the "
+               "configuration";
+  }
+  env.err << '\n';
   return ExitCodeFor(status.code());
 }
 
@@ -117,7 +127,9 @@ Result<lts::Options> Context::LoadConfiguration() const {
 Result<JobClientOptions> Context::LoadOptions(bool with_fail_store) const {
   const Result<lts::Options> options = LoadConfiguration();
   if (!options.ok()) return options.status();
-  for (const std::string& notice : options->notices()) env.err << "jobclient: " << notice << '\n';
+  for (const auto* texts : {&options->warnings(), &options->notices()}) {
+    for (const std::string& text : *texts) env.err << "jobclient: " << text << '\n';
+  }
   JobClientOptions out = ClientOptionsFrom(*options, env.home);
   if (!with_fail_store) out.fail_store.clear();
   return out;
@@ -181,6 +193,18 @@ std::string Complaint(const JobName& name) {
   if (half_task || name.job_id.empty() == !task)
     return "name the job: JOB_ID, or --group G --task T";
   return {};
+}
+
+Result<std::string> JobIdOf(Trackers& trackers, const JobName& name) {
+  if (!name.job_id.empty()) return name.job_id;
+  v1::GetRequest request;
+  request.set_group(name.group);
+  request.set_task_id(name.task_id);
+  const Result<v1::GetResponse> response =
+      trackers.Call(&rpc::Channel::Get, request, kCallTimeoutMs);
+  if (!response.ok()) return response.status();
+  LTS_RETURN_IF_ERROR(rpc::StatusOf(*response));
+  return response->job().job().job_id();
 }
 
 Result<TimeMs> ParseTime(std::string_view text) {
@@ -332,7 +356,9 @@ int Run(const std::vector<std::string>& arguments, Environment& env) {
   } else if (check_config) {
     const Result<lts::Options> options = context.LoadConfiguration();
     if (!options.ok()) return context.Fail(options.status());
-    for (const std::string& notice : options->notices()) env.err << notice << '\n';
+    for (const auto* texts : {&options->warnings(), &options->notices()}) {
+      for (const std::string& text : *texts) env.err << text << '\n';
+    }
     env.out << options->Describe() << "configuration ok\n";
   } else if (!context.action) {
     env.err << "jobclient: which verb? See: jobclient --help\n";

@@ -110,6 +110,9 @@ struct JobName {
 void AddJobName(CLI::App& verb, JobName& name);
 // What is wrong with it; empty: nothing.
 std::string Complaint(const JobName& name);
+// Its id; of a task the job that `get` shows: the schedule, else the newest that stands, else the
+// one that ended last. kNotFound when there is none. A given id is not looked up.
+Result<std::string> JobIdOf(Trackers& trackers, const JobName& name);
 
 // "2026-01-31T12:00:00.5Z" or with an offset, RFC 3339. Messages say what is expected.
 Result<TimeMs> ParseTime(std::string_view text);

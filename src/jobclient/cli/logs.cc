@@ -13,7 +13,7 @@ constexpr std::int32_t kPage = 1'000;
 constexpr std::int64_t kFollowMs = 500;
 
 struct LogsFlags {
-  std::string job_id;
+  JobName name;
   std::int32_t attempt = 0;
   bool follow = false;
   bool life = false;
@@ -45,17 +45,16 @@ bool HasEnded(v1::JobState state) {
 
 // Nothing of the attempt shown will follow: whether to go on to a newer one. Not ok: the end, with
 // its error.
-Result<bool> WaitForNewerAttempt(Trackers& trackers, const LogsFlags& flags,
-                                 v1::LogsRequest* request) {
+Result<bool> WaitForNewerAttempt(Trackers& trackers, v1::LogsRequest* request) {
   while (true) {
     v1::GetRequest get;
-    get.set_job_id(flags.job_id);
+    get.set_job_id(request->job_id());
     const Result<v1::GetResponse> job = trackers.Call(&rpc::Channel::Get, get, kCallTimeoutMs);
     if (!job.ok()) return job.status();
     LTS_RETURN_IF_ERROR(rpc::StatusOf(*job));
     // Asked after the state: an attempt that began before the end is seen.
     v1::LogsRequest newest;
-    newest.set_job_id(flags.job_id);
+    newest.set_job_id(request->job_id());
     newest.set_limit(1);
     const Result<v1::LogsResponse> response =
         trackers.Call(&rpc::Channel::Logs, newest, kCallTimeoutMs);
@@ -73,14 +72,18 @@ Result<bool> WaitForNewerAttempt(Trackers& trackers, const LogsFlags& flags,
 }
 
 int Logs(const Context& context, const LogsFlags& flags) {
+  if (const std::string complaint = Complaint(flags.name); !complaint.empty())
+    return context.Usage(complaint);
   if (flags.life && (flags.attempt != 0 || flags.follow)) {
     return context.Usage(
         "--life tells of all attempts so far: neither --attempt nor --follow goes with it");
   }
   auto trackers = context.Connect();
   if (!trackers.ok()) return context.Fail(trackers.status());
+  const Result<std::string> id = JobIdOf(**trackers, flags.name);
+  if (!id.ok()) return context.Fail(id.status());
   v1::LogsRequest request;
-  request.set_job_id(flags.job_id);
+  request.set_job_id(*id);
   request.set_attempt(flags.attempt);
   request.set_limit(kPage);
   request.set_life(flags.life);
@@ -105,7 +108,7 @@ int Logs(const Context& context, const LogsFlags& flags) {
       continue;
     }
     if (flags.attempt != 0) return kOk;
-    const Result<bool> newer = WaitForNewerAttempt(**trackers, flags, &request);
+    const Result<bool> newer = WaitForNewerAttempt(**trackers, &request);
     if (!newer.ok()) return context.Fail(newer.status());
     if (!*newer) return kOk;
   }
@@ -116,12 +119,12 @@ int Logs(const Context& context, const LogsFlags& flags) {
 Verb LogsVerb() {
   return {.name = "logs",
           .summary = "show the business log of a job's newest attempt",
-          .usage = "JOB_ID [--attempt N] [-f] | JOB_ID --life",
+          .usage = "(JOB_ID | --group G --task T) [[--attempt N] [-f] | --life]",
           .examples = {"jobclient logs -f 01890f3e-7b1c-7cc8-98c4-dc0c0c07398f",
-                       "jobclient logs --life 01890f3e-7b1c-7cc8-98c4-dc0c0c07398f"},
+                       "jobclient logs --life --group demo --task hello"},
           .declare = [](CLI::App& verb, Context& context) -> Action {
             const auto flags = std::make_shared<LogsFlags>();
-            verb.add_option("JOB_ID", flags->job_id, "id of the job")->required();
+            AddJobName(verb, flags->name);
             AddNumber(verb, "--attempt", flags->attempt, "of this attempt (default: the newest)", 1,
                       1'000'000'000);
             verb.add_flag("-f,--follow", flags->follow, "go on until the job has ended");

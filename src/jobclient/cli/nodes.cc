@@ -16,6 +16,7 @@ int Nodes(const Context& context) {
                             {"GROUP", "nodeGroup"},
                             {"IDENTITY", "identity"},
                             {"ADDRESS", "address"},
+                            {"STATE", "state"},
                             {"SLOTS", "slots"},
                             {"RUNNING", "running"},
                             {"MASTER", "master"},
@@ -27,6 +28,7 @@ int Nodes(const Context& context) {
     json["nodeGroup"] = node.group();
     json["identity"] = node.identity();
     json["address"] = node.address();
+    json["state"] = node.state().empty() ? Json(nullptr) : Json(node.state());
     json["slots"] = node.slots();
     json["running"] = node.running();
     json["master"] = node.master();

@@ -52,6 +52,19 @@ std::string TypeText(const v1::Job& job) {
   return std::string(model::Name(spec.Type()));
 }
 
+// Tells a schedule from its runs.
+std::string KindText(const v1::JobView& view) {
+  if (view.schedule()) {
+    const std::string type = TypeText(view.job());
+    return type == "CRON" || type == "REPEAT" ? type : "SCHEDULE";  // its definition is gone
+  }
+  switch (view.kind()) {
+    case v1::RUN_OCCURRENCE: return "RUN";
+    case v1::RUN_TRIGGERED: return "TRIGGER";
+    default: return view.cycle_ms() != 0 ? "RUN" : "ONE_SHOT";  // an older JobTracker says no kind
+  }
+}
+
 // Counted in characters, as far as a terminal shows each in one cell.
 std::size_t Width(const std::string& text) {
   return static_cast<std::size_t>(
@@ -111,6 +124,7 @@ Json JobJson(const v1::JobView& view) {
   json["taskTrackerNodeGroup"] = job.task_tracker_node_group();
   json["submitNodeGroup"] = job.submit_node_group();
   json["type"] = TypeText(job);
+  json["kind"] = KindText(view);
   json["state"] = StateText(view.state());
   json["message"] = view.message();
   json["nextFireTime"] = TimeJson(view.next_fire_ms());

@@ -14,7 +14,6 @@ namespace lts::jobclient::cli {
 
 // What both verbs filter by.
 struct PageFlags {
-  std::string job_id;  // `attempts` alone
   std::string group;
   std::string task_id;
   std::string state;
@@ -27,10 +26,10 @@ inline constexpr const char* kStates =
     "WAITING|RUNNING|SUSPENDED|SUCCEEDED|FAILED|CANCELLED|EXPIRED|DEAD|REPLACED|SKIPPED|ACTIVE|"
     "ENDED|RETRY_YIELDED";
 
-inline void AddPageFlags(CLI::App& verb, PageFlags& flags) {
+inline void AddPageFlags(CLI::App& verb, PageFlags& flags, const std::string& states = kStates) {
   verb.add_option("--group", flags.group, "of this TaskTracker node group")->type_name("G");
   verb.add_option("--task", flags.task_id, "of this task")->type_name("T");
-  AddChoice(verb, "--state", kStates, flags.state, "in this state");
+  AddChoice(verb, "--state", states, flags.state, "in this state");
   verb.add_option("--since", flags.since, "since this time (RFC 3339), or this long ago (2h)")
       ->type_name("TIME");
   AddNumber(verb, "--limit", flags.limit, "at most so many (default: 100)", 1, 1'000'000'000);

@@ -9,11 +9,13 @@ namespace lts::jobclient::cli {
 namespace {
 
 struct WaitFlags {
-  std::string job_id;
+  JobName name;
   std::string timeout;
 };
 
 int Wait(const Context& context, const WaitFlags& flags) {
+  if (const std::string complaint = Complaint(flags.name); !complaint.empty())
+    return context.Usage(complaint);
   DurationMs timeout_ms = kWaitForever;
   if (!flags.timeout.empty()) {
     const Result<DurationMs> given = ParseDurationOption("--timeout", flags.timeout);
@@ -29,7 +31,9 @@ int Wait(const Context& context, const WaitFlags& flags) {
   // Who was there once is waited for, however long; but not a cluster that is not found.
   const Status found = (*client)->trackers().AwaitFound();
   if (!found.ok()) return context.Fail(found);
-  return WaitForEnd(context, **client, flags.job_id, timeout_ms, /*runs_so_far=*/false);
+  const Result<std::string> id = JobIdOf((*client)->trackers(), flags.name);
+  if (!id.ok()) return context.Fail(id.status());
+  return WaitForEnd(context, **client, *id, timeout_ms, /*runs_so_far=*/false);
 }
 
 }  // namespace
@@ -54,11 +58,12 @@ Verb WaitVerb() {
           .summary =
               "wait for the end of a job (of a schedule: of its first run from now) and print "
               "its final message; exit 0 when it succeeded, else 8",
-          .usage = "JOB_ID [--timeout DURATION]",
-          .examples = {"jobclient wait 01890f3e-7b1c-7cc8-98c4-dc0c0c07398f --timeout 10m"},
+          .usage = "(JOB_ID | --group G --task T) [--timeout DURATION]",
+          .examples = {"jobclient wait 01890f3e-7b1c-7cc8-98c4-dc0c0c07398f --timeout 10m",
+                       "jobclient wait --group demo --task hello"},
           .declare = [](CLI::App& verb, Context& context) -> Action {
             const auto flags = std::make_shared<WaitFlags>();
-            verb.add_option("JOB_ID", flags->job_id, "id of the job")->required();
+            AddJobName(verb, flags->name);
             verb.add_option("--timeout", flags->timeout,
                             "give up after this time, exit 7 (default: never)")
                 ->type_name("DURATION");

@@ -221,8 +221,24 @@ TEST_F(OptionsTest, ASecretIsReadFromAFileBesideTheConfiguration) {
   const Options options = Load("configs.jdbc.password_file=db.password\n");
   EXPECT_EQ(options.String("jdbc.password"), "pa ss#1");
   EXPECT_THAT(options.notices(), IsEmpty());
-  chmod(path.c_str(), 0644);
-  EXPECT_THAT(Load("jdbc.password_file=" + path).notices(), ElementsAre(HasSubstr("chmod 600")));
+  EXPECT_THAT(options.warnings(), IsEmpty());
+}
+
+TEST_F(OptionsTest, ASecretFileThatOthersCanReadIsWarnedOf) {
+  const std::string path = folder_.Write("db.password", "pass");
+  for (const auto& [mode, shown] : std::map<mode_t, std::string>{
+           {0644, "mode 0644"}, {0640, "mode 0640"}, {0604, "mode 0604"}, {04440, "mode 4440"}}) {
+    ASSERT_EQ(chmod(path.c_str(), mode), 0);
+    const Options options = Load("jdbc.password_file=" + path);
+    EXPECT_EQ(options.String("jdbc.password"), "pass");
+    EXPECT_THAT(options.warnings(),
+                ElementsAre(AllOf(HasSubstr(shown), HasSubstr("chmod 600 " + path))));
+    EXPECT_THAT(options.notices(), IsEmpty());
+  }
+  for (const mode_t mode : {0600, 0400, 0711}) {
+    ASSERT_EQ(chmod(path.c_str(), mode), 0);
+    EXPECT_THAT(Load("jdbc.password_file=" + path).warnings(), IsEmpty());
+  }
 }
 
 TEST_F(OptionsTest, ASecretFileByEnvironmentBeatsTheSecretInTheFile) {
@@ -247,9 +263,9 @@ TEST_F(OptionsTest, SecretsAreNeverPrinted) {
   const Options options = Load("");
   EXPECT_THAT(options.Describe(), Not(HasSubstr("hunter2")));
   EXPECT_THAT(options.Describe(), HasSubstr("jdbc.password=********  # --jdbc.password\n"));
-  ASSERT_EQ(options.notices().size(), 1U);
-  EXPECT_THAT(options.notices()[0], HasSubstr("LTS_JDBC_PASSWORD"));
-  EXPECT_THAT(options.notices()[0], Not(HasSubstr("hunter2")));
+  ASSERT_EQ(options.warnings().size(), 1U);
+  EXPECT_THAT(options.warnings()[0], HasSubstr("LTS_JDBC_PASSWORD"));
+  EXPECT_THAT(options.warnings()[0], Not(HasSubstr("hunter2")));
 }
 
 TEST_F(OptionsTest, AStarRowTakesEveryKeyWithItsBeginning) {

@@ -548,6 +548,37 @@ TEST_F(CliTest, AttemptsSayWhichJobTheyAreOf) {
   EXPECT_EQ(line["skipped"], "1152921504606846976");  // beyond 2^53: as text
 }
 
+TEST_F(CliTest, AttemptsAreListedByOutcomeThroughPagesWithoutAny) {
+  std::vector<v1::ListAttemptsRequest> requests;
+  tracker_.on_list_attempts = [&](const v1::ListAttemptsRequest& request) {
+    requests.push_back(request);
+    v1::ListAttemptsResponse response;
+    if (requests.size() == 3) {
+      response.add_attempts()->set_outcome(v1::LOST);
+    } else {
+      response.set_next_page("page-" + std::to_string(requests.size()));
+    }
+    return response;
+  };
+  ASSERT_EQ(
+      Run({"attempts", "--group", "demo", "--outcome", "LOST", "--state", "DEAD", "-o", "json"}),
+      kOk)
+      << err_;
+  ASSERT_EQ(Lines().size(), 1U);
+  EXPECT_EQ(Lines()[0]["outcome"], "LOST");
+  ASSERT_EQ(requests.size(), 3U);
+  EXPECT_EQ(requests[2].page(), "page-2");
+  EXPECT_EQ(requests[2].outcome(), "LOST");
+  EXPECT_EQ(requests[2].state(), "DEAD");
+  requests.clear();
+  ASSERT_EQ(Run({"attempts", "--state", "EXECUTE_FAILED"}), kOk) << err_;
+  EXPECT_EQ(requests.at(0).outcome(), "EXECUTE_FAILED");
+  EXPECT_EQ(requests.at(0).state(), "");
+  EXPECT_EQ(Run({"attempts", "--outcome", "FAILED"}), kUsage);
+  EXPECT_THAT(err_, HasSubstr("expected EXECUTE_SUCCESS, "));
+  EXPECT_EQ(Run({"attempts", "--outcome", "LOST", "--state", "STALE"}), kUsage);
+}
+
 TEST_F(CliTest, CancelAndExplain) {
   tracker_.on_cancel = [](const v1::OperateRequest& request) {
     v1::OperateResponse response;
@@ -612,6 +643,8 @@ TEST_F(CliTest, NodesGroupsAndPartitions) {
     node.set_node_type("TASK_TRACKER");
     node.set_group("demo");
     node.set_slots(10);
+    node.set_state("DRAINING");
+    response.add_nodes()->set_node_type("JOB_TRACKER");
     return response;
   };
   tracker_.on_groups = [](const v1::GroupsRequest&) {
@@ -630,6 +663,8 @@ TEST_F(CliTest, NodesGroupsAndPartitions) {
   ASSERT_EQ(Run({"nodes", "-o", "json"}), kOk);
   EXPECT_EQ(Lines().at(0)["nodeType"], "TASK_TRACKER");
   EXPECT_EQ(Lines().at(0)["slots"], 10);
+  EXPECT_EQ(Lines().at(0)["state"], "DRAINING");
+  EXPECT_TRUE(Lines().at(1)["state"].is_null());
   ASSERT_EQ(Run({"groups", "-o", "json"}), kOk);
   EXPECT_EQ(Lines().at(0)["jobs"], 0);
   ASSERT_EQ(Run({"partitions", "-o", "json"}), kOk);

@@ -42,6 +42,55 @@ TEST_F(QueriesTest, AListingOfLargeJobsComesInPagesThatFit) {
   EXPECT_EQ(listed, accepted);
 }
 
+TEST_F(QueriesTest, AttemptsOfAnOutcomeAreFoundHoweverManyOthersLieBetween) {
+  Start();
+  const std::string group = GroupIn(1);
+  std::set<std::string> failed;
+  for (int i = 0; i < 2'500; ++i) {
+    const std::string id = Accept(Job(group, "t" + std::to_string(i)));
+    // Three beside each other at either end, and none among the thousands between.
+    if (i < 3 || i >= 2'497) failed.insert(id);
+  }
+  const auto worker = Connect(group, 3'000);
+  v1::WorkerMessage results;
+  for (const v1::Assignment& given : worker->Given()) {
+    *results.add_results() =
+        ResultOf(given, failed.count(given.job().job_id()) != 0 ? v1::OUTCOME_EXECUTE_FAILED
+                                                                : v1::OUTCOME_EXECUTE_SUCCESS);
+  }
+  ASSERT_EQ(results.results_size(), 2'500);
+  worker->connection->Message(std::move(results));
+  strand.Run();
+  std::set<std::string> listed;
+  std::vector<int> on_pages;
+  v1::ListAttemptsRequest request;
+  request.set_group(group);
+  request.set_outcome("EXECUTE_FAILED");
+  request.set_limit(2);
+  do {
+    const v1::ListAttemptsResponse page = Ask(&Queries::ListAttempts, request);
+    ASSERT_EQ(page.code(), v1::OK) << page.message();
+    on_pages.push_back(page.attempts_size());
+    for (const v1::AttemptView& attempt : page.attempts()) {
+      EXPECT_EQ(attempt.outcome(), v1::OUTCOME_EXECUTE_FAILED);
+      EXPECT_TRUE(listed.insert(attempt.job_id()).second);
+    }
+    request.set_page(page.next_page());
+  } while (!request.page().empty());
+  EXPECT_EQ(listed, failed);
+  EXPECT_THAT(on_pages, ElementsAre(2, 1, 0, 2, 1));
+
+  request.set_outcome("LOST");
+  request.set_job_id(*failed.begin());
+  EXPECT_EQ(Ask(&Queries::ListAttempts, request).attempts_size(), 0);
+  request.set_outcome("EXECUTE_FAILED");
+  EXPECT_EQ(Ask(&Queries::ListAttempts, request).attempts_size(), 1);
+  request.set_state("SUCCEEDED");
+  EXPECT_EQ(Ask(&Queries::ListAttempts, request).attempts_size(), 0);
+  request.set_outcome("FAILED");
+  EXPECT_EQ(Ask(&Queries::ListAttempts, request).code(), v1::INVALID_ARGUMENT);
+}
+
 TEST_F(QueriesTest, LogLinesAreBroughtWithinBounds) {
   Start();
   const std::string group = GroupIn(0);
@@ -329,6 +378,43 @@ TEST_F(QueriesTest, NodesTellWhatTheyIntroducedThemselvesWithAndWhoIsMaster) {
   EXPECT_THAT(nodes(), ElementsAre(tracker, "JOB_CLIENT shop c2  2.1 9 0 master",
                                    "TASK_TRACKER " + group + " w2 host:1 2.0 7 3 master",
                                    "TASK_TRACKER " + group + " w1 host:1 2.0 7 3"));
+}
+
+TEST_F(QueriesTest, NodesTellWhetherATaskTrackerTakesJobsAndWhyNot) {
+  Start();
+  const auto states = [this] {
+    v1::NodesResponse response;
+    queries->Nodes({}, [&](v1::NodesResponse answer) { response = std::move(answer); });
+    strand.Run();
+    std::vector<std::string> lines;
+    for (const v1::NodeInfo& node : response.nodes()) {
+      lines.push_back(node.identity() + " " + node.state());
+    }
+    return lines;
+  };
+  const std::string group = GroupIn(0);
+  const auto worker = Connect(group, 2, "w1");
+  v1::WorkerHello hello;
+  hello.set_group(group);
+  hello.set_identity("w2");
+  hello.set_incarnation("1");
+  hello.set_number(1);
+  hello.set_draining(true);
+  const auto comes_back = Connect(hello);
+  EXPECT_THAT(states(), ElementsAre("tracker ", "w1 READY", "w2 DRAINING"));
+  v1::WorkerMessage full;
+  full.set_capacity(0);
+  worker->connection->Message(full);
+  strand.Run();
+  EXPECT_THAT(states(), ElementsAre("tracker ", "w1 NO_ROOM", "w2 DRAINING"));
+  v1::WorkerMessage drains;
+  drains.set_draining(true);
+  worker->connection->Message(drains);
+  v1::WorkerMessage heartbeat;
+  heartbeat.set_heartbeat(1);
+  worker->connection->Message(heartbeat);
+  strand.Run();
+  EXPECT_THAT(states(), ElementsAre("tracker ", "w1 DRAINING", "w2 DRAINING"));
 }
 
 TEST_F(QueriesTest, WaitingForAScheduleMeansItsFirstRunFromNow) {

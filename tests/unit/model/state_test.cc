@@ -87,6 +87,13 @@ TEST(Names, AreUniqueAndReadBack) {
     EXPECT_EQ(JobStateFromName(Name(state)), state);
   }
   EXPECT_EQ(JobStateFromName("waiting"), std::nullopt);
+  for (const Outcome outcome :
+       {Outcome::kExecuteSuccess, Outcome::kExecuteFailed, Outcome::kExecuteLater,
+        Outcome::kExecuteException, Outcome::kTimedOut, Outcome::kLost, Outcome::kKilled,
+        Outcome::kStale}) {
+    EXPECT_EQ(OutcomeFromName(Name(outcome)), outcome);
+  }
+  EXPECT_EQ(OutcomeFromName(Name(Outcome::kNone)), std::nullopt);
   EXPECT_EQ(Name(JobState::kYielded), "RETRY_YIELDED");
   EXPECT_EQ(Name(JobType::kTriggerTime), "TRIGGER_TIME");
   EXPECT_EQ(Name(Action::kExecuteLater), "EXECUTE_LATER");

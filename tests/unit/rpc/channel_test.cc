@@ -284,7 +284,17 @@ TEST(Channel, WhereNobodyListensACallIsUnavailableAtOnce) {
   const auto channel = MakeGrpcChannel(address);
   const Status status = Submit(*channel, RequestOf("a")).status;
   EXPECT_EQ(status.code(), StatusCode::kUnavailable);
-  EXPECT_NE(status.message().find(address), std::string::npos) << status.message();
+  EXPECT_EQ(status.message(), "Submit at " + address + ": Connection refused");
+}
+
+TEST(Channel, AHostThatNobodyKnowsIsNamed) {
+  const auto channel = MakeGrpcChannel("nowhere.invalid:1");
+  const Status status = Submit(*channel, RequestOf("a")).status;
+  EXPECT_EQ(status.code(), StatusCode::kUnavailable);
+  EXPECT_EQ(
+      status.message().rfind("Submit at nowhere.invalid:1: its host name cannot be resolved", 0),
+      0U)
+      << status.message();
 }
 
 TEST(Channel, AMessageOverTheLimitIsRefusedAndTheChannelGoesOn) {

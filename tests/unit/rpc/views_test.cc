@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 namespace lts::jobtracker {
 namespace {
 
@@ -38,6 +40,26 @@ TEST(Views, ARunShowsItsOwnIdAndNotThatOfTheDefinitionItComesFrom) {
   EXPECT_EQ(view.retries(), 2);
   EXPECT_TRUE(view.cancel_requested());
   EXPECT_FALSE(view.schedule());
+}
+
+TEST(Views, ARunTellsWhatMadeIt) {
+  const std::map<store::JobKind, v1::RunKind> kinds = {
+      {store::JobKind::kOneShot, v1::RUN_ONE_SHOT},
+      {store::JobKind::kOccurrence, v1::RUN_OCCURRENCE},
+      {store::JobKind::kTrigger, v1::RUN_TRIGGERED}};
+  for (const auto& [stored, shown] : kinds) {
+    store::JobRow row;
+    row.spec = Spec();
+    row.kind = stored;
+    v1::JobView view;
+    ToView(row, &view);
+    EXPECT_EQ(view.kind(), shown);
+    store::HistoryRow ended;
+    ended.kind = stored;
+    v1::JobView ended_view;
+    ToView(ended, &ended_view);
+    EXPECT_EQ(ended_view.kind(), shown);
+  }
 }
 
 TEST(Views, AScheduleShowsItsNextFireAndRuns) {

@@ -22,7 +22,13 @@ mkdir -p "$4/bin" "$4/conf/zoo"
 echo "$CONTENT" >"$4/bin/jobtracker"
 echo "$CONTENT" >"$4/conf/zoo/jobtracker.cfg"
 echo same >"$4/conf/tasktracker.cfg"
+for daemon in jobtracker tasktracker; do
+  printf '#!/bin/sh\nexit "${STATUS:-3}"\n' >"$4/bin/$daemon.sh"
+  chmod 755 "$4/bin/$daemon.sh"
+done
 """
+# ZooKeeper does not come up: `cluster.sh up` ends after its build.
+JAVA = "#!/bin/sh\nexit 1\n"
 CTEST = """#!/bin/sh
 echo "ctest $*" >>"$FAKE/calls"
 echo "100% tests passed, 0 tests failed out of 1"
@@ -40,15 +46,15 @@ class BuildScripts(unittest.TestCase):
         shutil.copytree(os.path.join(SOURCE, "scripts"), os.path.join(self.source, "scripts"))
         shutil.copytree(os.path.join(SOURCE, ".ci"), os.path.join(self.source, ".ci"))
         shutil.copy(os.path.join(SOURCE, "CMakeLists.txt"), self.source)
-        for name, text in (("cmake", CMAKE), ("ctest", CTEST)):
+        for name, text in (("cmake", CMAKE), ("ctest", CTEST), ("java", JAVA)):
             path = os.path.join(self.tools, name)
             with open(path, "w", encoding="utf-8") as file:
                 file.write(text)
             os.chmod(path, 0o755)
 
-    def run_script(self, *command, content="1", fail="", ctest_code="0"):
+    def run_script(self, *command, content="1", fail="", ctest_code="0", **more):
         env = {**os.environ, "PATH": self.tools + ":" + os.environ["PATH"], "FAKE": self.top, "FAIL": fail,
-               "CONTENT": content, "CTEST_CODE": ctest_code, "LTS_SKIP_DEPS": "1"}
+               "CONTENT": content, "CTEST_CODE": ctest_code, "LTS_SKIP_DEPS": "1", **more}
         return subprocess.run(command, env=env, cwd=self.top, stdin=subprocess.DEVNULL,
                               capture_output=True, text=True, check=False)
 
@@ -107,6 +113,41 @@ class BuildScripts(unittest.TestCase):
     def test_a_failed_build_is_a_failure_and_leaves_dist_alone(self):
         self.assertEqual(self.build(fail="--build").returncode, 3)
         self.assertFalse(os.path.exists(os.path.join(self.source, "dist")))
+
+    def cluster(self, verb, **more):
+        return self.run_script("dash", os.path.join(self.source, "scripts/cluster.sh"), verb, **more)
+
+    def builds(self):
+        return sum(1 for call in self.calls() if call.startswith("cmake --build"))
+
+    def test_a_cluster_is_built_when_sources_are_newer_and_nothing_of_it_runs(self):
+        self.cluster("up")
+        self.assertEqual(self.builds(), 1)
+        self.assertIn("which no source is newer than", self.cluster("up").stdout)
+        self.assertEqual(self.builds(), 1)
+        header = os.path.join(self.source, "src", "new.h")
+        os.mkdir(os.path.dirname(header))
+        with open(header, "w", encoding="utf-8") as file:
+            file.write("// as a git pull leaves it")
+        for code in ("0", "4"):
+            said = self.cluster("up", STATUS=code).stdout
+            self.assertIn("scripts/cluster.sh down, then up", said)
+        self.assertEqual(self.builds(), 1)
+        self.assertIn("sources are newer than " + self.dist().rstrip("/") + ": building", self.cluster("up").stdout)
+        self.assertEqual(self.builds(), 2)
+        given = os.path.join(self.source, "another tree")
+        os.mkdir(given)
+        self.assertIn("using " + given, self.cluster("up", LTS_CLUSTER_DIST=given).stdout)
+        self.assertEqual(self.builds(), 2)
+
+    def test_down_says_how_to_undo_what_up_has_let_set(self):
+        self.cluster("up")
+        said = self.cluster("down")
+        self.assertEqual(said.returncode, 0, said.stderr)
+        with open(os.path.join(self.source, "scripts/cluster.sh"), encoding="utf-8") as file:
+            [export] = [line for line in file if line.startswith("  export LTS_HOME='")]
+        names = [word.split("=")[0] for word in export.split()[1:]]
+        self.assertEqual(said.stdout.splitlines()[-1], "  unset " + " ".join(names))
 
     def test_test_sh_ends_with_ctest_and_its_code(self):
         result = self.run_tests(ctest_code="8")

@@ -38,6 +38,25 @@ TEST_F(Stopping, OfAnIdleOneSaysGoodbye) {
   EXPECT_EQ(report->running, 0);
 }
 
+TEST_F(Stopping, IsToldAlsoByOneThatTookNothingNewBefore) {
+  world.Connect();
+  world.Assign(World::Assignment("a", "gate", 1));
+  world.jobs.WaitStarted("a");
+  world.link->SetGate(false);
+  world.strand.Run();
+  world.Look();
+  EXPECT_THAT(world.capacities, ElementsAre(0));
+  EXPECT_FALSE(world.draining);
+  BeginStop();
+  world.Look();
+  EXPECT_TRUE(world.draining);
+  // And to whom it comes back.
+  world.tracker.Break();
+  world.strand.Advance(200);
+  EXPECT_TRUE(world.Hello().draining());
+  world.jobs.Release("a");
+}
+
 TEST_F(Stopping, LetsWhatRunsEndAndTakesNothingNew) {
   world.Connect();
   world.Assign(World::Assignment("a", "gate", 1));

@@ -249,6 +249,7 @@ class World {
     for (v1::WorkerMessage& message : tracker.Take()) {
       if (message.has_capacity()) capacities.push_back(message.capacity());
       if (message.heartbeat() != 0) heartbeats.push_back(message.heartbeat());
+      if (message.draining()) draining = true;
       if (message.goodbye()) goodbye = true;
       for (const v1::WorkerProgress& each : message.progress()) progresses.push_back(each);
       if (found != nullptr)
@@ -285,6 +286,7 @@ class World {
   std::vector<int> capacities;
   std::vector<std::uint64_t> heartbeats;
   std::vector<v1::WorkerProgress> progresses;
+  bool draining = false;
   bool goodbye = false;
   std::unique_ptr<FailStore> store;
   std::unique_ptr<MetricsRegistry> metrics;
