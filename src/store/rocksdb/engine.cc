@@ -101,7 +101,7 @@ class RemovalCollector final : public rocksdb::TablePropertiesCollector {
   }
   rocksdb::UserCollectedProperties GetReadableProperties() const override { return {}; }
   const char* Name() const override { return "lts.removals"; }
-  bool NeedCompact() const override { return removals_ >= 10'000 && removals_ * 2 >= entries_; }
+  bool NeedCompact() const override { return removals_ >= 100'000'000 && removals_ * 2 >= entries_; }
 
  private:
   std::uint64_t entries_ = 0;
@@ -183,7 +183,8 @@ rocksdb::ColumnFamilyOptions FamilyOptions(const RocksdbStoreOptions& options,
   family.max_write_buffer_number = 2;
   family.level_compaction_dynamic_level_bytes = true;
   family.target_file_size_base = 32U << 20;
-  family.max_bytes_for_level_base = 4 * options.write_buffer_bytes;
+  family.level0_file_num_compaction_trigger = 8;
+  family.max_bytes_for_level_base = 8 * options.write_buffer_bytes;
   family.memtable_prefix_bloom_size_ratio = 0.02;
   family.memtable_insert_with_hint_prefix_extractor = std::make_shared<InsertPrefix>();
   family.compression = rocksdb::kNoCompression;

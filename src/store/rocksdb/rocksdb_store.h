@@ -20,7 +20,7 @@ struct RocksdbStoreOptions {
   // Between owners within the process; another process is kept out by the folder lock.
   DurationMs lease_ms = 4'000;
   std::size_t block_cache_bytes = 64U << 20;   // blocks, indexes and filters of the files
-  std::size_t write_buffer_bytes = 64U << 20;  // one memory table; together about twice this
+  std::size_t write_buffer_bytes = 32U << 20;  // one memory table; together about twice this
   rocksdb::Env* env = nullptr;  // borrowed; null: the host's (tests inject faults here)
 };
 
