@@ -4,7 +4,7 @@
 # With --process-slots N: the same with runners in processes of their own too (N slots), in turns with threads.
 # With --mysql: throughput over a MariaDB of its own (T2), in turns with the same statements sent bare.
 # With --schedules: 100,000 cron schedules, idle and firing (S1; 6 minutes). With --backlog: a million waiting
-# jobs, or so many as --jobs says, against a thousand (B1; 3 minutes, ten million 15 minutes and 5 GB).
+# jobs, or so many as --jobs says, against a thousand (B1; 4 minutes, ten million 15 minutes and 5 GB).
 #   bench.sh [--mysql | --schedules | --backlog [--jobs N]] [--json FILE] [options of lts_bench; --help lists them]
 # LTS_BENCH_BUILD: a build folder that has lts_bench and jobtracker; nothing is built then.
 # LTS_SKIP_DEPS=1: does not look after packages. LTS_BUILD_JOBS: compilers at a time.

@@ -33,6 +33,7 @@ constexpr int kSteadyThreads = 4;
 constexpr int kSteadyWarmUpSeconds = 2;
 constexpr std::uint64_t kSteadyMax = 60'000;  // jobs a second for which there is room
 constexpr int kWindowsTimeoutMs = 120'000;
+constexpr std::int64_t kSettleMs = 61'000;        // PartitionOptions::late_copy_ms
 constexpr double kMibOfAJob = 500.0 / (1 << 20);  // on the disk, while RocksDB rewrites it
 
 void Say(const std::string& line) {
@@ -59,7 +60,7 @@ class Run {
         kSteadyMax * static_cast<std::uint64_t>(plan.steady_seconds + kSteadyWarmUpSeconds);
     const std::uint64_t bursts = (plan.burst + plan.few) * static_cast<std::uint64_t>(plan.bursts);
     std::unique_ptr<Run> run(
-        new Run(setup, plan, plan.jobs + 2 * (steady + bursts + plan.few) + 10));
+        new Run(setup, plan, plan.jobs + 2 * (steady + bursts + plan.few) + plan.burst + 10));
     Cluster::Options options{setup.jobtracker, setup.self, setup.folder, setup.slots, {}, {}};
     auto cluster = Cluster::StartAlone(options);
     if (!cluster.ok()) return cluster.status();
@@ -222,6 +223,13 @@ class Run {
     return restart;
   }
 
+  // Until the minute after a start is over, in which the ids of all submits are looked up.
+  Status Settle() {
+    const std::int64_t until_ns = cluster_->started_ns() + kSettleMs * 1'000'000;
+    while (NowNs() < until_ns) LTS_RETURN_IF_ERROR(cluster_->AliveFor(100));
+    return Status::Ok();
+  }
+
   void NotePeak() { peak_mib_ = std::max(peak_mib_, PeakMemoryMibOf(cluster_->jobtracker())); }
   double peak_mib() const { return peak_mib_; }
 
@@ -374,6 +382,12 @@ Status MeasureMany(Run& run, const Setup& setup, const BacklogPlan& plan, Backlo
                     kill ? "kill -9" : "SIGTERM", restart->ready_ms, restart->accepted_ms,
                     restart->windows_ms));
   }
+  Level after_start;
+  LTS_RETURN_IF_ERROR(Burst(run, plan, &after_start));
+  figures->after_start_per_s = after_start.bursts.front();
+  Say(fmt::format("in the first minute after a start: submits {:.0f}/s (a burst of {})",
+                  figures->after_start_per_s, plan.burst));
+  LTS_RETURN_IF_ERROR(run.Settle());
   const std::uint64_t waiting = run.submitted() - run.ran();
   LTS_RETURN_IF_ERROR(run.StartTaskTracker());
   auto steady = run.KeepUp(waiting, setup.slots);
@@ -468,6 +482,7 @@ void PrintBacklog(const Setup& setup, const BacklogPlan& plan, const FileSystem&
   };
   restart("kill -9", figures.killed);
   restart("SIGTERM", figures.stopped);
+  row("submits/s in the first minute after it", "", Median(few.bursts), figures.after_start_per_s);
   fmt::print(
       "start at {}: until READY, with an empty store. Windows are full by /metrics, which is of "
       "each "
@@ -526,6 +541,7 @@ bool WriteBacklogJson(const std::string& path, const BacklogPlan& plan, const Fi
   json["peakMib"] = figures.peak_mib;
   json["emptyReadyMs"] = figures.empty_ready_ms;
   json["afterKill"] = restart(figures.killed);
+  json["submitsPerSecondInTheFirstMinute"] = figures.after_start_per_s;
   json["afterStop"] = restart(figures.stopped);
   return WriteFile(path, json.dump(2) + '\n');
 }

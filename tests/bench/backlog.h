@@ -62,6 +62,7 @@ struct BacklogFigures {
   double empty_ready_ms = 0;
   BacklogRestart killed;
   BacklogRestart stopped;
+  double after_start_per_s = 0;  // submits, in the first minute
   std::uint64_t ended = 0;
 };
 
