@@ -2,9 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <utility>
+
+#include "model/retry.h"
 
 namespace lts::model {
 namespace {
@@ -22,11 +26,41 @@ struct Field {
   std::string_view name;
   Part part;
   void (*copy)(const JobSpec& from, JobSpec* to);
+  std::string (*text)(const JobSpec& of);
 };
 
-#define LTS_UPDATE_FIELD(name, part, member)                                       \
-  Field {                                                                          \
-    name, part, [](const JobSpec& from, JobSpec* to) { to->member = from.member; } \
+// Not in the middle of a character.
+std::string Cut(std::string text) {
+  constexpr std::size_t kBytes = 80;
+  if (text.size() <= kBytes) return text;
+  std::size_t at = kBytes;
+  while (at > 0 && (static_cast<unsigned char>(text[at]) & 0xc0U) == 0x80U) --at;
+  return text.erase(at) + "...";
+}
+
+std::string Text(bool value) { return value ? "true" : "false"; }
+std::string Text(std::int64_t value) { return std::to_string(value); }
+std::string Text(std::int32_t value) { return std::to_string(value); }
+std::string Text(const std::string& value) { return '"' + Cut(value) + '"'; }
+std::string Text(const RetryPolicy& value) { return ToString(value); }
+std::string Text(MisfirePolicy value) {
+  constexpr std::array kNames = {"default", "fire_once", "skip", "catch_up"};
+  return kNames.at(static_cast<std::size_t>(value));
+}
+std::string Text(const std::map<std::string, std::string>& params) {
+  std::string text;
+  for (const auto& [key, value] : params) text += (text.empty() ? "" : ", ") + key + "=" + value;
+  return '{' + Cut(std::move(text)) + '}';
+}
+template <typename Value>
+std::string Text(const std::optional<Value>& value) {
+  return value ? Text(*value) : "none";
+}
+
+#define LTS_UPDATE_FIELD(name, part, member)                                        \
+  Field {                                                                           \
+    name, part, [](const JobSpec& from, JobSpec* to) { to->member = from.member; }, \
+        [](const JobSpec& of) { return Text(of.member); }                           \
   }
 
 // What can change, by the names of lts.v1.Job.
@@ -34,7 +68,9 @@ constexpr std::array kFields = {
     LTS_UPDATE_FIELD("submit_node_group", Part::kContents, submit_group),
     LTS_UPDATE_FIELD("runner", Part::kContents, runner),
     LTS_UPDATE_FIELD("params", Part::kContents, params),
-    LTS_UPDATE_FIELD("payload", Part::kContents, payload),
+    Field{"payload", Part::kContents,
+          [](const JobSpec& from, JobSpec* to) { to->payload = from.payload; },
+          [](const JobSpec& of) { return std::to_string(of.payload.size()) + " bytes"; }},
     LTS_UPDATE_FIELD("priority", Part::kPriority, priority),
     LTS_UPDATE_FIELD("max_retry_times", Part::kContents, max_retry_times),
     LTS_UPDATE_FIELD("retry", Part::kContents, retry),
@@ -69,6 +105,20 @@ constexpr std::array kFixed = {
     Fixed{"replace_on_exist", "it was answered when the job was submitted"},
     Fixed{"fail_if_exists", "it was answered when the job was submitted"},
 };
+
+// Of all fields that are named, or have changed with one that is.
+std::string Changes(const JobSpec& before, const JobSpec& after,
+                    const std::vector<std::string>& named) {
+  std::string changes;
+  for (const Field& field : kFields) {
+    const std::string from = field.text(before);
+    const std::string to = field.text(after);
+    if (from == to && std::find(named.begin(), named.end(), field.name) == named.end()) continue;
+    if (!changes.empty()) changes += ", ";
+    changes += std::string(field.name) + ' ' + from + " -> " + to;
+  }
+  return changes;
+}
 
 std::string Names() {
   std::string names;
@@ -135,6 +185,7 @@ Result<UpdatedSpec> ApplyUpdate(const JobSpec& spec, const JobUpdate& update,
         "repeat_count; to end it, cancel it");
   }
   LTS_RETURN_IF_ERROR(ValidateJob(*after, limits, now_ms));
+  result.changes = Changes(spec, *after, update.fields);
   result.spec = std::move(after);
   return result;
 }

@@ -25,6 +25,9 @@ struct UpdatedSpec {
   bool timing = false;  // of a schedule: its fires; of a one-shot: its trigger time or delay
   bool expiry = false;  // expires_in_ms is counted anew
   bool priority = false;
+  // What is different, for people: "priority 100 -> 50, params {k=1} -> {k=2}". Values are cut off
+  // after 80 bytes, of payloads only the size is told.
+  std::string changes;
 };
 
 // kInvalidArgument: no field is named, one is unknown or cannot change, or the job would not be

@@ -152,6 +152,7 @@ struct RefillAnswer {
   bool ready_more = false;
   bool dated_more = false;
 };
+
 struct TasksAnswer {
   ReadId id = 0;
   std::vector<store::TaskPosition> rows;  // as many as the limit: there are more

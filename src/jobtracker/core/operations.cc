@@ -488,11 +488,6 @@ void Partition::UpdateSpec(const OperateEvent& event, const Targets& targets, Op
     reply.message = room.message();
     return;
   }
-  std::string fields;
-  for (const std::string& field : event.update->fields) {
-    if (!fields.empty()) fields += ", ";
-    fields += field;
-  }
   if (job != nullptr) {
     UpdateOneShot(*updated, *job, reply);
   } else {
@@ -500,7 +495,7 @@ void Partition::UpdateSpec(const OperateEvent& event, const Targets& targets, Op
   }
   if (reply.code != StatusCode::kOk) return;
   ++stats_.updated;
-  Log(reply.id, before->group, before->task_id, "UPDATE", "updated: " + fields);
+  Log(reply.id, before->group, before->task_id, "UPDATE", "updated: " + updated->changes);
 }
 
 // An executing attempt goes on with what it was given; its retries go by the new definition.
