@@ -239,6 +239,15 @@ class JobUpdate {
     values_.submit_group = std::move(group);
     return Named("submit_node_group");
   }
+  // One parameter; the others stay.
+  JobUpdate& Param(const std::string& key, std::string value) {
+    values_.params[key] = std::move(value);
+    return Named("params." + key);
+  }
+  JobUpdate& DropParam(const std::string& key) {
+    values_.params.erase(key);
+    return Named("params." + key);
+  }
   // All parameters.
   JobUpdate& Params(std::map<std::string, std::string> params) {
     values_.params = std::move(params);
@@ -328,8 +337,8 @@ class JobUpdate {
   const std::vector<std::string>& fields() const { return fields_; }
 
  private:
-  JobUpdate& Named(const char* field) {
-    fields_.emplace_back(field);
+  JobUpdate& Named(std::string field) {
+    fields_.push_back(std::move(field));
     return *this;
   }
 

@@ -216,7 +216,10 @@ Result<std::pair<JobId, Queries::Found>> Queries::Resolve(const std::string& job
   JobId id;
   if (!job_id.empty()) {
     const auto parsed = JobId::Parse(job_id);
-    if (!parsed) return Status::InvalidArgument(fmt::format("job id '{}' is not a UUID", job_id));
+    if (!parsed) {
+      return Status::InvalidArgument(fmt::format(
+          "job id '{}' is not a UUID; by its task a job is named with group and task", job_id));
+    }
     id = *parsed;
   } else {
     if (group.empty() || task_id.empty()) {
@@ -623,10 +626,15 @@ Status Queries::AddLife(const JobId& id, const Found& found, v1::LogsResponse* r
   const auto received = [&](TimeMs accepted_ms, TimeMs cycle_ms) {
     add(accepted_ms, "RECEIVE", cycle_ms == 0 ? "accepted" : "fired").set_cycle_ms(cycle_ms);
   };
+  // Of the same time: as they are added. What stands above its runs is first, the newest run last.
   if (found.schedule) received(found.schedule->accepted_ms, 0);
-  for (const JobRow& row : found.rows) received(row.accepted_ms, row.key.cycle);
   for (const HistoryRow& row : found.history) {
-    if (row.final && row.accepted_ms != 0) received(row.accepted_ms, row.key.cycle);
+    if (row.is_schedule && row.final && row.accepted_ms != 0) received(row.accepted_ms, 0);
+  }
+  for (auto at = found.history.rbegin(); at != found.history.rend(); ++at) {
+    const HistoryRow& row = *at;
+    if (!row.is_schedule && row.final && row.accepted_ms != 0)
+      received(row.accepted_ms, row.key.cycle);
     if (row.started_ms != 0) {
       v1::LogEntry& sent = add(row.started_ms, "SENT", "started at " + row.node);
       sent.set_cycle_ms(row.key.cycle);
@@ -652,6 +660,7 @@ Status Queries::AddLife(const JobId& id, const Found& found, v1::LogsResponse* r
     end.set_attempt(row.attempt);
     end.set_node(row.node);
   }
+  for (const JobRow& row : found.rows) received(row.accepted_ms, row.key.cycle);
   for (std::uint64_t after = 0;;) {
     const auto operations = store_.FindLogs({id, 0}, 0, after, kHistoryMax);
     if (!operations.ok()) return operations.status();

@@ -160,7 +160,11 @@ void Queries::Rerun(const v1::OperateRequest& request, const Done<v1::OperateRes
     }
     if (run == nullptr) {
       return fail(Status::FailedPrecondition(
-          found.rows.empty() && !found.schedule
+          request.cycle_ms() != 0
+              ? fmt::format("job {} has no run of the cycle {} (milliseconds since 1970) in the "
+                            "history; attempts of it list the cycles",
+                            id.ToString(), request.cycle_ms())
+          : found.rows.empty() && !found.schedule
               ? fmt::format("job {} has no run in the history that could be repeated",
                             id.ToString())
               : fmt::format("job {} has not ended; trigger runs it now", id.ToString())));

@@ -93,6 +93,8 @@ constexpr std::array kFields = {
 
 #undef LTS_UPDATE_FIELD
 
+constexpr std::string_view kOneParam = "params.";
+
 struct Fixed {
   std::string_view name;
   std::string_view why;
@@ -145,6 +147,13 @@ Result<UpdatedSpec> ApplyUpdate(const JobSpec& spec, const JobUpdate& update,
     if (fixed != kFixed.end()) {
       return Status::InvalidArgument("fields \"" + name + "\": cannot change, " +
                                      std::string(fixed->why));
+    }
+    if (name.starts_with(kOneParam) && name.size() > kOneParam.size()) {
+      const std::string key = name.substr(kOneParam.size());
+      after->params.erase(key);
+      if (const auto value = update.values.params.find(key); value != update.values.params.end())
+        after->params.insert(*value);
+      continue;
     }
     const auto field = std::find_if(kFields.begin(), kFields.end(),
                                     [&](const Field& each) { return each.name == name; });

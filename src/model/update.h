@@ -13,7 +13,8 @@
 namespace lts::model {
 
 // The new values of the named fields; other fields of `values` mean nothing. Names are those of the
-// protobuf message lts.v1.Job ("priority", "cron_expression" …).
+// protobuf message lts.v1.Job ("priority", "cron_expression" …). "params" stands for all
+// parameters, "params.KEY" for one: it goes when `values` does not have it.
 struct JobUpdate {
   JobSpec values;
   std::vector<std::string> fields;

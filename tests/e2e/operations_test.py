@@ -116,6 +116,17 @@ class Operations(harness.EndToEnd):
         view = self.wait_state(self.lts, job, "SUCCEEDED")
         self.assertEqual(view["attempts"][0]["attempt"], 2)
 
+    def test_an_update_touches_the_parameters_that_it_names(self):
+        job = self.act(self.lts, "named", "success", "--in", "1h", "--param", "message=old", "--param", "gone=1")["jobId"]
+        self.state_after("update", job, "--param", "message=new", "--drop-param", "gone")
+        params = self.view(self.lts, job)["params"]
+        self.assertEqual((params["action"], params["message"]), ("success", "new"))
+        self.assertNotIn("gone", params)
+        self.done("update", job, "--param", "message=x", "--drop-param", "message", code=2)
+        told = [message for type_, message in self.life(job) if type_ == "UPDATE"]
+        self.assertEqual(told, ["updated: params {action=success, gone=1, message=old} -> "
+                                "{action=success, message=new}"])
+
     def test_refusals_name_field_value_and_what_would_be_right(self):
         job = self.act(self.lts, "dated", "success", "--in", "1h")["jobId"]
         schedule = self.act(self.lts, "fires", "success", "--cron", "0 0 0 1 1 ? 2090")["jobId"]
@@ -128,6 +139,7 @@ class Operations(harness.EndToEnd):
                 (("update", job, "--misfire", "skip"), 2, "is not a schedule"),
                 (("trigger", job, "--param", "a=b"), 2, "params"),
                 (("rerun", job), 4, "has not ended"),
+                (("rerun", job, "--cycle", "2026-11-26T10:00:00Z"), 4, "no run of the cycle"),
                 (("terminate", job), 4, "nothing of job"),
                 (("suspend", "--group", "demo", "--task", "nobody"), 3, "nothing stands under task"),
                 (("resume",), 2, "JOB_ID"),

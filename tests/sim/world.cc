@@ -55,6 +55,10 @@ World::World(Config config, bool trace)
 World::~World() {
   loop_.Stop();
   loop_.WakeAll();
+  // What is under way on a stream refers to it.
+  for (const std::weak_ptr<Stream>& each : all_streams_) {
+    if (const StreamPtr stream = each.lock()) *stream = {};
+  }
 }
 
 store::JobStore& World::store() { return *memory_; }
@@ -146,6 +150,7 @@ void World::SendDatagram(const std::string& from, const std::string& to,
 
 StreamPtr World::OpenStream(std::uint32_t partition, int tracker, const std::string& far_place) {
   auto stream = std::make_shared<Stream>();
+  all_streams_.push_back(stream);
   stream->id = ++last_stream_;
   stream->partition = partition;
   stream->tracker = tracker;

@@ -189,13 +189,15 @@ class World {
   std::vector<std::unique_ptr<SimStrand>> strands_;  // to the end: tasks of the dead refer to them
   std::unique_ptr<store::JobStore> memory_;
   std::unique_ptr<SimRegistry> registry_;
+  // Until when; those that go ask it.
+  std::map<std::pair<std::string, std::string>, std::int64_t> cuts_;
   std::vector<std::unique_ptr<Slot>> slots_;
   std::vector<std::unique_ptr<SimTracker>> dead_trackers_;
   std::vector<std::unique_ptr<SimTaskTracker>> workers_;
   std::vector<std::unique_ptr<SimClient>> clients_;
   std::vector<StreamPtr> streams_;
+  std::vector<std::weak_ptr<Stream>> all_streams_;
   core::StreamId last_stream_ = 0;
-  std::map<std::pair<std::string, std::string>, std::int64_t> cuts_;  // until when
   std::int64_t store_outage_until_us_ = 0;
   std::int64_t disturbed_us_ = 0;
   std::int64_t registry_back_us_ = INT64_MIN / 2;    // when the last outage of it ends

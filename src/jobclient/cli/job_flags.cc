@@ -121,7 +121,8 @@ void AddJobFlags(CLI::App& verb, JobFlags& flags) {
   text("--payload", flags.payload, "FILE", "file with the payload; - is standard input");
   text("--at", flags.at, "TIME", "run at this time (RFC 3339)");
   text("--in", flags.in, "DURATION", "run after this time, as in 10s, 3h");
-  text("--cron", flags.cron, "EXPR", "run by this cron expression");
+  text("--cron", flags.cron, "EXPR",
+       "run by this cron expression: 6 or 7 fields of Quartz, 5 of Unix, or @hourly …");
   text("--tz", flags.zone, "ZONE", "IANA time zone of --cron (default: the cluster's)");
   text("--every", flags.every, "DURATION", "run again and again, so far apart");
   AddNumber(verb, "--count", flags.count,

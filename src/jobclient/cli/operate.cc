@@ -83,7 +83,6 @@ struct OptionFields {
 const std::vector<OptionFields>& UpdateOptions() {
   static const std::vector<OptionFields> options = {
       {"--runner", {"runner"}},
-      {"--param", {"params"}},
       {"--payload", {"payload"}},
       {"--at", {"trigger_time_ms"}},
       {"--in", {"trigger_delay_ms"}},
@@ -111,10 +110,13 @@ Action DeclareUpdate(CLI::App& verb, Context& context) {
     JobName name;
     JobFlags job;
     std::string feedback, at_most_once, overlap;
+    std::vector<std::string> dropped;
   };
   const auto flags = std::make_shared<Flags>();
   AddJobName(verb, flags->name);
   AddJobFlags(verb, flags->job);
+  verb.add_option("--drop-param", flags->dropped, "a parameter that goes; may be repeated")
+      ->type_name("KEY");
   AddChoice(verb, "--feedback", "on|off", flags->feedback, "tell the client group how it ended");
   AddChoice(verb, "--at-most-once", "on|off", flags->at_most_once,
             "never repeat an attempt with an unknown outcome");
@@ -126,6 +128,15 @@ Action DeclareUpdate(CLI::App& verb, Context& context) {
     for (const OptionFields& each : UpdateOptions()) {
       if (verb.count(each.option) == 0) continue;
       for (const std::string& field : each.fields) request.add_fields(field);
+    }
+    const auto params = ParseParams(flags->job.params);
+    if (!params.ok()) return context.Fail(params.status());
+    for (const auto& [key, value] : *params) request.add_fields("params." + key);
+    for (const std::string& key : flags->dropped) {
+      if (params->contains(key)) {
+        return context.Usage(fmt::format("--drop-param {} and --param {}: one of them", key, key));
+      }
+      request.add_fields("params." + key);
     }
     if (request.fields().empty()) {
       return context.Usage(

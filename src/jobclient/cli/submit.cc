@@ -58,6 +58,14 @@ int SubmitOne(const Context& context, const SubmitFlags& flags, const JobClientO
   const Result<SubmitReceipt> receipt = client.Submit(std::move(spec).value());
   if (!receipt.ok()) return context.Fail(WithOption(receipt.status()));
   if (receipt->outcome == SubmitOutcome::kStored) SayWhereStored(context, options, client);
+  if (receipt->outcome == SubmitOutcome::kDuplicate) {
+    context.env.err << "jobclient: task " << flags.task
+                    << " is there already and stays as it is; submit --replace takes its place, "
+                       "update changes it\n";
+  }
+  if (!flags.job.retry.empty() && flags.job.retries.value_or(0) == 0) {
+    context.env.err << "jobclient: --retry without --retries N: nothing is retried\n";
+  }
   const Json json = ReceiptJson(*receipt, flags.task, flags.group);
   if (!flags.wait) {
     Printer(context, kReceiptColumns).Print(json);
@@ -145,18 +153,22 @@ Action Declare(CLI::App& verb, Context& context) {
 }  // namespace
 
 Verb SubmitVerb() {
-  return {.name = "submit",
-          .summary = "submit a job, or a file of jobs",
-          .usage = "--group G --task T [OPTIONS] | --file FILE [OPTIONS]",
-          .examples = {"jobclient submit --group demo --task hello --runner word_count "
-                       "--param file=/etc/hosts --wait",
-                       "jobclient submit --group demo --task nightly --cron '0 0 3 * * ?' --tz "
-                       "Europe/Berlin --runner word_count --param file=/etc/hosts",
-                       "echo '{\"taskId\":\"t1\",\"taskTrackerNodeGroup\":\"demo\"}' | jobclient "
-                       "submit --file -",
-                       "echo '{\"taskId\":\"t2\",\"taskTrackerNodeGroup\":\"demo\"}' | jobclient "
-                       "submit --file - --dry-run"},
-          .declare = Declare};
+  return {
+      .name = "submit",
+      .summary = "submit a job, or a file of jobs",
+      .usage = "--group G --task T [OPTIONS] | --file FILE [OPTIONS]",
+      .examples =
+          {"jobclient submit --group demo --task hello --runner word_count "
+           "--param file=/etc/hosts --wait",
+           "jobclient submit --group demo --task nightly --cron '0 0 3 * * ?' --tz "
+           "Europe/Berlin --runner word_count --param file=/etc/hosts",
+           "echo '{\"taskId\":\"t1\",\"taskTrackerNodeGroup\":\"demo\",\"runner\":\"word_count\","
+           "\"params\":{\"file\":\"/etc/hosts\"}}' | jobclient "
+           "submit --file -",
+           "echo '{\"taskId\":\"t2\",\"taskTrackerNodeGroup\":\"demo\",\"runner\":\"word_count\","
+           "\"params\":{\"file\":\"/etc/hosts\"}}' | jobclient "
+           "submit --file - --dry-run"},
+      .declare = Declare};
 }
 
 }  // namespace lts::jobclient::cli

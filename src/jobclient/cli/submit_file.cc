@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -62,7 +63,10 @@ Status ReadChunks(const Context& context, const FileFlags& flags, const TakeChun
   std::ifstream file;
   if (flags.file != "-") file.open(flags.file, std::ios::binary);
   std::istream& in = flags.file == "-" ? context.env.in : file;
-  if (!in) return Status::NotFound(fmt::format("{} cannot be opened", flags.file));
+  if (!in) {
+    return Status::NotFound(
+        fmt::format("{} cannot be opened: {}", flags.file, std::generic_category().message(errno)));
+  }
   Progress progress(context.env, !flags.no_progress,
                     flags.file == "-" ? std::nullopt : SizeOf(flags.file));
   std::size_t number = 0;

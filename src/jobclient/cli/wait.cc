@@ -49,7 +49,12 @@ int WaitForEnd(const Context& context, ClientCore& client, const std::string& jo
     context.env.out << job->message() << '\n';
   }
   if (job->state() == v1::SUCCEEDED) return kOk;
-  context.env.err << "jobclient: job " << job_id << " ended " << StateText(job->state()) << '\n';
+  if (job->state() == v1::ENDED) {
+    context.env.err << "jobclient: schedule " << job_id
+                    << " has ended, no run of it comes any more\n";
+  } else {
+    context.env.err << "jobclient: job " << job_id << " ended " << StateText(job->state()) << '\n';
+  }
   return kJobFailed;
 }
 
@@ -57,7 +62,8 @@ Verb WaitVerb() {
   return {.name = "wait",
           .summary =
               "wait for the end of a job (of a schedule: of its first run from now) and print "
-              "its final message; exit 0 when it succeeded, else 8",
+              "its final message; exit 0 when it succeeded, else 8, also when no run comes any "
+              "more",
           .usage = "(JOB_ID | --group G --task T) [--timeout DURATION]",
           .examples = {"jobclient wait 01890f3e-7b1c-7cc8-98c4-dc0c0c07398f --timeout 10m",
                        "jobclient wait --group demo --task hello"},

@@ -43,6 +43,20 @@ TEST(Update, TellsWhatChangesWithAFieldAndWhatIsNamedAndDoesNot) {
             "1000 -> 0, repeat_count -1 -> 0");
 }
 
+TEST(Update, ASingleParameterIsSetOrGoesAndTheOthersStay) {
+  JobSpec before = Every(1'000);
+  before.params = {{"a", "1"}, {"b.c", "2"}, {"d", "3"}};
+  JobSpec values;
+  values.params = {{"a", "9"}, {"d", "is not named"}};
+  const auto updated =
+      ApplyUpdate(before, {values, {"params.a", "params.b.c", "params.none"}}, JobLimits{}, 0);
+  ASSERT_TRUE(updated.ok()) << updated.status().ToString();
+  EXPECT_EQ(updated->spec->params, (std::map<std::string, std::string>{{"a", "9"}, {"d", "3"}}));
+  EXPECT_EQ(updated->changes, "params {a=1, b.c=2, d=3} -> {a=9, d=3}");
+  EXPECT_EQ(ApplyUpdate(before, {values, {"params."}}, JobLimits{}, 0).status().code(),
+            StatusCode::kInvalidArgument);
+}
+
 TEST(Update, CutsLongValuesOffBetweenCharacters) {
   JobSpec values;
   values.params = {{"k", std::string(77, 'x') + "\xC3\xA9" + std::string(500, 'x')}};
