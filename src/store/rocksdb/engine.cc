@@ -9,7 +9,6 @@
 #include <rocksdb/perf_level.h>
 #include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
-#include <rocksdb/table_properties.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -83,38 +82,6 @@ class InsertPrefix final : public rocksdb::SliceTransform {
     const bool by_group = key[0] == 'P' || key[0] == 'T' || key[0] == 'D' || key[0] == 'E';
     return {key.data(), by_group ? 7U : 3U};
   }
-};
-
-// Asks for the compaction of files in which removals are dense: scans of a queue walk over them.
-// Like RocksDB's CompactOnDeletionCollector, which does not count single deletions.
-class RemovalCollector final : public rocksdb::TablePropertiesCollector {
- public:
-  rocksdb::Status AddUserKey(const rocksdb::Slice& /*key*/, const rocksdb::Slice& /*value*/,
-                             rocksdb::EntryType type, rocksdb::SequenceNumber /*seq*/,
-                             std::uint64_t /*file_size*/) override {
-    ++entries_;
-    if (type == rocksdb::kEntryDelete || type == rocksdb::kEntrySingleDelete) ++removals_;
-    return rocksdb::Status::OK();
-  }
-  rocksdb::Status Finish(rocksdb::UserCollectedProperties* /*properties*/) override {
-    return rocksdb::Status::OK();
-  }
-  rocksdb::UserCollectedProperties GetReadableProperties() const override { return {}; }
-  const char* Name() const override { return "lts.removals"; }
-  bool NeedCompact() const override { return removals_ >= 100'000'000 && removals_ * 2 >= entries_; }
-
- private:
-  std::uint64_t entries_ = 0;
-  std::uint64_t removals_ = 0;
-};
-
-class RemovalCollectorFactory final : public rocksdb::TablePropertiesCollectorFactory {
- public:
-  rocksdb::TablePropertiesCollector* CreateTablePropertiesCollector(
-      rocksdb::TablePropertiesCollectorFactory::Context /*context*/) override {
-    return new RemovalCollector;  // RocksDB takes it over
-  }
-  const char* Name() const override { return "lts.removals"; }
 };
 
 // Who holds the database's LOCK file; nothing when it cannot be told. Never called when this
@@ -191,8 +158,6 @@ rocksdb::ColumnFamilyOptions FamilyOptions(const RocksdbStoreOptions& options,
   for (const rocksdb::CompressionType type : rocksdb::GetSupportedCompressions()) {
     if (type == rocksdb::kLZ4Compression) family.compression = type;
   }
-  family.table_properties_collector_factories.push_back(
-      std::make_shared<RemovalCollectorFactory>());
   return family;
 }
 

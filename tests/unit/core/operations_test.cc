@@ -368,7 +368,8 @@ TEST_F(Operations, UpdateOfAWaitingJobChangesWhatItRunsWithAndItsPlace) {
   ASSERT_EQ(worker.given.size(), 2U);
   EXPECT_EQ(worker.given[1].ref.key.id, id) << "it is the less urgent one now";
   EXPECT_EQ(worker.given[1].spec->params.at("k"), "new");
-  EXPECT_EQ(LogOf(id), std::vector<std::string>{"UPDATE: updated: params {k=old} -> {k=new}, priority 100 -> 200"});
+  EXPECT_EQ(LogOf(id), std::vector<std::string>{
+                           "UPDATE: updated: params {k=old} -> {k=new}, priority 100 -> 200"});
 }
 
 TEST_F(Operations, UpdateOfTheDueTimeMovesIt) {
