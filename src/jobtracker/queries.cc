@@ -626,15 +626,17 @@ Status Queries::AddLife(const JobId& id, const Found& found, v1::LogsResponse* r
   const auto received = [&](TimeMs accepted_ms, TimeMs cycle_ms) {
     add(accepted_ms, "RECEIVE", cycle_ms == 0 ? "accepted" : "fired").set_cycle_ms(cycle_ms);
   };
-  // Of the same time: as they are added. What stands above its runs is first, the newest run last.
+  // Of the same time: as they are added. What stands above its runs is first.
   if (found.schedule) received(found.schedule->accepted_ms, 0);
-  for (const HistoryRow& row : found.history) {
-    if (row.is_schedule && row.final && row.accepted_ms != 0) received(row.accepted_ms, 0);
+  for (const bool of_schedule : {true, false}) {
+    for (const HistoryRow& row : found.history) {
+      if (row.is_schedule == of_schedule && row.final && row.accepted_ms != 0)
+        received(row.accepted_ms, row.key.cycle);
+    }
   }
+  for (const JobRow& row : found.rows) received(row.accepted_ms, row.key.cycle);
   for (auto at = found.history.rbegin(); at != found.history.rend(); ++at) {
     const HistoryRow& row = *at;
-    if (!row.is_schedule && row.final && row.accepted_ms != 0)
-      received(row.accepted_ms, row.key.cycle);
     if (row.started_ms != 0) {
       v1::LogEntry& sent = add(row.started_ms, "SENT", "started at " + row.node);
       sent.set_cycle_ms(row.key.cycle);
@@ -660,7 +662,6 @@ Status Queries::AddLife(const JobId& id, const Found& found, v1::LogsResponse* r
     end.set_attempt(row.attempt);
     end.set_node(row.node);
   }
-  for (const JobRow& row : found.rows) received(row.accepted_ms, row.key.cycle);
   for (std::uint64_t after = 0;;) {
     const auto operations = store_.FindLogs({id, 0}, 0, after, kHistoryMax);
     if (!operations.ok()) return operations.status();

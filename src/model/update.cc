@@ -93,8 +93,6 @@ constexpr std::array kFields = {
 
 #undef LTS_UPDATE_FIELD
 
-constexpr std::string_view kOneParam = "params.";
-
 struct Fixed {
   std::string_view name;
   std::string_view why;
@@ -108,6 +106,8 @@ constexpr std::array kFixed = {
     Fixed{"fail_if_exists", "it was answered when the job was submitted"},
 };
 
+constexpr std::string_view kOneParam = "params.";
+
 // Of all fields that are named, or have changed with one that is.
 std::string Changes(const JobSpec& before, const JobSpec& after,
                     const std::vector<std::string>& named) {
@@ -115,7 +115,10 @@ std::string Changes(const JobSpec& before, const JobSpec& after,
   for (const Field& field : kFields) {
     const std::string from = field.text(before);
     const std::string to = field.text(after);
-    if (from == to && std::find(named.begin(), named.end(), field.name) == named.end()) continue;
+    const bool is_named = std::any_of(named.begin(), named.end(), [&](const std::string& name) {
+      return name == field.name || (field.name == "params" && name.starts_with(kOneParam));
+    });
+    if (from == to && !is_named) continue;
     if (!changes.empty()) changes += ", ";
     changes += std::string(field.name) + ' ' + from + " -> " + to;
   }

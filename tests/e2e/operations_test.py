@@ -118,7 +118,7 @@ class Operations(harness.EndToEnd):
 
     def test_an_update_touches_the_parameters_that_it_names(self):
         job = self.act(self.lts, "named", "success", "--in", "1h", "--param", "message=old", "--param", "gone=1")["jobId"]
-        self.state_after("update", job, "--param", "message=new", "--drop-param", "gone")
+        self.done("update", "--param", "message=new", "--drop-param", "gone", job)
         params = self.view(self.lts, job)["params"]
         self.assertEqual((params["action"], params["message"]), ("success", "new"))
         self.assertNotIn("gone", params)

@@ -116,6 +116,7 @@ Action DeclareUpdate(CLI::App& verb, Context& context) {
   AddJobName(verb, flags->name);
   AddJobFlags(verb, flags->job);
   verb.add_option("--drop-param", flags->dropped, "a parameter that goes; may be repeated")
+      ->allow_extra_args(false)
       ->type_name("KEY");
   AddChoice(verb, "--feedback", "on|off", flags->feedback, "tell the client group how it ended");
   AddChoice(verb, "--at-most-once", "on|off", flags->at_most_once,

@@ -280,7 +280,7 @@ PartitionStats Partition::Stats() const {
   }
   stats.waiting_operations = waiting_operations_ + deferred_operations_;
   stats.memory_bytes = memory_bytes_;
-  stats.outside_bytes = outside_.bytes() + gone_.bytes() + gone_before_.bytes();
+  stats.outside_bytes = outside_.bytes();
   stats.resident = resident_;
   return stats;
 }

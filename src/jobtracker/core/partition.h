@@ -302,7 +302,8 @@ class Partition {
   Job* Return(store::JobRow row);  // of a row that was in the store only
   void RememberOutside(Group& group, const store::JobRow& row);
   void AddOutside(const Group& group, const std::string& task_id);
-  void ReadTasks(Group& group);  // from the beginning
+  bool AllInMemory(const Group& group) const;  // false when it is not sure
+  void ReadTasks(Group& group);                // from the beginning
   void ReadTasksAfter(const Group& group, std::optional<store::TaskPosition> after);
   void OnTasks(TasksAnswer answer);
   void CountResident(const Job& job, int change);

@@ -131,7 +131,8 @@ void Partition::RememberResent(const JobId& id) {
     // Too many to remember.
     resent_.clear();
     resent_order_.clear();
-    lookup_all_until_mono_ms_ = now_.mono_ms + options_.late_copy_ms;
+    lookup_all_until_mono_ms_ =
+        std::max(lookup_all_until_mono_ms_, now_.mono_ms + options_.late_copy_ms);
   }
   if (resent_.insert(id).second) resent_order_.emplace_back(now_.mono_ms, id);
 }

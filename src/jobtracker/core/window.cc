@@ -166,12 +166,19 @@ void Partition::AddOutside(const Group& group, const std::string& task_id) {
   outside_.Add(TaskHash(group.name, task_id));
   if (outside_.bytes() <= options_.outside_bytes_max) return;
   // Too many to remember: what concerns groups with a backlog is looked up.
+  ++stats_.over_outside;
   outside_.Clear();
   for (auto& [name, each] : groups_) {
     if (each->outside == Group::OutsideTasks::kUnread) continue;
+    const bool known = each->outside == Group::OutsideTasks::kKnown;
     each->outside = Group::OutsideTasks::kUnknown;
-    if (each->Complete()) ReadTasks(*each);
+    // Not those that were being read: they may be what is too much.
+    if (known && each->Complete()) ReadTasks(*each);
   }
+}
+
+bool Partition::AllInMemory(const Group& group) const {
+  return group.Complete() && group.outside == Group::OutsideTasks::kKnown && outside_.size() == 0;
 }
 
 void Partition::ReadTasks(Group& group) {
@@ -665,7 +672,10 @@ void Partition::OnReadFailed(ReadFailed failed) {
     return;
   }
   if (damaged && !read.tasks_group.empty()) {
-    GroupOf(read.tasks_group).outside = Group::OutsideTasks::kUnknown;
+    const auto group = groups_.find(read.tasks_group);
+    if (group != groups_.end() && group->second->tasks_reading == read.tasks_reading) {
+      group->second->outside = Group::OutsideTasks::kUnknown;
+    }
     return;
   }
   if (!damaged || !read.feedback_group.empty()) {

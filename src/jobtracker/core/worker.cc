@@ -21,7 +21,7 @@ void Partition::OnHello(HelloEvent event) {
 void Partition::RunHello(HelloEvent& event, bool looked_up) {
   // What it names must be in memory before it is judged.
   Group& group = GroupOf(event.group);
-  if (!group.Complete() && !looked_up) {
+  if (!looked_up && !AllInMemory(group)) {
     PendingRead read;
     const auto want = [&](const AttemptRef& ref) {
       if (!jobs_.contains(ref.key)) read.lookup.ids.push_back(ref.key.id);
@@ -192,7 +192,7 @@ void Partition::RunResults(StreamId stream, std::vector<AttemptResult>& results,
   Worker& worker = *found->second;
   PendingRead read;
   for (AttemptResult& result : results) {
-    if (!looked_up && !jobs_.contains(result.ref.key) && !worker.group->Complete()) {
+    if (!looked_up && !jobs_.contains(result.ref.key) && !AllInMemory(*worker.group)) {
       read.lookup.ids.push_back(result.ref.key.id);
       read.results.push_back(std::move(result));
       continue;

@@ -204,6 +204,32 @@ TEST_F(Backlog, TasksOfRowsThatNoRefillShowsAreKnown) {
   EXPECT_EQ(RunAll(worker).size(), 60U);
 }
 
+TEST_F(Backlog, AHelloFindsTheRowThatNoRefillShows) {
+  s.Load();
+  FakeWorker& before = s.Hello("w", 1);
+  const model::JobId id = s.Accept(Shell::Spec("t"));
+  ASSERT_EQ(before.given.size(), 1U);
+  const AttemptRef ref = before.given[0].ref;
+  s.clock.wall_ms -= 3'600'000;
+  s.Load();
+  FakeWorker& worker = s.Hello("w", 1, {ref});
+  EXPECT_TRUE(worker.stops.empty());
+  s.Succeed(worker, ref);
+  EXPECT_EQ(s.EndOf(id), JobState::kSucceeded);
+}
+
+TEST_F(Backlog, AResultFindsTheRowThatNoRefillShows) {
+  s.Load();
+  FakeWorker& before = s.Hello("w", 1);
+  const model::JobId id = s.Accept(Shell::Spec("t"));
+  ASSERT_EQ(before.given.size(), 1U);
+  const AttemptRef ref = before.given[0].ref;
+  s.clock.wall_ms -= 3'600'000;
+  s.Load();
+  s.Hello("w", 1, {}, {Shell::ResultOf(ref, Outcome::kExecuteSuccess)});
+  EXPECT_EQ(s.EndOf(id), JobState::kSucceeded);
+}
+
 // What happens while the tasks are read: those of rows that come and go meanwhile are known too.
 TEST_F(Backlog, TasksAreKnownThoughTheirRowsMoveWhileTheyAreRead) {
   s.options.window_max = 4;

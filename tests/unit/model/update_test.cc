@@ -57,6 +57,15 @@ TEST(Update, ASingleParameterIsSetOrGoesAndTheOthersStay) {
             StatusCode::kInvalidArgument);
 }
 
+TEST(Update, ANamedParameterIsTold) {
+  JobSpec before = Every(1'000);
+  before.params = {{"a", std::string(100, 'x')}, {"z", "1"}};
+  JobSpec values;
+  values.params = {{"z", "2"}};
+  const std::string cut = "{a=" + std::string(78, 'x') + "...}";
+  EXPECT_EQ(ChangesOf(before, values, {"params.z"}), "params " + cut + " -> " + cut);
+}
+
 TEST(Update, CutsLongValuesOffBetweenCharacters) {
   JobSpec values;
   values.params = {{"k", std::string(77, 'x') + "\xC3\xA9" + std::string(500, 'x')}};
