@@ -523,7 +523,10 @@ Submitter::Step Submitter::NextStep(Batch& batch, std::int64_t deadline_us) {
   }
   if (batch.target != nullptr) {
     TrackerPtr next = trackers_.After(batch.target);
-    if (next != nullptr && ++batch.tries < trackers_.size()) {
+    // One that has gone meanwhile is none of those that are counted.
+    const std::vector<TrackerPtr> all = trackers_.All();
+    const bool counts = std::find(all.begin(), all.end(), batch.target) != all.end();
+    if (next != nullptr && (!counts || ++batch.tries < all.size())) {
       batch.target = std::move(next);
       return Step::kSend;
     }

@@ -70,7 +70,12 @@ class Membership(cluster.ClusterTest):
         self.ok(c.jobtracker("stop", "zoo2"))
         c.open_gate()
         load = self.submitter(c, "--prefix", "load", "--batch", 5, "--pause-ms", 5, "--strict", "1")
-        answered = lambda: c.read("answers").count("\n")
+
+        def answered():
+            if load.poll() is not None:
+                self.fail(f"the client has ended: {load.communicate()}")
+            return c.read("answers").count("\n")
+
         for _ in range(2):
             before = answered()
             harness.wait_until(lambda: answered() > before + 200, "no jobs are accepted")
