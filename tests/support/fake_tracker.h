@@ -68,6 +68,8 @@ class FakeTracker {
   // What is held is answered when its channel ends, instead of cancelled: an answer that was on its
   // way just then.
   bool answers_at_the_end = false;
+  // What is held fails instead: its JobTracker has gone.
+  bool fails_held = false;
 
   rpc::ChannelFactory Factory();
 
@@ -426,7 +428,9 @@ class FakeTracker::FakeChannel final : public rpc::Channel {
                       [end] { end(Status::DeadlineExceeded("deadline exceeded")); });
     if (mode == Mode::kHold) {
       held_.push_back([this, id, done, response = std::move(response)] {
-        if (pending_.erase(id) != 0) done(Status::Ok(), response);
+        if (pending_.erase(id) == 0) return;
+        if (tracker_.fails_held) return done(Status::Unavailable("Connection refused"), {});
+        done(Status::Ok(), response);
       });
     }
   }

@@ -162,6 +162,28 @@ TEST_F(DiscoveringClientTest, ASubmitWaitsForTheFirstList) {
   EXPECT_THAT(tracker_.SubmitAddresses(), ElementsAre("a:1"));
 }
 
+// It was the only one that is left to ask, and had not been asked.
+TEST_F(DiscoveringClientTest, WhoeverIsLeftIsAskedWhenTheOneThatWasAskedHasGone) {
+  tracker_.fails_held = true;
+  tracker_.SetMode(FakeTracker::Mode::kHold);
+  const auto client = OpenOverStub(Options());
+  TellJobTrackers({"a:1"});
+  std::promise<Result<SubmitReceipt>> answered;
+  client->SubmitAsync(
+      Task("a"), [&](Result<SubmitReceipt> receipt) { answered.set_value(std::move(receipt)); });
+  ASSERT_TRUE(tracker_.Await([&] { return tracker_.Submits().size() == 1; }));
+  TellJobTrackers({"b:2"});
+  ASSERT_TRUE(tracker_.Await([&] {
+    const Addresses there = tracker_.ChannelAddresses();
+    return std::find(there.begin(), there.end(), "b:2") != there.end();
+  }));
+  tracker_.SetMode(FakeTracker::Mode::kAnswer);
+  tracker_.Release();
+  const auto receipt = answered.get_future().get();
+  ASSERT_TRUE(receipt.ok()) << receipt.status().ToString();
+  EXPECT_EQ(tracker_.SubmitAddresses().back(), "b:2");
+}
+
 TEST_F(DiscoveringClientTest, WithoutAFailStoreASubmitFailsWhenNobodyIsFound) {
   const auto client = OpenOverStub(Options(), 1);
   const auto receipt = client->Submit(Task("a"));
