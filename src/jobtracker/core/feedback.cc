@@ -159,10 +159,9 @@ void Partition::OnFeedbackClosed(StreamId stream) {
 }
 
 void Partition::OnFeedbackRefill(FeedbackRefillAnswer answer) {
-  const auto found = reads_.find(answer.id);
-  if (found == reads_.end()) return;
-  const PendingRead read = std::move(found->second);
-  reads_.erase(found);
+  auto node = reads_.extract(answer.id);
+  if (node.empty()) return;
+  const PendingRead read = std::move(node.mapped());
   EndRead();
   FeedbackGroup& group = FeedbackGroupOf(read.feedback_group);
   group.refilling = false;

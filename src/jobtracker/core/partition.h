@@ -299,7 +299,7 @@ class Partition {
   Job* AddJob(store::JobRow row);  // to memory only; places it
   void RemoveJob(Job& job);        // from memory only
   void Leave(Job& job);            // the same, of a row that stays in the store
-  Job* Return(store::JobRow row);  // of a row that was in the store only
+  void Return(store::JobRow row);  // of a row that was in the store only
   void RememberOutside(Group& group, const store::JobRow& row);
   void AddOutside(const Group& group, const std::string& task_id);
   bool AllInMemory(const Group& group) const;  // false when it is not sure

@@ -145,12 +145,12 @@ void Partition::Leave(Job& job) {
   RemoveJob(job);
 }
 
-Partition::Job* Partition::Return(JobRow row) {
+void Partition::Return(JobRow row) {
   // While they are read, its task may not be there yet, but that of another one that looks alike.
   if (GroupOf(row.spec->group).outside == Group::OutsideTasks::kKnown) {
     outside_.Remove(TaskHash(row.spec->group, row.spec->task_id));
   }
-  return AddJob(std::move(row));
+  AddJob(std::move(row));
 }
 
 void Partition::RememberOutside(Group& group, const JobRow& row) {
@@ -198,10 +198,9 @@ void Partition::ReadTasksAfter(const Group& group, std::optional<store::TaskPosi
 }
 
 void Partition::OnTasks(TasksAnswer answer) {
-  const auto found = reads_.find(answer.id);
-  if (found == reads_.end()) return;
-  const PendingRead read = std::move(found->second);
-  reads_.erase(found);
+  auto node = reads_.extract(answer.id);
+  if (node.empty()) return;
+  const PendingRead read = std::move(node.mapped());
   Group& group = GroupOf(read.tasks_group);
   const auto counts = [&] {
     return group.outside == Group::OutsideTasks::kReading &&
@@ -498,10 +497,9 @@ void Partition::MaybeRefill(Group& group) {
 }
 
 void Partition::OnRefill(RefillAnswer answer) {
-  const auto found = reads_.find(answer.id);
-  if (found == reads_.end()) return;
-  const PendingRead read = std::move(found->second);
-  reads_.erase(found);
+  auto node = reads_.extract(answer.id);
+  if (node.empty()) return;
+  const PendingRead read = std::move(node.mapped());
   Group& group = GroupOf(read.refill_group);
   const auto install = [&](std::vector<JobRow>& rows) {
     for (JobRow& row : rows) {
@@ -650,10 +648,9 @@ void Partition::OnLookup(LookupAnswer answer) {
 }
 
 void Partition::OnReadFailed(ReadFailed failed) {
-  const auto found = reads_.find(failed.id);
-  if (found == reads_.end()) return;
-  PendingRead read = std::move(found->second);
-  reads_.erase(found);
+  auto node = reads_.extract(failed.id);
+  if (node.empty()) return;
+  PendingRead read = std::move(node.mapped());
   EndRead();
   const bool damaged = failed.why.code() == StatusCode::kDataLoss;
   const std::int64_t again_mono_ms =

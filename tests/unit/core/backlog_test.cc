@@ -26,6 +26,16 @@ class Backlog : public ::testing::Test {
     }
     return order;
   }
+  // By "w", before the takeover.
+  AttemptRef GivenOutByAnOwnerWhoseClockWasAhead() {
+    s.Load();
+    FakeWorker& before = s.Hello("w", 1);
+    s.Accept(Shell::Spec("t"));
+    const AttemptRef ref = before.given.at(0).ref;
+    s.clock.wall_ms -= 3'600'000;
+    s.Load();
+    return ref;
+  }
   Shell s;
 };
 
@@ -205,29 +215,17 @@ TEST_F(Backlog, TasksOfRowsThatNoRefillShowsAreKnown) {
 }
 
 TEST_F(Backlog, AHelloFindsTheRowThatNoRefillShows) {
-  s.Load();
-  FakeWorker& before = s.Hello("w", 1);
-  const model::JobId id = s.Accept(Shell::Spec("t"));
-  ASSERT_EQ(before.given.size(), 1U);
-  const AttemptRef ref = before.given[0].ref;
-  s.clock.wall_ms -= 3'600'000;
-  s.Load();
+  const AttemptRef ref = GivenOutByAnOwnerWhoseClockWasAhead();
   FakeWorker& worker = s.Hello("w", 1, {ref});
   EXPECT_TRUE(worker.stops.empty());
   s.Succeed(worker, ref);
-  EXPECT_EQ(s.EndOf(id), JobState::kSucceeded);
+  EXPECT_EQ(s.EndOf(ref.key.id), JobState::kSucceeded);
 }
 
 TEST_F(Backlog, AResultFindsTheRowThatNoRefillShows) {
-  s.Load();
-  FakeWorker& before = s.Hello("w", 1);
-  const model::JobId id = s.Accept(Shell::Spec("t"));
-  ASSERT_EQ(before.given.size(), 1U);
-  const AttemptRef ref = before.given[0].ref;
-  s.clock.wall_ms -= 3'600'000;
-  s.Load();
+  const AttemptRef ref = GivenOutByAnOwnerWhoseClockWasAhead();
   s.Hello("w", 1, {}, {Shell::ResultOf(ref, Outcome::kExecuteSuccess)});
-  EXPECT_EQ(s.EndOf(id), JobState::kSucceeded);
+  EXPECT_EQ(s.EndOf(ref.key.id), JobState::kSucceeded);
 }
 
 // What happens while the tasks are read: those of rows that come and go meanwhile are known too.
